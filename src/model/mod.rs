@@ -1,0 +1,172 @@
+//! Super-resolution networks: what the rest of the plugin needs to know of one, and the two traits behind which the
+//! inference library hides.
+//!
+//! A [`Model`] is a network that was read, checked and probed; it is shared. It opens [`Upscaler`]s (sessions), one for
+//! each worker, because a session serves one call at a time.
+
+pub mod builtin;
+pub mod onnx;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::picture::Size;
+
+/// What the tensor's channels mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// One channel: luma, 0..1 over the nominal range.
+    Luma,
+    /// Three channels: R'G'B', 0..1.
+    Rgb,
+}
+
+impl Channels {
+    /// Number of channels in the tensor.
+    pub fn count(self) -> usize {
+        match self {
+            Channels::Luma => 1,
+            Channels::Rgb => 3,
+        }
+    }
+}
+
+/// Number type of a tensor that the network takes or gives.
+///
+/// Callers always see `f32` in 0..1; the session converts (`Uint8` is 0..255).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    Float32,
+    Float16,
+    Uint8,
+}
+
+/// Where a network runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provider {
+    /// The best one that is to be had.
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+    TensorRt,
+    OpenVino,
+    WebGpu,
+    CoreMl,
+    DirectMl,
+}
+
+/// What was found out about a network when it was loaded.
+#[derive(Clone, Debug)]
+pub struct ModelInfo {
+    /// The built-in's name or the file's path, for messages.
+    pub name: String,
+    pub channels: Channels,
+    /// Output size over input size, both directions; at least 1.
+    pub scale: u32,
+    /// The only input size the network takes, if it is fixed.
+    pub fixed_size: Option<Size>,
+    /// Width and height of the input must be multiples of these (1 where anything goes).
+    pub multiple: Size,
+    /// How many input pixels beside a pixel may have a say in its result, where that is known.
+    pub radius: Option<u32>,
+    pub input: Element,
+    pub output: Element,
+    /// The provider in use; never [`Provider::Auto`].
+    pub provider: Provider,
+}
+
+/// A network ready to open sessions.
+pub trait Model: Send + Sync {
+    fn info(&self) -> &ModelInfo;
+    /// Opens one more session. Blocking and slow (milliseconds to seconds); call it without holding a lock.
+    fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError>;
+}
+
+/// One session: runs the network on one tensor at a time.
+pub trait Upscaler: Send {
+    /// Runs the network.
+    ///
+    /// `input` is planar (CHW), `channels * size.height * size.width` values, nominally 0..1 but not clipped. `size` obeys
+    /// `fixed_size` and `multiple`. `output` is resized to `channels * (size.height * scale) * (size.width * scale)` values.
+    fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError>;
+    /// The handle by which another thread cuts a run short.
+    fn interrupter(&self) -> Arc<dyn Interrupt>;
+}
+
+/// Cuts a session's run short.
+pub trait Interrupt: Send + Sync {
+    /// Makes the run in progress, and each later one until [`Interrupt::rearm`], return [`RunError::Interrupted`] soon.
+    fn interrupt(&self);
+    /// Lets the session run again.
+    fn rearm(&self);
+}
+
+/// Why one run failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// [`Interrupt::interrupt`] was called.
+    #[error("the run was interrupted")]
+    Interrupted,
+    /// The device has no memory left for this run.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// The network returned another size than it did when it was probed.
+    #[error("the model returned {got} values where {expected} were due")]
+    WrongSize { expected: usize, got: usize },
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Why a network cannot be used. Every text names the file or the part that is missing, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// No ONNX Runtime library, or one that is too old.
+    #[error("{0}")]
+    Runtime(String),
+    #[error("model file {0} does not exist")]
+    NotFound(PathBuf),
+    #[error("cannot read model file {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    /// The file is no ONNX model, or a damaged one, or its external data or an operator is missing.
+    #[error("{name} cannot be loaded: {reason}")]
+    Invalid { name: String, reason: String },
+    /// A sound ONNX model that is no super-resolution network for one picture.
+    #[error("{name} cannot upscale video: {reason}")]
+    Unsuitable { name: String, reason: String },
+    /// The execution provider asked for cannot be had.
+    #[error("{0}")]
+    Provider(String),
+}
+
+/// Which network to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Builtin(&'static builtin::Builtin),
+    File(PathBuf),
+}
+
+impl Source {
+    /// Reads the `model` property: a built-in's name, else a path. A name wins over a file of the same name; `./NAME` is the file.
+    pub fn parse(model: &str) -> Self {
+        match builtin::find(model) {
+            Some(builtin) => Source::Builtin(builtin),
+            None => Source::File(PathBuf::from(model)),
+        }
+    }
+}
+
+/// How to load it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    pub provider: Provider,
+    /// Which device of the provider, as the provider counts them.
+    pub device_id: u32,
+    /// Threads inside one session (CPU); 0 means 1.
+    pub intra_threads: usize,
+}
+
+/// Loads a network and finds out all of [`ModelInfo`], by reading it and by running tiny pictures through it.
+pub fn load(source: &Source, options: LoadOptions) -> Result<Arc<dyn Model>, ModelError> {
+    Ok(Arc::new(onnx::OnnxModel::load(source, options)?))
+}
