@@ -13,3 +13,24 @@
 
 pub mod model;
 pub mod picture;
+pub mod plan;
+pub mod reuse;
+pub mod schedule;
+pub mod stats;
+pub mod upscalefilter;
+
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    upscalefilter::register(plugin)
+}
+
+gst::plugin_define!(
+    upscale,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    "https://example.invalid/upscalefilter",
+    env!("BUILD_REL_DATE")
+);

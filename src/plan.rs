@@ -1,0 +1,208 @@
+//! The JSON plan: which frames are unique, and which result each frame shows.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// Notes, frame by frame, what each one shows, and writes it down.
+#[derive(Debug)]
+pub struct Recorder {
+    frames: Vec<Frame>,
+    parallel_jobs: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    pts: Option<u64>,
+    /// Index of the first frame that looked like this one; its own index if none did.
+    unique: u64,
+}
+
+/// The plan as it is written; the keys are the format.
+#[derive(Debug, Serialize)]
+struct Plan {
+    frames_to_process: Vec<String>,
+    frame_output_mapping: BTreeMap<u64, Mapping>,
+    stats: Stats,
+}
+
+#[derive(Debug, Serialize)]
+struct Mapping {
+    input_path: String,
+    unique_frame: String,
+    output_path: String,
+    is_duplicate: bool,
+    /// Nanoseconds, or null.
+    pts: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Stats {
+    total_frames: u64,
+    unique_frames: u64,
+    duplicates: u64,
+    duplicate_percentage: f64,
+    parallel_jobs: usize,
+}
+
+/// How frames are called in a plan: from their index, counted from 0.
+pub trait Names {
+    fn input(&self, index: u64) -> String;
+    fn output(&self, index: u64) -> String;
+}
+
+/// Names for frames that are no files: `frame_00001` for the first.
+pub struct Numbered;
+
+impl Names for Numbered {
+    fn input(&self, index: u64) -> String {
+        format!("frame_{:05}", index + 1)
+    }
+    fn output(&self, index: u64) -> String {
+        self.input(index)
+    }
+}
+
+impl Recorder {
+    /// `parallel_jobs`: how many frames are upscaled at a time.
+    pub fn new(parallel_jobs: usize) -> Self {
+        Recorder { frames: Vec::new(), parallel_jobs }
+    }
+
+    /// Notes the next frame. `unique` is the index of the first frame that looked like it, its own index if none did.
+    pub fn record(&mut self, pts: Option<u64>, unique: u64) {
+        debug_assert!(unique <= self.frames.len() as u64);
+        self.frames.push(Frame { pts, unique });
+    }
+
+    /// Forgets the frames.
+    pub fn clear(&mut self) {
+        self.frames.clear();
+    }
+
+    /// Number of frames noted.
+    pub fn frames(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    /// Number of frames that looked like none before.
+    pub fn unique_frames(&self) -> u64 {
+        self.frames.iter().zip(0..).filter(|(frame, index)| frame.unique == *index).count() as u64
+    }
+
+    /// Writes the plan to `path`: to a new file beside it first, which then takes its name, so that a reader sees the old plan or
+    /// the whole new one.
+    pub fn write(&self, path: &Path, names: &dyn Names) -> io::Result<()> {
+        let mut file = beside(path)?;
+        serde_json::to_writer_pretty(io::BufWriter::new(file.as_file_mut()), &self.plan(names))?;
+        file.as_file_mut().write_all(b"\n")?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    fn plan(&self, names: &dyn Names) -> Plan {
+        let indexed = || self.frames.iter().zip(0u64..);
+        let (total, unique) = (self.frames(), self.unique_frames());
+        Plan {
+            frames_to_process: indexed()
+                .filter(|(frame, index)| frame.unique == *index)
+                .map(|(_, index)| names.input(index))
+                .collect(),
+            frame_output_mapping: indexed()
+                .map(|(frame, index)| {
+                    let mapping = Mapping {
+                        input_path: names.input(index),
+                        unique_frame: names.input(frame.unique),
+                        output_path: names.output(index),
+                        is_duplicate: frame.unique != index,
+                        pts: frame.pts,
+                    };
+                    (index, mapping)
+                })
+                .collect(),
+            stats: Stats {
+                total_frames: total,
+                unique_frames: unique,
+                duplicates: total - unique,
+                duplicate_percentage: crate::stats::percentage(total - unique, total),
+                parallel_jobs: self.parallel_jobs,
+            },
+        }
+    }
+}
+
+/// Finds out whether a plan could be written to `path`, without leaving anything there.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    }
+    beside(path).map(drop)
+}
+
+/// A new file in the folder of `path`, removed when dropped.
+fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".upscale-plan-");
+    #[cfg(unix)]
+    {
+        // As for any file a program writes: the process's umask has the last word.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn written(recorder: &Recorder) -> serde_json::Value {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        recorder.write(&path, &Numbered).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the plan");
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_plan_has_exactly_its_keys() {
+        let mut recorder = Recorder::new(2);
+        recorder.record(Some(0), 0);
+        recorder.record(Some(40_000_000), 0);
+        recorder.record(None, 2);
+        assert_eq!(
+            written(&recorder),
+            json!({
+                "frames_to_process": ["frame_00001", "frame_00003"],
+                "frame_output_mapping": {
+                    "0": {"input_path": "frame_00001", "unique_frame": "frame_00001", "output_path": "frame_00001",
+                          "is_duplicate": false, "pts": 0},
+                    "1": {"input_path": "frame_00002", "unique_frame": "frame_00001", "output_path": "frame_00002",
+                          "is_duplicate": true, "pts": 40_000_000},
+                    "2": {"input_path": "frame_00003", "unique_frame": "frame_00003", "output_path": "frame_00003",
+                          "is_duplicate": false, "pts": null},
+                },
+                "stats": {"total_frames": 3, "unique_frames": 2, "duplicates": 1, "duplicate_percentage": 100.0 / 3.0,
+                          "parallel_jobs": 2},
+            })
+        );
+    }
+
+    #[test]
+    fn a_plan_of_nothing_is_sound() {
+        assert_eq!(written(&Recorder::new(1))["stats"]["duplicate_percentage"], 0.0);
+    }
+
+    #[test]
+    fn an_unwritable_place_is_found_out_beforehand() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(check_writable(&folder.path().join("plan.json")).is_ok());
+        assert!(check_writable(folder.path()).is_err());
+        assert!(check_writable(&folder.path().join("no such folder/plan.json")).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,291 @@
+//! The worker pool: threads that each own a context (a session) and take jobs in order.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+/// A piece of work.
+pub trait Job: Send + 'static {
+    /// What each worker owns and lends to its jobs.
+    type Context: Interruptible;
+
+    /// Does the work. Whoever waits for the result is told from in here.
+    fn run(&mut self, context: &mut Self::Context);
+
+    /// Called instead of the rest of `run` if that panicked with `message`.
+    fn panicked(&mut self, message: &str);
+}
+
+/// Work in progress on this context can be cut short from another thread.
+pub trait Interruptible: Send + 'static {
+    type Handle: Send + 'static;
+    fn handle(&self) -> Self::Handle;
+    /// Makes the run in progress return soon.
+    fn interrupt(handle: &Self::Handle);
+    /// Lets the context run again.
+    fn rearm(handle: &Self::Handle);
+}
+
+/// A fixed set of worker threads named `upscale-0` on. Jobs start in the order of submission.
+///
+/// Dropping the pool abandons waiting jobs, interrupts those under way and joins the threads.
+pub struct WorkerPool<J: Job> {
+    shared: Arc<Shared<J>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared<J: Job> {
+    inner: Mutex<Inner<J>>,
+    /// Signalled when a job came or the pool stops.
+    work: Condvar,
+    /// Signalled when a worker has become idle.
+    idle: Condvar,
+}
+
+struct Inner<J: Job> {
+    jobs: VecDeque<J>,
+    workers: Vec<Worker<J>>,
+    stopping: bool,
+}
+
+struct Worker<J: Job> {
+    handle: <J::Context as Interruptible>::Handle,
+    /// A job is under way.
+    busy: bool,
+}
+
+impl<J: Job> WorkerPool<J> {
+    /// Starts one thread for each context.
+    pub fn new(contexts: Vec<J::Context>) -> std::io::Result<Self> {
+        let workers = contexts.iter().map(|context| Worker { handle: context.handle(), busy: false }).collect();
+        let shared = Arc::new(Shared {
+            inner: Mutex::new(Inner { jobs: VecDeque::new(), workers, stopping: false }),
+            work: Condvar::new(),
+            idle: Condvar::new(),
+        });
+        let mut pool = WorkerPool { shared, threads: Vec::new() };
+        for (index, context) in contexts.into_iter().enumerate() {
+            let shared = Arc::clone(&pool.shared);
+            let thread =
+                thread::Builder::new().name(format!("upscale-{index}")).spawn(move || shared.serve(index, context))?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Puts a job behind those that wait.
+    pub fn submit(&self, job: J) {
+        self.shared.inner.lock().jobs.push_back(job);
+        self.shared.work.notify_one();
+    }
+
+    /// Drops the jobs that wait and interrupts those under way; they may still be running when this returns.
+    pub fn cancel(&self) {
+        let dropped = self.shared.inner.lock().cancel();
+        // Jobs own buffers whose release may call into other elements: never under the lock.
+        drop(dropped);
+    }
+
+    /// Waits until no job waits or is under way.
+    pub fn wait_idle(&self) {
+        let mut inner = self.shared.inner.lock();
+        while !inner.jobs.is_empty() || inner.workers.iter().any(|worker| worker.busy) {
+            self.shared.idle.wait(&mut inner);
+        }
+    }
+
+    pub fn workers(&self) -> usize {
+        self.threads.len()
+    }
+}
+
+impl<J: Job> Drop for WorkerPool<J> {
+    fn drop(&mut self) {
+        let dropped = {
+            let mut inner = self.shared.inner.lock();
+            inner.stopping = true;
+            inner.cancel()
+        };
+        drop(dropped);
+        self.shared.work.notify_all();
+        for thread in self.threads.drain(..) {
+            // The last owner may be let go by a job, on a worker's own thread, which cannot join itself.
+            if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+                debug_assert!(false, "panics are caught around each job");
+            }
+        }
+    }
+}
+
+impl<J: Job> Inner<J> {
+    fn cancel(&mut self) -> VecDeque<J> {
+        for worker in self.workers.iter().filter(|worker| worker.busy) {
+            J::Context::interrupt(&worker.handle);
+        }
+        std::mem::take(&mut self.jobs)
+    }
+}
+
+impl<J: Job> Shared<J> {
+    /// A worker's life.
+    fn serve(&self, index: usize, mut context: J::Context) {
+        while let Some(mut job) = self.next(index) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.run(&mut context))) {
+                job.panicked(panic_message(&*panic));
+            }
+            drop(job);
+            self.inner.lock().workers[index].busy = false;
+            self.idle.notify_all();
+        }
+    }
+
+    /// Waits for a job; `None` when the pool stops.
+    fn next(&self, index: usize) -> Option<J> {
+        let mut inner = self.inner.lock();
+        loop {
+            if inner.stopping {
+                return None;
+            }
+            if let Some(job) = inner.jobs.pop_front() {
+                return Some(Self::begin(&mut inner, index, job));
+            }
+            self.work.wait(&mut inner);
+        }
+    }
+
+    /// Under the lock that `cancel` takes, so that an interrupt meant for an earlier job never reaches this one, and one that
+    /// comes from now on always does.
+    fn begin(inner: &mut MutexGuard<'_, Inner<J>>, index: usize, job: J) -> J {
+        let worker = &mut inner.workers[index];
+        J::Context::rearm(&worker.handle);
+        worker.busy = true;
+        job
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// A context whose interrupt is a flag with a condition variable.
+    #[derive(Clone, Default)]
+    struct Flag(Arc<(Mutex<bool>, Condvar)>);
+
+    impl Flag {
+        fn wait(&self) {
+            let mut set = self.0.0.lock();
+            while !*set {
+                self.0.1.wait(&mut set);
+            }
+        }
+    }
+
+    impl Interruptible for Flag {
+        type Handle = Flag;
+        fn handle(&self) -> Flag {
+            self.clone()
+        }
+        fn interrupt(handle: &Flag) {
+            *handle.0.0.lock() = true;
+            handle.0.1.notify_all();
+        }
+        fn rearm(handle: &Flag) {
+            *handle.0.0.lock() = false;
+        }
+    }
+
+    enum Test {
+        Say(u32, Sender<u32>),
+        /// Says that it has begun, then runs until it is interrupted.
+        Hang(Sender<u32>),
+        Panic(Sender<u32>),
+        Count(Arc<AtomicUsize>),
+    }
+
+    impl Job for Test {
+        type Context = Flag;
+        fn run(&mut self, context: &mut Flag) {
+            match self {
+                Test::Say(n, to) => to.send(*n).unwrap(),
+                Test::Hang(to) => {
+                    to.send(0).unwrap();
+                    context.wait();
+                }
+                Test::Panic(_) => panic!("on purpose"),
+                Test::Count(count) => {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        fn panicked(&mut self, message: &str) {
+            if let Test::Panic(to) = self {
+                to.send(message.len() as u32).unwrap();
+            }
+        }
+    }
+
+    fn pool(workers: usize) -> (WorkerPool<Test>, Sender<u32>, Receiver<u32>) {
+        let (sender, receiver) = channel();
+        (WorkerPool::new((0..workers).map(|_| Flag::default()).collect()).unwrap(), sender, receiver)
+    }
+
+    #[test]
+    fn jobs_of_one_worker_run_in_order() {
+        let (pool, sender, receiver) = pool(1);
+        (0..50).for_each(|n| pool.submit(Test::Say(n, sender.clone())));
+        pool.wait_idle();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_job_runs_once() {
+        let (pool, ..) = pool(4);
+        let count = Arc::new(AtomicUsize::new(0));
+        (0..1000).for_each(|_| pool.submit(Test::Count(Arc::clone(&count))));
+        pool.wait_idle();
+        assert_eq!(count.load(Ordering::Relaxed), 1000);
+    }
+
+    #[test]
+    fn cancel_drops_what_waits_and_interrupts_what_runs_and_the_worker_goes_on() {
+        let (pool, sender, receiver) = pool(1);
+        pool.submit(Test::Hang(sender.clone()));
+        assert_eq!(receiver.recv(), Ok(0));
+        pool.submit(Test::Say(1, sender.clone()));
+        pool.cancel();
+        pool.submit(Test::Say(2, sender.clone()));
+        pool.wait_idle();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [2]);
+    }
+
+    #[test]
+    fn a_panic_is_told_and_the_worker_goes_on() {
+        let (pool, sender, receiver) = pool(1);
+        pool.submit(Test::Panic(sender.clone()));
+        pool.submit(Test::Say(1, sender.clone()));
+        pool.wait_idle();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), ["on purpose".len() as u32, 1]);
+    }
+
+    #[test]
+    fn dropping_the_pool_ends_jobs_under_way() {
+        let (pool, sender, receiver) = pool(2);
+        pool.submit(Test::Hang(sender.clone()));
+        pool.submit(Test::Hang(sender.clone()));
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(0), Ok(0)));
+        drop(pool);
+        drop(sender);
+        assert!(receiver.recv().is_err());
+    }
+}

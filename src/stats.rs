@@ -1,0 +1,104 @@
+//! Counters of a stream.
+
+use std::time::{Duration, Instant};
+
+/// What happened since the stream began.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub frames_in: u64,
+    pub frames_out: u64,
+    /// Frames that had to be upscaled.
+    pub unique: u64,
+    /// Frames that showed what was upscaled before.
+    pub duplicates: u64,
+    /// Frames that arrived with a PTS before that of a frame that arrived earlier.
+    pub reorders: u64,
+    /// How many of these came too late to be put right.
+    pub late: u64,
+    inference: Timing,
+    /// When the first frame came in and the last one went out.
+    first_in: Option<Instant>,
+    last_out: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Timing {
+    runs: u32,
+    total: Duration,
+    worst: Duration,
+}
+
+impl Stats {
+    pub fn frame_in(&mut self, now: Instant, duplicate: bool) {
+        self.first_in.get_or_insert(now);
+        self.frames_in += 1;
+        *(if duplicate { &mut self.duplicates } else { &mut self.unique }) += 1;
+    }
+
+    pub fn frame_out(&mut self, now: Instant) {
+        self.last_out = Some(now);
+        self.frames_out += 1;
+    }
+
+    /// Notes how long the network took for one frame.
+    pub fn inference(&mut self, took: Duration) {
+        self.inference.runs += 1;
+        self.inference.total += took;
+        self.inference.worst = self.inference.worst.max(took);
+    }
+
+    /// Frames pushed per second of wall-clock time, from the first frame's arrival on.
+    pub fn fps(&self) -> f64 {
+        let time = self.first_in.zip(self.last_out).map_or(0.0, |(first, last)| (last - first).as_secs_f64());
+        if time > 0.0 { self.frames_out as f64 / time } else { 0.0 }
+    }
+
+    pub fn duplicate_percentage(&self) -> f64 {
+        percentage(self.duplicates, self.frames_in)
+    }
+
+    /// Mean time of the network for one frame, in milliseconds.
+    pub fn inference_ms_average(&self) -> f64 {
+        if self.inference.runs == 0 { 0.0 } else { milliseconds(self.inference.total) / f64::from(self.inference.runs) }
+    }
+
+    /// The longest time of the network for one frame, in milliseconds.
+    pub fn inference_ms_worst(&self) -> f64 {
+        milliseconds(self.inference.worst)
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// `part` of `whole` in per cent; 0 of nothing.
+pub(crate) fn percentage(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_nothing_are_nought() {
+        let stats = Stats::default();
+        let figures = [stats.fps(), stats.duplicate_percentage(), stats.inference_ms_average(), stats.inference_ms_worst()];
+        assert_eq!(figures, [0.0; 4]);
+    }
+
+    #[test]
+    fn figures() {
+        let mut stats = Stats::default();
+        let start = Instant::now();
+        for (n, duplicate) in [false, true, true, true].into_iter().enumerate() {
+            stats.frame_in(start + Duration::from_millis(10 * n as u64), duplicate);
+            stats.frame_out(start + Duration::from_millis(500 * (n as u64 + 1)));
+        }
+        stats.inference(Duration::from_millis(10));
+        stats.inference(Duration::from_millis(30));
+        assert_eq!((stats.unique, stats.duplicates, stats.duplicate_percentage()), (1, 3, 75.0));
+        assert_eq!((stats.fps(), stats.inference_ms_average(), stats.inference_ms_worst()), (2.0, 20.0, 30.0));
+    }
+}

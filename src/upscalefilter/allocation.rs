@@ -1,0 +1,74 @@
+//! Buffer pools: what upstream is offered, what is taken from downstream, and our own.
+
+use gst::prelude::*;
+use gst_video::prelude::*;
+
+/// Answers upstream's ALLOCATION query.
+///
+/// The sizes of the two sides differ, so downstream has no say. As many buffers as `in_flight` are held at a time: a decoder with a
+/// fixed pool must make that many more than it needs itself, else it starves. Any stride will do, hence video meta.
+pub(super) fn propose(query: &mut gst::query::Allocation, in_flight: usize) -> bool {
+    let (caps, _) = query.get_owned();
+    let Some(info) = caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok()) else {
+        return false;
+    };
+    let size = u32::try_from(info.size()).unwrap_or(u32::MAX);
+    query.add_allocation_pool(None::<&gst::BufferPool>, size, u32::try_from(in_flight).unwrap_or(u32::MAX), 0);
+    query.add_allocation_meta::<gst_video::VideoMeta>(None);
+    true
+}
+
+/// An active pool of output buffers without a bound.
+pub(super) fn own_pool(caps: &gst::Caps, info: &gst_video::VideoInfo) -> Result<gst::BufferPool, glib::BoolError> {
+    let pool = gst_video::VideoBufferPool::new();
+    configure(pool.upcast_ref(), caps, info, 0)?;
+    Ok(pool.upcast())
+}
+
+fn configure(
+    pool: &gst::BufferPool,
+    caps: &gst::Caps,
+    info: &gst_video::VideoInfo,
+    min: u32,
+) -> Result<(), glib::BoolError> {
+    let size = u32::try_from(info.size()).map_err(|_| glib::bool_error!("A frame of {} bytes is too large", info.size()))?;
+    let mut config = pool.config();
+    config.set_params(Some(caps), size, min, 0);
+    if pool.has_option(*gst_video::BUFFER_POOL_OPTION_VIDEO_META) {
+        config.add_option(*gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+    }
+    pool.set_config(config)?;
+    pool.set_active(true)
+}
+
+/// Asks downstream for a pool of buffers for `caps`, and returns it, active, if it serves.
+///
+/// One with a bound does not: the cache keeps buffers, and frames that wait for their turn do, so that it would run dry and the
+/// pipeline stand still. A pool that lays out frames in its own way needs video meta, which downstream must then understand.
+pub(super) fn downstream_pool(
+    srcpad: &gst::Pad,
+    caps: &gst::Caps,
+    info: &gst_video::VideoInfo,
+) -> Option<gst::BufferPool> {
+    let mut query = gst::query::Allocation::new(Some(caps), true);
+    if !srcpad.peer_query(&mut query) || query.find_allocation_meta::<gst_video::VideoMeta>().is_none() {
+        return None;
+    }
+    let pools: Vec<_> = query.allocation_pools().collect();
+    pools.into_iter().find_map(|(pool, _size, min, max)| {
+        let pool = pool.filter(|_| max == 0)?;
+        // A pool that is in use already, by whomever, is not ours to configure.
+        if pool.is_active() {
+            return None;
+        }
+        configure(&pool, caps, info, min).ok()?;
+        Some(pool)
+    })
+}
+
+pub(super) fn set_inactive(pool: &gst::BufferPool) {
+    // It fails only if the pool was never active.
+    if let Err(error) = pool.set_active(false) {
+        gst::debug!(super::CAT, obj = pool, "Cannot stop the pool: {error}");
+    }
+}

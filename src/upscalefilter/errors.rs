@@ -1,0 +1,60 @@
+//! One way from the errors of the pure modules to GStreamer's.
+
+use gst::prelude::*;
+
+use crate::model::{ModelError, RunError};
+
+/// Why one frame could not be upscaled.
+#[derive(Clone, Debug, thiserror::Error)]
+pub(super) enum FrameError {
+    #[error("the input buffer cannot be read: {0}")]
+    Input(String),
+    #[error("no output buffer can be had: {0}")]
+    Output(String),
+    #[error("the model failed: {0}")]
+    Run(String),
+    #[error("out of memory; set fewer workers, or use a smaller model: {0}")]
+    OutOfMemory(String),
+    /// A flush or a stop came in between; nobody is told.
+    #[error("interrupted")]
+    Interrupted,
+    #[error("internal error in a worker, please report it: {0}")]
+    Panicked(String),
+}
+
+impl From<RunError> for FrameError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Interrupted => FrameError::Interrupted,
+            RunError::OutOfMemory(text) => FrameError::OutOfMemory(text),
+            error @ (RunError::WrongSize { .. } | RunError::Failed(_)) => FrameError::Run(error.to_string()),
+        }
+    }
+}
+
+impl FrameError {
+    /// Posts this error for the frame of this PTS.
+    pub fn post(&self, element: &super::UpscaleFilter, index: u64, pts: Option<gst::ClockTime>) {
+        let frame = format!("Frame {index} (PTS {}): {self}", pts.display());
+        match self {
+            FrameError::Interrupted => {}
+            FrameError::Input(_) => gst::element_error!(element, gst::ResourceError::Read, ("{frame}")),
+            FrameError::Output(_) => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{frame}")),
+            FrameError::OutOfMemory(_) => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{frame}")),
+            FrameError::Run(_) => gst::element_error!(element, gst::LibraryError::Failed, ("{frame}")),
+            FrameError::Panicked(_) => gst::element_error!(element, gst::LibraryError::Failed, ("{frame}")),
+        }
+    }
+}
+
+/// The message for a model that cannot be loaded.
+pub(super) fn model_error(error: &ModelError) -> gst::ErrorMessage {
+    match error {
+        ModelError::Runtime(_) => gst::error_msg!(gst::LibraryError::Init, ("{error}")),
+        ModelError::NotFound(_) => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
+        ModelError::Read { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
+        ModelError::Invalid { .. } => gst::error_msg!(gst::ResourceError::Failed, ("{error}")),
+        ModelError::Unsuitable { .. } => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
+        ModelError::Provider(_) => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
+    }
+}

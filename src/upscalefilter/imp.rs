@@ -1,0 +1,263 @@
+//! The element's object: pads, metadata, properties, changes of state. What happens on the pads is in `sink.rs` and `src.rs`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use parking_lot::{Condvar, Mutex};
+
+use crate::plan::{self, Numbered, Recorder};
+use crate::reuse::Fingerprinter;
+
+use super::engine::{Engine, describe};
+use super::settings::{Settings, param_specs};
+use super::state::State;
+use super::{CAT, caps, progress};
+
+pub struct UpscaleFilter {
+    pub(super) sinkpad: gst::Pad,
+    pub(super) srcpad: gst::Pad,
+    pub(super) settings: Mutex<Settings>,
+    /// The model and its workers, from READY on.
+    engine: Mutex<Option<Arc<Engine>>>,
+    pub(super) state: Mutex<State>,
+    /// Signalled when the front of the queue may have become ready, or there is something to give up for.
+    pub(super) ready: Condvar,
+    /// Signalled when a frame has left the queue, or there is something to give up for.
+    pub(super) room: Condvar,
+    /// Of a seed of its own, so that nobody can make two frames that it takes for one.
+    pub(super) fingerprinter: Fingerprinter,
+    /// An error message is on the bus that tells why the stream stopped. Since the stream began.
+    posted: AtomicBool,
+    #[cfg(feature = "test-support")]
+    test_model: Mutex<Option<Arc<dyn crate::model::Model>>>,
+}
+
+impl UpscaleFilter {
+    pub(super) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.lock().clone()
+    }
+
+    pub(super) fn workers(&self) -> usize {
+        self.engine().map_or(0, |engine| engine.pool.workers())
+    }
+
+    pub(super) fn set_posted(&self) {
+        self.posted.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_posted(&self) -> bool {
+        self.posted.load(Ordering::Relaxed)
+    }
+
+    #[cfg(feature = "test-support")]
+    pub(super) fn set_test_model(&self, model: Arc<dyn crate::model::Model>) {
+        *self.test_model.lock() = Some(model);
+    }
+
+    #[cfg(feature = "test-support")]
+    fn open_engine(&self, settings: &Settings) -> Result<Engine, gst::ErrorMessage> {
+        let model = self.test_model.lock().clone();
+        model.map_or_else(|| Engine::open(settings), |model| Engine::with_model(model, settings))
+    }
+
+    #[cfg(not(feature = "test-support"))]
+    fn open_engine(&self, settings: &Settings) -> Result<Engine, gst::ErrorMessage> {
+        Engine::open(settings)
+    }
+
+    /// NULL to READY: loads the model and starts the workers.
+    fn prepare(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings.lock().clone();
+        let engine = self.open_engine(&settings)?;
+        gst::info!(CAT, imp = self, "{}", describe(&engine));
+        *self.engine.lock() = Some(Arc::new(engine));
+        Ok(())
+    }
+
+    /// READY to PAUSED, before the pads are active.
+    fn start_stream(&self) {
+        let settings = self.settings.lock().clone();
+        self.posted.store(false, Ordering::Relaxed);
+        if let Some(location) = &settings.plan_location
+            && let Err(error) = plan::check_writable(location)
+        {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::OpenWrite,
+                ("The plan cannot be written to {}: {error}. The video goes on without", location.display())
+            );
+        }
+        let plan = settings.plan_location.is_some().then(|| Recorder::new(self.workers()));
+        let mut state = self.state.lock();
+        let generation = state.generation;
+        *state = State { generation, plan, ..State::default() };
+        let nothing = state.cache.set_limit(settings.cache_size);
+        debug_assert!(nothing.is_empty(), "the cache is new");
+    }
+
+    /// PAUSED to READY, after the pads are inactive: nobody holds an upstream buffer afterwards.
+    fn stop_stream(&self) {
+        if let Some(engine) = self.engine() {
+            engine.pool.cancel();
+            engine.pool.wait_idle();
+        }
+        let (dropped, config) = {
+            let mut state = self.state.lock();
+            (state.cache.retain(|_| false), state.config.take())
+        };
+        drop((dropped, config));
+    }
+
+    /// At the end of the stream, before downstream hears of it.
+    pub(super) fn write_plan(&self) {
+        let Some(location) = self.settings.lock().plan_location.clone() else { return };
+        let Some(plan) = self.state.lock().plan.take() else { return };
+        match plan.write(&location, &Numbered) {
+            Ok(()) => gst::info!(CAT, imp = self, "The plan is in {}", location.display()),
+            Err(error) => gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Write,
+                ("The plan cannot be written to {}: {error}", location.display())
+            ),
+        }
+        // There may be more to come.
+        self.state.lock().plan.get_or_insert(plan);
+    }
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for UpscaleFilter {
+    const NAME: &'static str = "GstUpscaleFilter";
+    type Type = super::UpscaleFilter;
+    type ParentType = gst::Element;
+
+    fn with_class(class: &Self::Class) -> Self {
+        let template = |name| class.pad_template(name).expect("it is one of the class's templates");
+        let sinkpad = gst::Pad::builder_from_template(&template("sink"))
+            .chain_function(|_pad, parent, buffer| {
+                Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |imp| imp.sink_chain(buffer))
+            })
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
+            })
+            .build();
+        let srcpad = gst::Pad::builder_from_template(&template("src"))
+            .event_function(|pad, parent, event| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_event(pad, event))
+            })
+            .query_function(|pad, parent, query| {
+                Self::catch_panic_pad_function(parent, || false, |imp| imp.src_query(pad, query))
+            })
+            .activatemode_function(|pad, parent, mode, active| {
+                if mode != gst::PadMode::Push {
+                    return Err(gst::loggable_error!(CAT, "Only push mode is supported"));
+                }
+                let panicked = || Err(gst::loggable_error!(CAT, "Panic activating the source pad"));
+                Self::catch_panic_pad_function(parent, panicked, |imp| imp.src_activate(pad, active))
+            })
+            .build();
+        UpscaleFilter {
+            sinkpad,
+            srcpad,
+            settings: Mutex::default(),
+            engine: Mutex::default(),
+            state: Mutex::default(),
+            ready: Condvar::new(),
+            room: Condvar::new(),
+            fingerprinter: Fingerprinter::random(),
+            posted: AtomicBool::new(false),
+            #[cfg(feature = "test-support")]
+            test_model: Mutex::default(),
+        }
+    }
+}
+
+impl ObjectImpl for UpscaleFilter {
+    fn constructed(&self) {
+        self.parent_constructed();
+        for pad in [&self.sinkpad, &self.srcpad] {
+            self.obj().add_pad(pad).expect("a new element has no pad of this name");
+        }
+    }
+
+    fn properties() -> &'static [glib::ParamSpec] {
+        param_specs()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let cache_size = {
+            let mut settings = self.settings.lock();
+            settings.set(pspec.name(), value);
+            settings.cache_size
+        };
+        if pspec.name() == "cache-size" {
+            let dropped = self.state.lock().cache.set_limit(cache_size);
+            drop(dropped);
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            let workers = self.workers();
+            return progress::structure(&self.state.lock(), workers).to_value();
+        }
+        self.settings.lock().get(pspec.name())
+    }
+}
+
+impl GstObjectImpl for UpscaleFilter {}
+
+impl ElementImpl for UpscaleFilter {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Super-resolution upscaler",
+                "Filter/Effect/Converter/Video/Scaler",
+                "Enlarges video with an ONNX super-resolution network, several frames in parallel, and frames that were seen \
+                 before only once",
+                "The upscalefilter team",
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
+                .map(|(name, direction)| {
+                    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps::TEMPLATE)
+                        .expect("name, direction and presence go together")
+                })
+                .into()
+        });
+        &TEMPLATES
+    }
+
+    fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        gst::debug!(CAT, imp = self, "{transition:?}");
+        match transition {
+            gst::StateChange::NullToReady => self.prepare().map_err(|message| {
+                self.post_error_message(message);
+                gst::StateChangeError
+            })?,
+            gst::StateChange::ReadyToPaused => self.start_stream(),
+            _ => {}
+        }
+        let success = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToReady => self.stop_stream(),
+            gst::StateChange::ReadyToNull => {
+                let engine = self.engine.lock().take();
+                drop(engine);
+            }
+            _ => {}
+        }
+        Ok(success)
+    }
+}

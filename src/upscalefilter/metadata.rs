@@ -1,0 +1,62 @@
+//! What a buffer carries beside its pixels.
+
+use std::ops::ControlFlow;
+
+use gst::prelude::*;
+
+use super::stream::StreamConfig;
+
+/// The output buffer for `input`, less its memory: timestamps and flags as they are, metas scaled.
+pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffer {
+    let mut shell = gst::Buffer::new();
+    let out = shell.get_mut().expect("nobody else has it yet");
+    let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
+    input.copy_into(out, kept, ..).expect("without memory there is nothing that could fail");
+    // These two tell of the memory, which is another one.
+    out.unset_flags(gst::BufferFlags::TAG_MEMORY);
+    let scale = gst_video::VideoMetaTransformScale::new(&config.in_info, &config.out_info);
+    let copy = gst::meta::MetaTransformCopy::new(..);
+    input.foreach_meta(|meta| {
+        copy_meta(&meta, out, &scale, &copy);
+        ControlFlow::Continue(())
+    });
+    shell
+}
+
+/// Copies one meta, scaled if its values are in pixels. One that tells of the memory's layout stays behind; so does one that cannot
+/// be scaled or copied, because a wrong one is worse than none.
+fn copy_meta(
+    meta: &gst::MetaRef<'_, gst::Meta>,
+    out: &mut gst::BufferRef,
+    scale: &gst_video::VideoMetaTransformScale,
+    copy: &gst::meta::MetaTransformCopy,
+) {
+    if meta.has_tag::<gst::meta::tags::Memory>() || meta.has_tag::<gst::meta::tags::MemoryReference>() {
+        return;
+    }
+    let done = if meta.has_tag::<gst_video::video_meta::tags::Size>() {
+        meta.transform(out, scale)
+    } else {
+        meta.transform(out, copy)
+    };
+    if done.is_err() {
+        gst::trace!(super::CAT, "Meta {} stays behind", meta.api().name());
+    }
+}
+
+/// Gives the pixels of `result` to `shell`. The memory is shared, not copied, and so is read-only for whoever gets it.
+pub(super) fn share(mut shell: gst::Buffer, result: &gst::Buffer) -> gst::Buffer {
+    let out = shell.make_mut();
+    let copied = gst::BufferCopyFlags::MEMORY | gst::BufferCopyFlags::META;
+    result.copy_into(out, copied, ..).expect("a whole buffer can be shared");
+    // The pool gets the result back when the last frame that shows it is gone, not before.
+    gst::ParentBufferMeta::add(out, result);
+    shell
+}
+
+/// Gives timestamps, flags and metas of `shell` to `result`, which nobody else shows.
+pub(super) fn dress(shell: &gst::BufferRef, mut result: gst::Buffer) -> gst::Buffer {
+    let copied = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
+    shell.copy_into(result.make_mut(), copied, ..).expect("without memory there is nothing that could fail");
+    result
+}

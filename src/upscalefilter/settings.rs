@@ -1,0 +1,249 @@
+//! The element's properties: what they are called, what they mean, their defaults and bounds.
+
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use gst::prelude::*;
+
+use crate::model::{Provider, builtin};
+
+const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
+/// More frames than this under way would be hours of latency, not throughput.
+const MAX_IN_FLIGHT: u32 = 1024;
+const MAX_WORKERS: u32 = 256;
+
+/// Where the network runs (property `execution-provider`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterExecutionProvider")]
+#[repr(i32)]
+pub enum ExecutionProvider {
+    #[default]
+    #[enum_value(name = "The best that is to be had", nick = "auto")]
+    Auto,
+    #[enum_value(name = "The processor", nick = "cpu")]
+    Cpu,
+    #[enum_value(name = "NVIDIA GPU through CUDA", nick = "cuda")]
+    Cuda,
+    #[enum_value(name = "NVIDIA GPU through TensorRT", nick = "tensorrt")]
+    Tensorrt,
+    #[enum_value(name = "Intel processor, GPU or NPU through OpenVINO", nick = "openvino")]
+    Openvino,
+    #[enum_value(name = "Any GPU with Vulkan, Metal or Direct3D 12 through WebGPU", nick = "webgpu")]
+    Webgpu,
+    #[enum_value(name = "Apple's Neural Engine, GPU or processor through Core ML", nick = "coreml")]
+    Coreml,
+    #[enum_value(name = "Any GPU with Direct3D 12 through DirectML", nick = "directml")]
+    Directml,
+}
+
+impl From<ExecutionProvider> for Provider {
+    fn from(provider: ExecutionProvider) -> Self {
+        match provider {
+            ExecutionProvider::Auto => Provider::Auto,
+            ExecutionProvider::Cpu => Provider::Cpu,
+            ExecutionProvider::Cuda => Provider::Cuda,
+            ExecutionProvider::Tensorrt => Provider::TensorRt,
+            ExecutionProvider::Openvino => Provider::OpenVino,
+            ExecutionProvider::Webgpu => Provider::WebGpu,
+            ExecutionProvider::Coreml => Provider::CoreMl,
+            ExecutionProvider::Directml => Provider::DirectMl,
+        }
+    }
+}
+
+/// What happens to a frame that was seen before (property `duplicates`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterDuplicates")]
+#[repr(i32)]
+pub enum Duplicates {
+    #[enum_value(name = "Upscale every frame", nick = "off")]
+    Off,
+    #[default]
+    #[enum_value(name = "Frames with the same pixels share one result", nick = "exact")]
+    Exact,
+}
+
+/// The values of the properties. Never changed by the stream.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub model: String,
+    pub execution_provider: ExecutionProvider,
+    pub device_id: u32,
+    /// 0 = automatic.
+    pub workers: u32,
+    /// 0 = automatic.
+    pub max_in_flight: u32,
+    pub duplicates: Duplicates,
+    /// Bytes.
+    pub cache_size: u64,
+    pub plan_location: Option<PathBuf>,
+    /// `None` = no progress messages.
+    pub progress_interval: Option<gst::ClockTime>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            model: builtin::DEFAULT.to_owned(),
+            execution_provider: ExecutionProvider::default(),
+            device_id: 0,
+            workers: 0,
+            max_in_flight: 0,
+            duplicates: Duplicates::default(),
+            cache_size: DEFAULT_CACHE_SIZE,
+            plan_location: None,
+            progress_interval: None,
+        }
+    }
+}
+
+impl Settings {
+    pub fn set(&mut self, name: &str, value: &glib::Value) {
+        const TYPE: &str = "GObject has checked the type against the property's";
+        match name {
+            "model" => {
+                let model = value.get::<Option<String>>().expect(TYPE);
+                self.model = model.filter(|model| !model.is_empty()).unwrap_or_else(|| builtin::DEFAULT.to_owned());
+            }
+            "execution-provider" => self.execution_provider = value.get().expect(TYPE),
+            "device-id" => self.device_id = value.get().expect(TYPE),
+            "workers" => self.workers = value.get().expect(TYPE),
+            "max-in-flight" => self.max_in_flight = value.get().expect(TYPE),
+            "duplicates" => self.duplicates = value.get().expect(TYPE),
+            "cache-size" => self.cache_size = value.get().expect(TYPE),
+            "plan-location" => {
+                let location = value.get::<Option<String>>().expect(TYPE);
+                self.plan_location = location.filter(|path| !path.is_empty()).map(PathBuf::from);
+            }
+            "progress-interval" => {
+                self.progress_interval =
+                    Some(value.get::<u64>().expect(TYPE)).filter(|ns| *ns > 0).map(gst::ClockTime::from_nseconds);
+            }
+            _ => unreachable!("GObject has checked the name: {name}"),
+        }
+    }
+
+    pub fn get(&self, name: &str) -> glib::Value {
+        match name {
+            "model" => self.model.to_value(),
+            "execution-provider" => self.execution_provider.to_value(),
+            "device-id" => self.device_id.to_value(),
+            "workers" => self.workers.to_value(),
+            "max-in-flight" => self.max_in_flight.to_value(),
+            "duplicates" => self.duplicates.to_value(),
+            "cache-size" => self.cache_size.to_value(),
+            "plan-location" => self.plan_location.as_ref().map(|path| path.to_string_lossy().into_owned()).to_value(),
+            "progress-interval" => self.progress_interval.map_or(0, gst::ClockTime::nseconds).to_value(),
+            _ => unreachable!("GObject has checked the name: {name}"),
+        }
+    }
+}
+
+pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
+    static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+        let mut specs = engine_specs();
+        specs.extend(stream_specs());
+        specs
+    });
+    &SPECS
+}
+
+/// The properties that say how the network is loaded and run.
+fn engine_specs() -> Vec<glib::ParamSpec> {
+    let builtins: Vec<_> = builtin::BUILTINS.iter().map(|b| format!("'{}' ({})", b.name, b.summary)).collect();
+    let model_blurb = format!(
+        "The network: the path of an ONNX super-resolution model, or the name of a built-in one: {}. Channels (1 = luma, \
+         3 = RGB), scale, number types and sizes are found out from the file",
+        builtins.join(", ")
+    );
+    vec![
+        glib::ParamSpecString::builder("model")
+            .nick("Model")
+            .blurb(&model_blurb)
+            .default_value(Some(builtin::DEFAULT))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("execution-provider", ExecutionProvider::default())
+            .nick("Execution provider")
+            .blurb(
+                "Where the network runs. 'auto' takes the best that is to be had; one asked for by name that is not there is \
+                 an error, never a silent fall to the CPU",
+            )
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("device-id")
+            .nick("Device")
+            .blurb("Which device of the execution provider, as that provider counts them from 0. The CPU has no use for it")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("workers")
+            .nick("Workers")
+            .blurb(
+                "Frames upscaled at a time, each in a session of its own. 0 = automatic: on the CPU one for each core as far \
+                 as memory goes, on a GPU one below 5 GB of its memory, two below 7 GB, three below 10 GB, else four. \
+                 1 = sequential. The output does not depend on it",
+            )
+            .maximum(MAX_WORKERS)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("max-in-flight")
+            .nick("Frames in flight")
+            .blurb(
+                "Frames that may be between sink and source pad at a time; upstream waits when there are as many. Bounds \
+                 memory and latency (as many frame durations are added to the pipeline's). 0 = automatic: twice the workers \
+                 and two",
+            )
+            .maximum(MAX_IN_FLIGHT)
+            .mutable_ready()
+            .build(),
+    ]
+}
+
+/// The properties that say what is done with the stream, and what it tells.
+fn stream_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecEnum::builder_with_default("duplicates", Duplicates::default())
+            .nick("Duplicates")
+            .blurb(
+                "'exact': a frame whose visible pixels are all the same as those of one seen before (adjacent or not) shares \
+                 its result and costs nothing. 'off': every frame is upscaled. The output is the same",
+            )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder("cache-size")
+            .nick("Cache size")
+            .blurb(
+                "Bytes of upscaled frames kept to be used again when a frame comes back; the least recently used goes first. A \
+                 1280x720 frame in 4:2:0 with 8 bits takes 1.4 MB. 0 = keep none, so that no duplicate is found",
+            )
+            .default_value(DEFAULT_CACHE_SIZE)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("plan-location")
+            .nick("Plan location")
+            .blurb(
+                "File to which a JSON plan is written at the end of the stream: the unique frames, which of them each frame \
+                 shows, and totals. Not set = no plan",
+            )
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt64::builder("progress-interval")
+            .nick("Progress interval")
+            .blurb(
+                "Nanoseconds between two element messages 'upscalefilter-progress' on the bus, which carry the fields of \
+                 'stats'. 0 = none",
+            )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb(
+                "What happened since the stream began: frames-in, frames-out, unique, duplicates, duplicate-percentage, \
+                 in-flight, workers, fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
+                 alone, for each frame), reorders (frames put into PTS order), late (of these, too late to be put right), \
+                 cache-bytes",
+            )
+            .read_only()
+            .build(),
+    ]
+}

@@ -1,0 +1,326 @@
+//! The sink pad: frames, events and queries from upstream, on the streaming thread.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use parking_lot::MutexGuard;
+
+use crate::reuse::Fingerprint;
+use crate::schedule::Placed;
+
+use super::engine::Engine;
+use super::errors::FrameError;
+use super::imp::UpscaleFilter;
+use super::job::FrameJob;
+use super::settings::Duplicates;
+use super::src::PendingQuery;
+use super::state::{QueuedFrame, Serialized, Slot, State};
+use super::stream::{StreamConfig, picture};
+use super::{CAT, allocation, caps, latency, metadata};
+
+impl UpscaleFilter {
+    pub(super) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let config = {
+            let state = self.state.lock();
+            state.refusal()?;
+            state.config.clone().ok_or(gst::FlowError::NotNegotiated)?
+        };
+        let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
+        let exact = self.settings.lock().duplicates == Duplicates::Exact;
+        let fingerprint = if exact { Some(self.fingerprint(&config, &buffer)?) } else { None };
+        let shell = metadata::shell(&buffer, &config);
+
+        let state = self.wait_for_room(engine.max_in_flight)?;
+        let dropped = self.enqueue(state, &engine, &config, buffer, shell, fingerprint);
+        drop(dropped);
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Backpressure: waits until fewer than `limit` frames are in flight.
+    fn wait_for_room(&self, limit: usize) -> Result<MutexGuard<'_, State>, gst::FlowError> {
+        let mut state = self.state.lock();
+        loop {
+            state.refusal()?;
+            if state.queue.frames() < limit {
+                return Ok(state);
+            }
+            self.room.wait(&mut state);
+        }
+    }
+
+    /// Puts the frame in the queue, and submits a job unless its result is there or on its way. Returns what has to be dropped
+    /// without the lock.
+    fn enqueue(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        engine: &Engine,
+        config: &Arc<StreamConfig>,
+        buffer: gst::Buffer,
+        shell: gst::Buffer,
+        fingerprint: Option<Fingerprint>,
+    ) -> (Vec<Arc<Slot>>, Option<gst::Buffer>) {
+        let (index, pts) = (state.next_index, buffer.pts());
+        state.next_index += 1;
+        let (slot, duplicate, dropped) = find_slot(&mut state, fingerprint, index, config.out_bytes());
+        state.stats.frame_in(Instant::now(), duplicate);
+        if let Some(plan) = &mut state.plan {
+            plan.record(pts.map(gst::ClockTime::nseconds), slot.index);
+        }
+        let by_pts = !state.reverse;
+        let frame = QueuedFrame { index, shell, slot: Arc::clone(&slot) };
+        let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, by_pts);
+        self.note_place(&mut state, placed, index, pts);
+        gst::trace!(
+            CAT,
+            imp = self,
+            "Frame {index} in, PTS {}, {}; {} in flight",
+            pts.display(),
+            if duplicate { format!("shows frame {}", slot.index) } else { "new".into() },
+            state.queue.frames()
+        );
+        // Its result may be there already.
+        self.ready.notify_all();
+        if duplicate {
+            return (dropped, Some(buffer));
+        }
+        let job = FrameJob { element: self.obj().downgrade(), config: Arc::clone(config), input: Some(buffer), slot };
+        engine.pool.submit(job);
+        (dropped, None)
+    }
+
+    fn note_place(&self, state: &mut State, placed: Placed, index: u64, pts: Option<gst::ClockTime>) {
+        match placed {
+            Placed::Last => {}
+            Placed::Reordered => {
+                state.stats.reorders += 1;
+                gst::debug!(CAT, imp = self, "Frame {index}, PTS {}, goes before frames that came earlier", pts.display());
+            }
+            Placed::Late => {
+                state.stats.reorders += 1;
+                state.stats.late += 1;
+                gst::warning!(
+                    CAT,
+                    imp = self,
+                    "Frame {index}, PTS {}, comes after a later one was pushed; it goes out at once",
+                    pts.display()
+                );
+            }
+        }
+    }
+
+    fn fingerprint(&self, config: &StreamConfig, buffer: &gst::Buffer) -> Result<Fingerprint, gst::FlowError> {
+        let fingerprint = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &config.in_info)
+            .map_err(|error| FrameError::Input(error.to_string()))
+            .and_then(|frame| {
+                let picture = picture(config.format, &frame, frame.planes_data());
+                let picture = picture.map_err(|error| FrameError::Input(error.to_string()))?;
+                Ok(self.fingerprinter.fingerprint(&picture))
+            });
+        fingerprint.map_err(|error| {
+            let index = self.state.lock().next_index;
+            error.post(&self.obj(), index, buffer.pts());
+            gst::FlowError::Error
+        })
+    }
+
+    pub(super) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        gst::debug!(CAT, obj = pad, "Event {event:?}");
+        match event.view() {
+            gst::EventView::FlushStart(_) => self.flush_start(event),
+            gst::EventView::FlushStop(_) => self.flush_stop(event),
+            gst::EventView::Caps(caps) => self.sink_caps(caps),
+            _ if !event.is_serialized() => self.srcpad.push_event(event),
+            _ => self.enqueue_event(event),
+        }
+    }
+
+    fn flush_start(&self, event: gst::Event) -> bool {
+        let forwarded = self.srcpad.push_event(event);
+        self.abandon_frames();
+        if let Err(error) = self.srcpad.pause_task() {
+            gst::debug!(CAT, imp = self, "There is no task to pause: {error}");
+        }
+        forwarded
+    }
+
+    fn flush_stop(&self, event: gst::Event) -> bool {
+        let forwarded = self.srcpad.push_event(event);
+        self.state.lock().flush_stop();
+        self.start_src_task();
+        forwarded
+    }
+
+    /// Drops all frames under way, wakes whoever waits, and refuses data until further notice.
+    pub(super) fn abandon_frames(&self) {
+        let leftovers = {
+            let mut state = self.state.lock();
+            let leftovers = state.flush_start();
+            self.ready.notify_all();
+            self.room.notify_all();
+            leftovers
+        };
+        if let Some(engine) = self.engine() {
+            engine.pool.cancel();
+        }
+        drop(leftovers);
+    }
+
+    fn sink_caps(&self, event: &gst::event::Caps) -> bool {
+        let Some(engine) = self.engine() else { return false };
+        let config = {
+            let state = self.state.lock();
+            state.config.as_ref().filter(|config| *config.in_caps == *event.caps()).cloned()
+        };
+        let config = match config.map_or_else(|| StreamConfig::new(event.caps(), engine.model.info()), Ok) {
+            Ok(config) => config,
+            Err(reason) => {
+                gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{reason}"), ["caps {}", event.caps()]);
+                return false;
+            }
+        };
+        gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.out_caps);
+        let own_latency = latency::of_frames(&config, engine.max_in_flight);
+        let (before, dropped, latency_before) = {
+            let mut state = self.state.lock();
+            if state.flushing {
+                return false;
+            }
+            state.queue.push_event(Serialized::Caps(Arc::clone(&config), event.seqnum()));
+            self.ready.notify_all();
+            let same = state.config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &config));
+            // What was upscaled under other caps looks different, even where the pixels are the same.
+            let dropped = if same { Vec::new() } else { state.cache.retain(|_| false) };
+            let before = state.config.replace(config);
+            let latency = before.as_deref().and_then(|before| latency::of_frames(before, engine.max_in_flight));
+            (before, dropped, latency)
+        };
+        drop((before, dropped));
+        if own_latency != latency_before {
+            let message = gst::message::Latency::builder().src(&*self.obj()).build();
+            if self.obj().post_message(message).is_err() {
+                gst::debug!(CAT, imp = self, "There is no bus to tell of the latency");
+            }
+        }
+        true
+    }
+
+    /// Puts a serialized event behind the frames that came before it.
+    fn enqueue_event(&self, event: gst::Event) -> bool {
+        use gst::EventView;
+        let starts = matches!(event.view(), EventView::StreamStart(_) | EventView::Segment(_));
+        let mut state = self.state.lock();
+        if state.flushing {
+            return false;
+        }
+        let restart = starts && state.flow == Err(gst::FlowError::Eos);
+        if restart {
+            state.flow = Ok(gst::FlowSuccess::Ok);
+        }
+        if starts {
+            state.eos = false;
+        } else if state.eos {
+            return false;
+        }
+        match (event.view(), state.flow) {
+            // Upstream sends nothing more that could return the error, so it is told here.
+            (EventView::Eos(_), Err(flow)) => {
+                drop(state);
+                if !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos) && !self.has_posted() {
+                    self.post_flow_error(flow);
+                }
+                return false;
+            }
+            (EventView::Eos(_), Ok(_)) => state.eos = true,
+            (EventView::Segment(segment), _) => state.reverse = segment.segment().rate() < 0.0,
+            (_, Err(_)) if !event.is_sticky() => return false,
+            _ => {}
+        }
+        state.queue.push_event(Serialized::Event(event));
+        self.ready.notify_all();
+        drop(state);
+        if restart {
+            self.start_src_task();
+        }
+        true
+    }
+
+    pub(super) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(query) => {
+                query.set_result(&self.possible_caps(&self.srcpad, query.filter_owned(), caps::Direction::Reduce));
+                true
+            }
+            gst::QueryViewMut::Allocation(query) => {
+                self.engine().is_some_and(|engine| allocation::propose(query, engine.max_in_flight))
+            }
+            _ if query.is_serialized() => self.enqueue_query(query),
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+
+    /// Lets a serialized query wait for its turn behind the frames, and for its answer.
+    fn enqueue_query(&self, query: &mut gst::QueryRef) -> bool {
+        let pending = PendingQuery::new(query.to_owned());
+        {
+            let mut state = self.state.lock();
+            if state.refusal().is_err() {
+                return false;
+            }
+            state.queue.push_event(Serialized::Query(Arc::clone(&pending)));
+            self.ready.notify_all();
+        }
+        pending.wait(query)
+    }
+
+    /// What one pad can take, from what the other pad's peer takes (`across`), ours and the asker's filter.
+    pub(super) fn possible_caps(
+        &self,
+        across: &gst::Pad,
+        filter: Option<gst::Caps>,
+        direction: caps::Direction,
+    ) -> gst::Caps {
+        let scale = self.engine().map(|engine| engine.model.info().scale);
+        let opposite = match direction {
+            caps::Direction::Enlarge => caps::Direction::Reduce,
+            caps::Direction::Reduce => caps::Direction::Enlarge,
+        };
+        let template = &*caps::TEMPLATE;
+        let peer_filter = filter.as_ref().map(|filter| {
+            let own = filter.intersect_with_mode(template, gst::CapsIntersectMode::First);
+            caps::transform(&own, scale, opposite)
+        });
+        let peer = across.peer_query_caps(peer_filter.as_ref());
+        let peer = peer.intersect_with_mode(template, gst::CapsIntersectMode::First);
+        let own = caps::transform(&peer, scale, direction).intersect_with_mode(template, gst::CapsIntersectMode::First);
+        match filter {
+            Some(filter) => filter.intersect_with_mode(&own, gst::CapsIntersectMode::First),
+            None => own,
+        }
+    }
+}
+
+/// The slot that the frame of this index shows: one that is there (`true`), or a new one that has to be filled. Also returns what
+/// left the cache for it.
+fn find_slot(
+    state: &mut State,
+    fingerprint: Option<Fingerprint>,
+    index: u64,
+    bytes: u64,
+) -> (Arc<Slot>, bool, Vec<Arc<Slot>>) {
+    let generation = state.generation;
+    let known = fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
+    let duplicate = known.is_some();
+    let slot = match known {
+        Some(slot) if slot.generation == generation => return (slot, true, Vec::new()),
+        // Upscaled before a flush, where frames were counted anew.
+        Some(slot) => slot.renewed(index, generation),
+        None => Slot::new(index, generation),
+    };
+    let dropped = match fingerprint {
+        Some(fingerprint) => state.cache.insert(fingerprint, Arc::clone(&slot), bytes),
+        None => Vec::new(),
+    };
+    (slot, duplicate, dropped)
+}

@@ -1,0 +1,306 @@
+//! The source pad: its task pushes what is ready, in order; events and queries from downstream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+use parking_lot::{Condvar, Mutex};
+
+use crate::schedule::Item;
+
+use super::errors::FrameError;
+use super::imp::UpscaleFilter;
+use super::state::{Queued, QueuedFrame, Serialized, Slot};
+use super::stream::StreamConfig;
+use super::{CAT, allocation, caps, latency, metadata, progress};
+
+/// A serialized query on its way through the queue. It travels as a copy, so that whoever gives up waiting can do so at any moment.
+#[derive(Debug)]
+pub(super) struct PendingQuery {
+    step: Mutex<Step>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+enum Step {
+    Waiting(gst::Query),
+    /// The task is asking downstream.
+    Asked,
+    Answered(Option<gst::Query>),
+    Abandoned,
+}
+
+impl PendingQuery {
+    pub fn new(query: gst::Query) -> Arc<Self> {
+        Arc::new(PendingQuery { step: Mutex::new(Step::Waiting(query)), changed: Condvar::new() })
+    }
+
+    /// Blocks until there is an answer, and puts it into `query`. False if there is none.
+    pub fn wait(&self, query: &mut gst::QueryRef) -> bool {
+        let mut step = self.step.lock();
+        while matches!(*step, Step::Waiting(_) | Step::Asked) {
+            self.changed.wait(&mut step);
+        }
+        let Step::Answered(Some(answer)) = std::mem::replace(&mut *step, Step::Abandoned) else { return false };
+        let (Some(from), to) = (answer.structure(), query.structure_mut()) else { return true };
+        for (field, value) in from.iter() {
+            to.set_value(field, value.clone());
+        }
+        true
+    }
+
+    /// Lets whoever waits go without an answer.
+    pub fn abandon(&self) {
+        *self.step.lock() = Step::Abandoned;
+        self.changed.notify_all();
+    }
+
+    /// Asks `pad`'s peer.
+    fn ask(&self, pad: &gst::Pad) {
+        let waiting = std::mem::replace(&mut *self.step.lock(), Step::Asked);
+        let Step::Waiting(mut query) = waiting else { return self.abandon() };
+        let answered = pad.peer_query(query.make_mut());
+        let mut step = self.step.lock();
+        if matches!(*step, Step::Asked) {
+            *step = Step::Answered(answered.then_some(query));
+            self.changed.notify_all();
+        }
+    }
+}
+
+impl UpscaleFilter {
+    pub(super) fn start_src_task(&self) {
+        let element = self.obj().downgrade();
+        let started = self.srcpad.start_task(move || {
+            if let Some(element) = element.upgrade() {
+                element.imp().src_loop();
+            }
+        });
+        if let Err(error) = started {
+            gst::error!(CAT, imp = self, "Cannot start the source pad's task: {error}");
+        }
+    }
+
+    pub(super) fn src_activate(&self, pad: &gst::Pad, active: bool) -> Result<(), gst::LoggableError> {
+        if active {
+            self.state.lock().flush_stop();
+            self.start_src_task();
+            Ok(())
+        } else {
+            self.abandon_frames();
+            pad.stop_task().map_err(Into::into)
+        }
+    }
+
+    /// One turn of the task: waits for the front of the queue to be ready, and pushes it.
+    fn src_loop(&self) {
+        let Some(item) = self.next_item() else {
+            if let Err(error) = self.srcpad.pause_task() {
+                gst::debug!(CAT, imp = self, "The task is stopped already: {error}");
+            }
+            return;
+        };
+        let flow = match item {
+            Item::Frame { frame, .. } => self.push_frame(frame),
+            Item::Event(Serialized::Event(event)) => self.push_event(event),
+            Item::Event(Serialized::Caps(config, seqnum)) => self.push_caps(&config, seqnum),
+            Item::Event(Serialized::Query(query)) => {
+                query.ask(&self.srcpad);
+                Ok(gst::FlowSuccess::Ok)
+            }
+        };
+        if let Err(flow) = flow {
+            self.stop_on(flow);
+        }
+    }
+
+    /// Waits for the front item; `None` if the task has to pause.
+    fn next_item(&self) -> Option<Queued> {
+        let mut state = self.state.lock();
+        loop {
+            if state.flushing || state.flow.is_err() {
+                return None;
+            }
+            if let Some(item) = state.queue.pop_ready(|frame| frame.slot.get().is_some()) {
+                self.room.notify_all();
+                return Some(item);
+            }
+            self.ready.wait(&mut state);
+        }
+    }
+
+    fn push_frame(&self, frame: QueuedFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let QueuedFrame { index, shell, slot } = frame;
+        let pts = shell.pts();
+        let buffer = match finished(shell, slot) {
+            Ok(buffer) => buffer,
+            Err(error) => {
+                self.set_posted();
+                error.post(&self.obj(), index, pts);
+                return Err(gst::FlowError::Error);
+            }
+        };
+        if self.srcpad.check_reconfigure() {
+            self.renegotiate();
+        }
+        gst::trace!(CAT, imp = self, "Frame {index} out, PTS {}", pts.display());
+        let flow = self.srcpad.push(buffer)?;
+        self.note_output();
+        Ok(flow)
+    }
+
+    /// Counts a frame as pushed, and tells of the progress when that is due.
+    fn note_output(&self) {
+        let interval = self.settings.lock().progress_interval;
+        let workers = self.workers();
+        let figures = {
+            let mut state = self.state.lock();
+            let now = Instant::now();
+            state.stats.frame_out(now);
+            let due = interval.is_some_and(|interval| state.progress_is_due(interval.into(), now));
+            due.then(|| progress::structure(&state, workers))
+        };
+        if let Some(figures) = figures {
+            progress::post(&self.obj(), figures);
+        }
+    }
+
+    fn push_event(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if event.type_() == gst::EventType::Eos {
+            self.write_plan();
+            let interval = self.settings.lock().progress_interval;
+            if interval.is_some() {
+                let figures = progress::structure(&self.state.lock(), self.workers());
+                progress::post(&self.obj(), figures);
+            }
+        }
+        // Whether downstream could use an event says nothing of the data flow.
+        if !self.srcpad.push_event(event) {
+            gst::debug!(CAT, imp = self, "Downstream did not take the event");
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    fn push_caps(
+        &self,
+        config: &StreamConfig,
+        seqnum: gst::Seqnum,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if !self.srcpad.push_event(gst::event::Caps::builder(&config.out_caps).seqnum(seqnum).build()) {
+            // Not linked is no failure of negotiation; the next push tells.
+            if self.srcpad.is_linked() && !self.state.lock().flushing {
+                gst::warning!(CAT, imp = self, "Downstream refuses {}", config.out_caps);
+                return Err(gst::FlowError::NotNegotiated);
+            }
+        }
+        config.use_pool(allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info));
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Downstream has changed: its pool may be another one now.
+    fn renegotiate(&self) {
+        let config = self.state.lock().config.clone();
+        // While frames of earlier caps are still to be pushed, these caps' own event will do it.
+        let Some(config) = config.filter(|config| self.srcpad.current_caps().as_ref() == Some(&config.out_caps)) else {
+            return;
+        };
+        config.use_pool(None);
+        config.use_pool(allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info));
+    }
+
+    /// Keeps what downstream returned, for upstream to get it.
+    fn stop_on(&self, flow: gst::FlowError) {
+        let upstream_done = {
+            let mut state = self.state.lock();
+            if state.flushing {
+                return;
+            }
+            gst::debug!(CAT, imp = self, "Stopping: {flow}");
+            state.flow = Err(flow);
+            self.room.notify_all();
+            state.eos
+        };
+        // Upstream has nothing more to push that would return it.
+        let fatal = !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos);
+        if upstream_done && fatal && !self.has_posted() {
+            self.post_flow_error(flow);
+        }
+        if upstream_done && fatal && !self.srcpad.push_event(gst::event::Eos::new()) {
+            gst::debug!(CAT, imp = self, "Downstream did not take EOS");
+        }
+    }
+
+    pub(super) fn post_flow_error(&self, flow: gst::FlowError) {
+        self.set_posted();
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Failed,
+            ("Internal data stream error."),
+            ["streaming stopped, reason {flow} ({flow:?})"]
+        );
+    }
+
+    /// A worker's result has come.
+    pub(super) fn complete(&self, slot: &Slot, result: Result<gst::Buffer, FrameError>, took: Duration) {
+        let done = result.is_ok();
+        slot.set(result);
+        let mut state = self.state.lock();
+        if slot.generation == state.generation {
+            if done {
+                state.stats.inference(took);
+            }
+            self.ready.notify_all();
+        }
+    }
+
+    pub(super) fn is_stale(&self, generation: u64) -> bool {
+        self.state.lock().generation != generation
+    }
+
+    pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+        gst::debug!(CAT, obj = pad, "Event {event:?}");
+        let event = match (event.type_(), self.engine()) {
+            (gst::EventType::Navigation, Some(engine)) => scale_pointer(event, engine.model.info().scale),
+            _ => event,
+        };
+        gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
+    pub(super) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Caps(query) => {
+                query.set_result(&self.possible_caps(&self.sinkpad, query.filter_owned(), caps::Direction::Enlarge));
+                true
+            }
+            gst::QueryViewMut::Latency(query) => {
+                let in_flight = self.engine().map_or(0, |engine| engine.max_in_flight);
+                let own = self.state.lock().config.as_deref().and_then(|config| latency::of_frames(config, in_flight));
+                latency::answer(query, &self.sinkpad, own)
+            }
+            _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
+        }
+    }
+}
+
+/// The buffer to push. The frame owns its result alone unless the cache keeps it or other frames show it.
+fn finished(shell: gst::Buffer, slot: Arc<Slot>) -> Result<gst::Buffer, FrameError> {
+    match slot.into_buffer() {
+        Ok(result) => Ok(metadata::dress(&shell, result)),
+        Err(slot) => match slot.get().expect("the queue gives out frames that are ready") {
+            Ok(result) => Ok(metadata::share(shell, result)),
+            Err(error) => Err(error.clone()),
+        },
+    }
+}
+
+/// Pointer coordinates come in output pixels and are wanted in input pixels.
+fn scale_pointer(mut event: gst::Event, scale: u32) -> gst::Event {
+    let structure = event.make_mut().structure_mut();
+    for field in ["pointer_x", "pointer_y"] {
+        if let Ok(position) = structure.get::<f64>(field) {
+            structure.set(field, position / f64::from(scale));
+        }
+    }
+    event
+}

@@ -1,0 +1,198 @@
+//! What changes while a stream runs, and the order in which locks are taken.
+//!
+//! # Locks
+//!
+//! Taken in this order, never the other way; each is held for moments only:
+//!
+//! 1. a pad's stream lock (by GStreamer),
+//! 2. `settings`, the values of the properties,
+//! 3. `engine`, the loaded model and its workers,
+//! 4. `state`, this file,
+//! 5. what is inside `schedule::WorkerPool`, `StreamConfig::pool`, a serialized query's reply.
+//!
+//! None of 2 to 5 is held across: pushing a buffer, event or query, posting a message, notify, starting, pausing or stopping the
+//! task, joining a thread, acquiring or releasing a buffer, loading a model, running it.
+//!
+//! The source pad's task waits for `ready`, the streaming thread for `room`; both go with `state`.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use crate::plan::Recorder;
+use crate::reuse::FrameCache;
+use crate::schedule::{Item, OrderedQueue};
+use crate::stats::Stats;
+
+use super::errors::FrameError;
+use super::src::PendingQuery;
+use super::stream::StreamConfig;
+
+/// Where the result of one upscaling appears, for all frames that show it.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// Set once, by the worker.
+    result: OnceLock<Result<gst::Buffer, FrameError>>,
+    /// Index of the frame that was upscaled, from the stream's begin or the last flush.
+    pub index: u64,
+    /// The generation that `index` counts in.
+    pub generation: u64,
+}
+
+impl Slot {
+    pub fn new(index: u64, generation: u64) -> Arc<Self> {
+        Arc::new(Slot { result: OnceLock::new(), index, generation })
+    }
+
+    /// The same result under the index of a frame of a later generation.
+    pub fn renewed(&self, index: u64, generation: u64) -> Arc<Self> {
+        Arc::new(Slot { result: self.result.clone(), index, generation })
+    }
+
+    pub fn set(&self, result: Result<gst::Buffer, FrameError>) {
+        let first = self.result.set(result).is_ok();
+        debug_assert!(first, "a slot has one job, and a job one result");
+    }
+
+    pub fn get(&self) -> Option<&Result<gst::Buffer, FrameError>> {
+        self.result.get()
+    }
+
+    /// The buffer itself, if nobody else shows it.
+    pub fn into_buffer(self: Arc<Self>) -> Result<gst::Buffer, Arc<Self>> {
+        match Arc::try_unwrap(self) {
+            Ok(Slot { result, index, generation }) => match result.into_inner() {
+                Some(Ok(buffer)) => Ok(buffer),
+                other => {
+                    let result = other.map_or_else(OnceLock::new, OnceLock::from);
+                    Err(Arc::new(Slot { result, index, generation }))
+                }
+            },
+            Err(shared) => Err(shared),
+        }
+    }
+}
+
+/// A frame on its way to the source pad.
+#[derive(Debug)]
+pub(super) struct QueuedFrame {
+    /// Counted from the stream's begin.
+    pub index: u64,
+    /// The output buffer less its memory: timestamps, flags and metas, already scaled.
+    pub shell: gst::Buffer,
+    pub slot: Arc<Slot>,
+}
+
+/// What keeps its place between the frames.
+#[derive(Debug)]
+pub(super) enum Serialized {
+    Event(gst::Event),
+    /// New caps; the event is made when it is pushed, from the configuration's output caps and this seqnum.
+    Caps(Arc<StreamConfig>, gst::Seqnum),
+    Query(Arc<PendingQuery>),
+}
+
+pub(super) type Queued = Item<QueuedFrame, Serialized>;
+
+/// Stream state. FLUSH_STOP resets it by [`State::flush_stop`]; model, sessions, worker threads and caps stay.
+pub(super) struct State {
+    /// Frames and serialized items in the order in which they leave.
+    pub queue: OrderedQueue<QueuedFrame, Serialized>,
+    /// Slots by fingerprint, finished or under way; all of `config`.
+    pub cache: FrameCache<Arc<Slot>>,
+    /// The sink pad's negotiated caps and all that follows from them.
+    pub config: Option<Arc<StreamConfig>>,
+    /// Between FLUSH_START and FLUSH_STOP, and while the source pad is inactive.
+    pub flushing: bool,
+    /// EOS came in; data is refused until STREAM_START or SEGMENT.
+    pub eos: bool,
+    /// What downstream returned last; upstream gets it.
+    pub flow: Result<gst::FlowSuccess, gst::FlowError>,
+    /// Results of jobs of an earlier generation are dropped. Counts flushes and stops.
+    pub generation: u64,
+    /// The segment's rate is negative: frames come in descending PTS.
+    pub reverse: bool,
+    /// Index of the next frame to come in.
+    pub next_index: u64,
+    pub stats: Stats,
+    /// Present while `plan-location` is set.
+    pub plan: Option<Recorder>,
+    /// When the next progress message is due.
+    pub progress_due: Option<Instant>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            queue: OrderedQueue::default(),
+            cache: FrameCache::new(0),
+            config: None,
+            flushing: true,
+            eos: false,
+            flow: Ok(gst::FlowSuccess::Ok),
+            generation: 0,
+            reverse: false,
+            next_index: 0,
+            stats: Stats::default(),
+            plan: None,
+            progress_due: None,
+        }
+    }
+}
+
+/// What a flush leaves behind; to be dropped without the lock, because releasing a buffer may call into other elements.
+pub(super) struct Leftovers {
+    _items: Vec<Queued>,
+    _slots: Vec<Arc<Slot>>,
+}
+
+impl State {
+    /// Why data is refused now, if it is.
+    pub fn refusal(&self) -> Result<(), gst::FlowError> {
+        if self.flushing {
+            return Err(gst::FlowError::Flushing);
+        }
+        self.flow?;
+        if self.eos { Err(gst::FlowError::Eos) } else { Ok(()) }
+    }
+
+    /// Refuses data from now on and drops what is under way; finished results stay in the cache.
+    pub fn flush_start(&mut self) -> Leftovers {
+        self.flushing = true;
+        self.generation += 1;
+        let items: Vec<_> = self.queue.clear().collect();
+        for item in &items {
+            if let Item::Event(Serialized::Query(query)) = item {
+                query.abandon();
+            }
+        }
+        Leftovers { _items: items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
+    }
+
+    /// Takes data again.
+    pub fn flush_stop(&mut self) {
+        self.flushing = false;
+        self.eos = false;
+        self.reverse = false;
+        self.flow = Ok(gst::FlowSuccess::Ok);
+        self.begin();
+    }
+
+    /// Counts from here.
+    pub fn begin(&mut self) {
+        self.next_index = 0;
+        self.stats = Stats::default();
+        self.progress_due = None;
+        if let Some(plan) = &mut self.plan {
+            plan.clear();
+        }
+    }
+
+    /// Whether a progress message is due, for one every `interval`.
+    pub fn progress_is_due(&mut self, interval: Duration, now: Instant) -> bool {
+        let due = *self.progress_due.get_or_insert(now + interval);
+        if now >= due {
+            self.progress_due = Some(now + interval);
+        }
+        now >= due
+    }
+}

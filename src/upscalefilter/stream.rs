@@ -1,0 +1,156 @@
+//! All that follows from the sink pad's caps, made once and shared by the frames that came under them.
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+use gst_video::prelude::*;
+use parking_lot::Mutex;
+
+use crate::model::ModelInfo;
+use crate::picture::Size;
+use crate::picture::convert::Converter;
+use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
+use crate::picture::region::{self, Limits, Region};
+
+use super::{allocation, caps};
+
+/// Input pixels around a tile of a fixed-size network, beyond what is kept of it: its padding at the tile's edge must not be seen.
+/// Where the network's radius is not known, that of a plain network of 16 3x3 layers.
+const HALO_OF_UNKNOWN_RADIUS: u32 = 16;
+
+/// The negotiated formats, and how a frame gets from one to the other.
+#[derive(Debug)]
+pub(super) struct StreamConfig {
+    pub in_caps: gst::Caps,
+    pub in_info: gst_video::VideoInfo,
+    pub out_caps: gst::Caps,
+    pub out_info: gst_video::VideoInfo,
+    pub format: PixelFormat,
+    pub converter: Converter,
+    pub regions: Vec<Region>,
+    /// Our own pool, without a bound; there from the begin, because workers start before downstream has seen the caps.
+    own_pool: gst::BufferPool,
+    /// Downstream's pool, once it has offered one that serves.
+    downstream_pool: Mutex<Option<gst::BufferPool>>,
+}
+
+impl StreamConfig {
+    /// Works out the output for `in_caps`; the error's text is for people.
+    pub fn new(in_caps: &gst::CapsRef, model: &ModelInfo) -> Result<Arc<Self>, String> {
+        let in_info = gst_video::VideoInfo::from_caps(in_caps).map_err(|_| format!("Unusable caps {in_caps}"))?;
+        if in_info.is_interlaced() {
+            return Err("Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter".into());
+        }
+        let name = in_info.format().to_str();
+        let format = PixelFormat::from_name(&name).ok_or_else(|| format!("Format {name} is not supported"))?;
+        let too_large = || format!("{}x{} is too large to be enlarged by {}", in_info.width(), in_info.height(), model.scale);
+        let out_caps = caps::output(in_caps, &in_info, model.scale).ok_or_else(too_large)?;
+        let out_info = gst_video::VideoInfo::from_caps(&out_caps).map_err(|_| too_large())?;
+        let size = Size { width: in_info.width(), height: in_info.height() };
+        let limits = Limits {
+            fixed: model.fixed_size,
+            multiple: model.multiple,
+            halo: model.radius.unwrap_or(HALO_OF_UNKNOWN_RADIUS),
+        };
+        let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
+        Ok(Arc::new(StreamConfig {
+            in_caps: in_caps.to_owned(),
+            converter: Converter::new(format, colour(&in_info), size, model.channels, model.scale),
+            regions: region::cover(size, limits),
+            in_info,
+            out_caps,
+            out_info,
+            format,
+            own_pool,
+            downstream_pool: Mutex::new(None),
+        }))
+    }
+
+    /// Takes output buffers from `pool` from now on, or from our own again.
+    pub fn use_pool(&self, pool: Option<gst::BufferPool>) {
+        let before = std::mem::replace(&mut *self.downstream_pool.lock(), pool);
+        if let Some(before) = before {
+            allocation::set_inactive(&before);
+        }
+    }
+
+    /// An output buffer. Call it without a lock.
+    pub fn acquire(&self) -> Result<gst::Buffer, gst::FlowError> {
+        let downstream = self.downstream_pool.lock().clone();
+        // Downstream may stop its pool at any time; ours serves then.
+        match downstream.map(|pool| pool.acquire_buffer(None)) {
+            Some(Ok(buffer)) => Ok(buffer),
+            Some(Err(_)) | None => self.own_pool.acquire_buffer(None),
+        }
+    }
+
+    /// Bytes of one output frame.
+    pub fn out_bytes(&self) -> u64 {
+        self.out_info.size() as u64
+    }
+
+    /// Duration of a frame by the caps' framerate, if that is fixed.
+    pub fn frame_duration(&self) -> Option<gst::ClockTime> {
+        let fps = self.in_info.fps();
+        if fps.numer() <= 0 {
+            return None;
+        }
+        gst::ClockTime::SECOND.mul_div_ceil(u64::try_from(fps.denom()).ok()?, u64::try_from(fps.numer()).ok()?)
+    }
+}
+
+impl Drop for StreamConfig {
+    fn drop(&mut self) {
+        self.use_pool(None);
+        allocation::set_inactive(&self.own_pool);
+    }
+}
+
+/// Matrix, range and siting as the caps say, or GStreamer's defaults where they do not.
+fn colour(info: &gst_video::VideoInfo) -> Colour {
+    use gst_video::{VideoChromaSite, VideoColorMatrix, VideoColorRange};
+    let colorimetry = info.colorimetry();
+    let matrix = match colorimetry.matrix() {
+        VideoColorMatrix::Bt601 => Matrix::BT601,
+        VideoColorMatrix::Bt2020 => Matrix::BT2020,
+        VideoColorMatrix::Smpte240m => Matrix::SMPTE240M,
+        VideoColorMatrix::Fcc => Matrix::FCC,
+        // RGB has no matrix of its own; for the way through luma and chroma and back any one serves.
+        _ => Matrix::BT709,
+    };
+    let range = match (colorimetry.range(), info.is_rgb() || info.is_gray()) {
+        (VideoColorRange::Range0_255, _) => Range::Full,
+        (VideoColorRange::Range16_235, _) => Range::Limited,
+        (_, true) => Range::Full,
+        (_, false) => Range::Limited,
+    };
+    let site = info.chroma_site();
+    let chroma_site = ChromaSite {
+        h_cosited: site.contains(VideoChromaSite::H_COSITED),
+        v_cosited: site.contains(VideoChromaSite::V_COSITED),
+    };
+    Colour { matrix, range, chroma_site }
+}
+
+/// The planes of a mapped frame.
+pub(super) fn picture<'a, F: IsVideoFrame>(
+    format: PixelFormat,
+    frame: &'a F,
+    planes: [&'a [u8]; 4],
+) -> Result<PictureRef<'a>, PictureError> {
+    let size = Size { width: frame.info().width(), height: frame.info().height() };
+    let strides = frame.plane_stride();
+    let planes: Vec<_> = (0..format.planes()).map(|i| (planes[i], usize::try_from(strides[i]).unwrap_or(0))).collect();
+    PictureRef::new(format, size, &planes)
+}
+
+/// The planes of a frame mapped for writing.
+pub(super) fn picture_mut<'a>(
+    format: PixelFormat,
+    frame: &'a mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
+) -> Result<PictureMut<'a>, PictureError> {
+    let size = Size { width: frame.width(), height: frame.height() };
+    let strides: Vec<_> = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0)).collect();
+    let planes = frame.planes_data_mut().into_iter().zip(strides).take(format.planes()).collect();
+    PictureMut::new(format, size, planes)
+}
