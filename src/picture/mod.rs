@@ -1,8 +1,33 @@
 //! Pictures in memory: formats, planes, regions, and the way from pixels to tensors and back.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`format`] | the formats' names and their layout in memory |
+//! | [`view`] | checked views of a picture's planes |
+//! | [`colour`] | matrix, range, chroma siting |
+//! | [`region`] | cutting a frame into regions |
+//! | [`convert`] | the converter: pixels to tensors and back |
+//!
+//! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
+//! what the network has no say in. All three work row by row on planar `f32`, with the loops of `samples` (codes to and
+//! from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` holds the Lanczos resizing.
 
+pub mod colour;
 pub mod convert;
 pub mod format;
 pub mod region;
+pub mod view;
+
+mod begin;
+mod gather;
+mod matrix;
+mod resize;
+mod samples;
+mod scatter;
+mod siting;
+
+#[cfg(test)]
+mod tests;
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

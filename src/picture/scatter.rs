@@ -1,0 +1,184 @@
+//! From the tensor to pixels.
+
+use std::ops::Range;
+
+use super::convert::{Converter, Scratch, rows};
+use super::format::{Kind, PictureMut};
+use super::region::Region;
+use super::{samples, siting};
+use crate::model::Channels;
+
+/// The network's result and where its kept part lies; output pixels of the frame, if not said otherwise.
+struct Patch<'a> {
+    /// One or three planes.
+    tensor: &'a [f32],
+    /// Columns of the tensor; values of a plane.
+    stride: usize,
+    plane: usize,
+    /// What the tensor shows of the frame: columns and rows.
+    read: (Range<usize>, Range<usize>),
+    /// What is kept of it.
+    keep: (Range<usize>, Range<usize>),
+}
+
+impl<'a> Patch<'a> {
+    /// A piece of a row of a channel.
+    fn row(&self, channel: usize, y: usize, columns: Range<usize>) -> &'a [f32] {
+        let start = channel * self.plane + (y - self.read.1.start) * self.stride;
+        &self.tensor[start + columns.start - self.read.0.start..start + columns.end - self.read.0.start]
+    }
+
+    fn rgb_row(&self, y: usize, columns: Range<usize>) -> [&'a [f32]; 3] {
+        [0, 1, 2].map(|channel| self.row(channel, y, columns.clone()))
+    }
+}
+
+impl Converter {
+    /// Writes the kept part of the network's result for `region` into the output.
+    ///
+    /// `tensor` is planar, `channels * (tensor.height * scale) * (tensor.width * scale)` values. For RGB formats and a luma
+    /// model, `scratch` must be the one that [`Converter::begin`] had for this frame.
+    ///
+    /// # Panics
+    /// Besides the reasons of all methods, if the tensor is of another size.
+    pub fn scatter(&self, tensor: &[f32], region: &Region, scratch: &mut Scratch, dst: &mut PictureMut) {
+        self.check_result(dst);
+        self.check_region(region);
+        let scale = self.scale as usize;
+        let span = |start: u32, length: u32| start as usize * scale..(start + length) as usize * scale;
+        let stride = region.tensor.width as usize * scale;
+        let plane = stride * region.tensor.height as usize * scale;
+        assert!(tensor.len() == self.channels.count() * plane, "{} values for {region:?}", tensor.len());
+        let (read, keep) = (region.read, region.keep);
+        let patch = Patch {
+            tensor,
+            stride,
+            plane,
+            read: (span(read.x, read.width), span(read.y, read.height)),
+            keep: (span(keep.x, keep.width), span(keep.y, keep.height)),
+        };
+        match (self.channels, self.layout.kind) {
+            (Channels::Luma, Kind::Gray | Kind::Yuv) => self.scatter_luma(&patch, dst),
+            (Channels::Luma, Kind::Rgb) => self.combine(&patch, scratch, dst),
+            (Channels::Rgb, Kind::Rgb) => {
+                for y in patch.keep.1.clone() {
+                    self.store_rgb(patch.rgb_row(y, patch.keep.0.clone()), y, patch.keep.0.start, dst);
+                }
+            }
+            (Channels::Rgb, Kind::Gray) => self.scatter_luma_of_rgb(&patch, scratch, dst),
+            (Channels::Rgb, Kind::Yuv) => {
+                self.scatter_luma_of_rgb(&patch, scratch, dst);
+                self.scatter_chroma_of_rgb(&patch, scratch, dst);
+            }
+        }
+    }
+
+    fn store_luma(&self, row: &[f32], y: usize, x: usize, dst: &mut PictureMut) {
+        let luma = self.layout.components[0];
+        samples::store(&self.layout, self.luma, row, &mut dst.row_mut(luma.plane, y)[x * luma.step..]);
+    }
+
+    fn scatter_luma(&self, patch: &Patch, dst: &mut PictureMut) {
+        for y in patch.keep.1.clone() {
+            self.store_luma(patch.row(0, y, patch.keep.0.clone()), y, patch.keep.0.start, dst);
+        }
+    }
+
+    fn scatter_luma_of_rgb(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
+        let [luma] = rows::<1>(&mut scratch.rows, patch.keep.0.len());
+        for y in patch.keep.1.clone() {
+            self.matrix.luma(patch.rgb_row(y, patch.keep.0.clone()), luma);
+            self.store_luma(luma, y, patch.keep.0.start, dst);
+        }
+    }
+
+    /// An RGB picture's new luma with its old chroma.
+    fn combine(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
+        let (columns, width) = (patch.keep.0.clone(), self.output.width as usize);
+        assert!(
+            scratch.chroma.result.len() == width * self.output.height as usize,
+            "scatter needs the scratch that begin had"
+        );
+        let [r, g, b] = rows::<3>(&mut scratch.rows, columns.len());
+        for y in patch.keep.1.clone() {
+            let chroma = &scratch.chroma.result[y * width..][columns.clone()];
+            self.matrix.rgb(patch.row(0, y, columns.clone()), chroma, [&mut *r, &mut *g, &mut *b]);
+            self.store_rgb([r, g, b], y, columns.start, dst);
+        }
+    }
+
+    fn store_rgb(&self, rgb: [&[f32]; 3], y: usize, x: usize, dst: &mut PictureMut) {
+        let layout = &self.layout;
+        if layout.planes == 1 {
+            let bytes = &mut dst.row_mut(0, y)[x * layout.components[0].step..];
+            samples::store_packed(layout, self.luma, rgb, bytes);
+            return;
+        }
+        for (component, row) in layout.components.iter().zip(rgb) {
+            samples::store(layout, self.luma, row, &mut dst.row_mut(component.plane, y)[x * component.step..]);
+        }
+    }
+
+    /// Chroma of an RGB result. A sample goes with the region that keeps its first pixel; it takes its neighbours from
+    /// the tensor, of which the part beyond what was read is none of the frame's.
+    fn scatter_chroma_of_rgb(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
+        let site = self.colour.chroma_site;
+        let owned = |kept: &Range<usize>, sub: bool| {
+            if sub { kept.start.div_ceil(2)..kept.end.div_ceil(2) } else { kept.clone() }
+        };
+        let columns = owned(&patch.keep.0, self.layout.h_sub);
+        if columns.is_empty() {
+            return;
+        }
+        // The pixels of those columns: for subsampled chroma 2k - 1 to 2k + 2n - 1, of which the ends may be missing.
+        let read = &patch.read.0;
+        let (wanted, missing) = if self.layout.h_sub {
+            let begin = (2 * columns.start).saturating_sub(1).max(read.start);
+            (begin..(2 * columns.end).min(read.end), begin + 1 - 2 * columns.start)
+        } else {
+            (columns.clone(), 0)
+        };
+        let length = wanted.len() + 2;
+        let [r, g, b, cb, cr, cb_out, cr_out] = rows::<7>(&mut scratch.rows, length);
+        for k in owned(&patch.keep.1, self.layout.v_sub) {
+            let place = missing..missing + wanted.len();
+            if self.layout.v_sub {
+                let taps = siting::downsample_taps(k, site.v_cosited, patch.read.1.start, patch.read.1.end - 1);
+                let taps = taps.map(|y| patch.rgb_row(y, wanted.clone()));
+                for (channel, out) in [&mut *r, &mut *g, &mut *b].into_iter().enumerate() {
+                    let taps = [taps[0][channel], taps[1][channel], taps[2][channel]];
+                    siting::downsample_rows(taps, site.v_cosited, &mut out[..wanted.len()]);
+                }
+                let rgb = [&r[..wanted.len()], &g[..wanted.len()], &b[..wanted.len()]];
+                self.matrix.chroma(rgb, &mut cb[place.clone()], &mut cr[place.clone()]);
+            } else {
+                let rgb = patch.rgb_row(k, wanted.clone());
+                self.matrix.chroma(rgb, &mut cb[place.clone()], &mut cr[place.clone()]);
+            }
+            if !self.layout.h_sub {
+                self.store_chroma([&cb[place.clone()], &cr[place]], k, columns.start, dst);
+                continue;
+            }
+            let n = columns.len();
+            for (row, out) in [(&mut *cb, &mut *cb_out), (&mut *cr, &mut *cr_out)] {
+                row[0] = row[missing];
+                row[2 * n] = row[place.end - 1];
+                siting::downsample(&row[..2 * n + 1], site.h_cosited, &mut out[..n]);
+            }
+            self.store_chroma([&cb_out[..n], &cr_out[..n]], k, columns.start, dst);
+        }
+    }
+
+    fn store_chroma(&self, rows: [&[f32]; 2], y: usize, x: usize, dst: &mut PictureMut) {
+        let [_, cb, cr] = self.layout.components;
+        if cb.plane == cr.plane {
+            let bytes = &mut dst.row_mut(cb.plane, y)[x * cb.step..];
+            samples::store_pair(&self.layout, [cb, cr], self.chroma, rows, bytes);
+            return;
+        }
+        for (component, row) in [cb, cr].into_iter().zip(rows) {
+            let bytes = &mut dst.row_mut(component.plane, y)[x * component.step..];
+            samples::store(&self.layout, self.chroma, row, bytes);
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Chroma to the grid of luma and back, in one direction each.
+//!
+//! Up goes bilinear interpolation, down its transpose: for chroma in the middle of two pixels their mean, for chroma on
+//! a pixel (1 2 1) / 4 around it. Both keep the place of what they carry, and a constant.
+
+use super::samples::simd;
+
+/// The two chroma rows of which luma row `y` takes its chroma, and the weight of the second.
+///
+/// `rows` is the number of chroma rows: at the frame's edge the last one is repeated.
+pub(super) fn upsample_taps(y: usize, rows: usize, cosited: bool) -> (usize, usize, f32) {
+    let near = y / 2;
+    let (first, second, weight) = match (cosited, y % 2) {
+        (true, 0) => (near, near, 0.0),
+        (true, _) => (near, near + 1, 0.5),
+        (false, 0) => (near.saturating_sub(1), near, 0.75),
+        (false, _) => (near, near + 1, 0.25),
+    };
+    (first.min(rows - 1), second.min(rows - 1), weight)
+}
+
+/// `out[i] += weight * (other[i] - out[i])`.
+pub(super) fn blend(out: &mut [f32], other: &[f32], weight: f32) {
+    simd(
+        #[inline(always)]
+        || {
+            for (out, &other) in out.iter_mut().zip(other) {
+                *out += weight * (other - *out);
+            }
+        },
+    );
+}
+
+/// Interpolates a row of chroma to luma's columns.
+///
+/// `chroma` holds the samples k - 1 to k + n, `out` gets the columns 2k to 2k + 2n - 1.
+pub(super) fn upsample(chroma: &[f32], cosited: bool, out: &mut [f32]) {
+    let (before, weight_even, weight_odd) = if cosited { (1, 0.0, 0.5) } else { (0, 0.75, 0.25) };
+    simd(
+        #[inline(always)]
+        || {
+            let n = out.len() / 2;
+            // For cosited chroma the even column is the sample itself: its "left" neighbour is then the same.
+            let (left, here, right) = (&chroma[before..][..n], &chroma[1..][..n], &chroma[2..][..n]);
+            let pairs = out.chunks_exact_mut(2).zip(left.iter().zip(here).zip(right));
+            for (pair, ((&left, &here), &right)) in pairs {
+                pair[0] = left + weight_even * (here - left);
+                pair[1] = here + weight_odd * (right - here);
+            }
+        },
+    );
+}
+
+/// The rows (or columns) of luma's grid that make chroma sample `k`, clamped to `first..=last`.
+pub(super) fn downsample_taps(k: usize, cosited: bool, first: usize, last: usize) -> [usize; 3] {
+    let here = 2 * k;
+    let before = if cosited { here.saturating_sub(1) } else { here };
+    [before, here, here + 1].map(|tap| tap.clamp(first, last))
+}
+
+/// The weighted mean of the three rows of [`downsample_taps`].
+pub(super) fn downsample_rows(rows: [&[f32]; 3], cosited: bool, out: &mut [f32]) {
+    let [before, here, after] = rows;
+    simd(
+        #[inline(always)]
+        || {
+            let rows = before.iter().zip(here).zip(after);
+            if cosited {
+                for (out, ((&before, &here), &after)) in out.iter_mut().zip(rows) {
+                    *out = 0.25 * before + 0.5 * here + 0.25 * after;
+                }
+            } else {
+                for (out, (&here, &after)) in out.iter_mut().zip(here.iter().zip(after)) {
+                    *out = 0.5 * (here + after);
+                }
+            }
+        },
+    );
+}
+
+/// Filters a row down to chroma's columns.
+///
+/// `row` holds the columns 2k - 1 to 2k + 2n - 1, `out` gets the samples k to k + n - 1.
+pub(super) fn downsample(row: &[f32], cosited: bool, out: &mut [f32]) {
+    simd(
+        #[inline(always)]
+        || {
+            let n = out.len();
+            let pairs = row[..2 * n].chunks_exact(2).zip(row[1..].chunks_exact(2));
+            if cosited {
+                for (out, (left, right)) in out.iter_mut().zip(pairs) {
+                    *out = 0.25 * left[0] + 0.5 * left[1] + 0.25 * right[1];
+                }
+            } else {
+                for (out, (_, right)) in out.iter_mut().zip(pairs) {
+                    *out = 0.5 * (right[0] + right[1]);
+                }
+            }
+        },
+    );
+}
