@@ -5,7 +5,11 @@
 //! each worker, because a session serves one call at a time.
 
 pub mod builtin;
+#[cfg(any(test, feature = "test-support"))]
+pub mod dummy;
+pub mod log;
 pub mod onnx;
+mod sniff;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,6 +72,8 @@ pub struct ModelInfo {
     pub fixed_size: Option<Size>,
     /// Width and height of the input must be multiples of these (1 where anything goes).
     pub multiple: Size,
+    /// The smallest input that works; a multiple of `multiple`, and 1x1 where the size is fixed.
+    pub min_size: Size,
     /// How many input pixels beside a pixel may have a say in its result, where that is known.
     pub radius: Option<u32>,
     pub input: Element,
@@ -88,7 +94,7 @@ pub trait Upscaler: Send {
     /// Runs the network.
     ///
     /// `input` is planar (CHW), `channels * size.height * size.width` values, nominally 0..1 but not clipped. `size` obeys
-    /// `fixed_size` and `multiple`. `output` is resized to `channels * (size.height * scale) * (size.width * scale)` values.
+    /// `fixed_size`, `multiple` and `min_size`. `output` is resized to `channels * (size.height * scale) * (size.width * scale)` values.
     fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError>;
     /// The handle by which another thread cuts a run short.
     fn interrupter(&self) -> Arc<dyn Interrupt>;

@@ -1,0 +1,231 @@
+//! Networks in ONNX Runtime. Nothing outside this folder knows of it.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `runtime` | finding and loading the library |
+//! | `signature` | what a network declares |
+//! | `probe` | what is found out by trial |
+//! | `session` | running it |
+//! | `text` | ONNX Runtime's messages in one line |
+
+mod probe;
+mod runtime;
+mod session;
+mod signature;
+mod text;
+
+use std::ffi::CString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use ort::ep;
+use ort::logging::LogLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::{RunOptions, Session};
+use ort::value::{DynValue, Tensor};
+use parking_lot::Mutex;
+
+use self::session::{Names, OnnxUpscaler};
+use self::signature::Signature;
+use super::{Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Provider, Source, Upscaler, sniff};
+use crate::picture::Size;
+
+/// A network that ONNX Runtime loaded and that was found to be an upscaler.
+///
+/// The file is read once: sessions opened later get the same network even if the file has changed since (data that the model
+/// keeps in other files is read again).
+pub struct OnnxModel {
+    info: ModelInfo,
+    names: Names,
+    opener: Opener,
+    /// The session that was probed, for the first worker.
+    spare: Mutex<Option<Session>>,
+}
+
+impl OnnxModel {
+    /// Reads, checks and probes a network. Takes milliseconds for a small one, and as long as loading takes for a large one.
+    pub fn load(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
+        let provider = provider(options.provider)?;
+        let opener = Opener::read(source, options)?;
+        sniff::check(opener.bytes.as_ref()).map_err(|reason| opener.invalid(reason))?;
+        let mut session = opener.open()?;
+        let signature =
+            Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
+        let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it holds a zero byte".into()))?;
+        let fixed_size = fixed_size(&signature);
+        let findings = match fixed_size {
+            Some(size) => declared(&signature, size).map_or_else(
+                || probe::fixed_size(signature.channels, size, &mut runner(&mut session, signature.input)),
+                Ok,
+            ),
+            None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
+        }
+        .map_err(|reason| opener.unsuitable(reason))?;
+        let info = ModelInfo {
+            name: opener.name.clone(),
+            channels: findings.channels,
+            scale: findings.scale,
+            fixed_size,
+            multiple: findings.multiple,
+            min_size: findings.min_size,
+            radius: None,
+            input: signature.input,
+            output: signature.output,
+            provider,
+        };
+        Ok(Self { info, names, opener, spare: Mutex::new(Some(session)) })
+    }
+}
+
+impl Model for OnnxModel {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError> {
+        let spare = self.spare.lock().take();
+        let session = spare.map_or_else(|| self.opener.open(), Ok)?;
+        let upscaler = OnnxUpscaler::new(session, self.names.clone(), &self.info)
+            .map_err(|error| self.opener.invalid(text::load_reason(error.message())))?;
+        Ok(Box::new(upscaler))
+    }
+}
+
+/// The provider to use for the one asked for.
+fn provider(asked: Provider) -> Result<Provider, ModelError> {
+    let name = match asked {
+        Provider::Auto | Provider::Cpu => return Ok(Provider::Cpu),
+        Provider::Cuda => "cuda",
+        Provider::TensorRt => "tensorrt",
+        Provider::OpenVino => "openvino",
+        Provider::WebGpu => "webgpu",
+        Provider::CoreMl => "coreml",
+        Provider::DirectMl => "directml",
+    };
+    Err(ModelError::Provider(format!("execution-provider={name} is not available in this build yet; use cpu or auto")))
+}
+
+/// The bytes of a model file.
+enum Bytes {
+    Static(&'static [u8]),
+    Owned(Vec<u8>),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Bytes::Static(bytes) => bytes,
+            Bytes::Owned(bytes) => bytes,
+        }
+    }
+}
+
+/// All it takes to open a session.
+struct Opener {
+    /// For messages: the built-in's name or the file's path.
+    name: String,
+    bytes: Bytes,
+    /// Where data outside the model file lies.
+    folder: Option<PathBuf>,
+    intra_threads: usize,
+}
+
+impl Opener {
+    fn read(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
+        let intra_threads = options.intra_threads.max(1);
+        Ok(match source {
+            Source::Builtin(builtin) => {
+                Self { name: builtin.name.into(), bytes: Bytes::Static(builtin.onnx), folder: None, intra_threads }
+            }
+            Source::File(path) => Self {
+                name: path.display().to_string(),
+                bytes: Bytes::Owned(read_file(path)?),
+                folder: std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned)),
+                intra_threads,
+            },
+        })
+    }
+
+    fn open(&self) -> Result<Session, ModelError> {
+        let environment = runtime::environment()?;
+        self.builder(environment)
+            .and_then(|mut builder| builder.commit_from_memory(self.bytes.as_ref()))
+            .map_err(|error| self.invalid(text::load_reason(error.message())))
+    }
+
+    fn builder(&self, environment: &ort::environment::Environment) -> ort::Result<SessionBuilder> {
+        let builder = Session::builder(environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_parallel_execution(false)?
+            .with_intra_threads(self.intra_threads)?
+            .with_intra_op_spinning(false)?
+            .with_memory_pattern(false)?
+            .with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?;
+        Ok(match self.folder.as_ref().and_then(|folder| folder.to_str()) {
+            Some(folder) => {
+                builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?
+            }
+            None => builder,
+        })
+    }
+
+    fn invalid(&self, reason: String) -> ModelError {
+        ModelError::Invalid { name: self.name.clone(), reason }
+    }
+
+    fn unsuitable(&self, reason: String) -> ModelError {
+        ModelError::Unsuitable { name: self.name.clone(), reason }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
+    fs::read(path).map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound => ModelError::NotFound(path.to_owned()),
+        _ => ModelError::Read { path: path.to_owned(), source },
+    })
+}
+
+fn names(session: &Session) -> Option<Names> {
+    let name = |outlet: Option<&ort::value::Outlet>| CString::new(outlet?.name()).ok();
+    Some(Names { input: name(session.inputs().first())?, output: name(session.outputs().first())? })
+}
+
+/// The size of a network that fixes its input's. One that fixes one direction only gets the same length for the other.
+fn fixed_size(signature: &Signature) -> Option<Size> {
+    let either = signature.width.or(signature.height)?;
+    Some(Size { width: signature.width.unwrap_or(either), height: signature.height.unwrap_or(either) })
+}
+
+/// What a network of fixed size declares, if that is all that there is to know and makes sense.
+fn declared(signature: &Signature, size: Size) -> Option<probe::Findings> {
+    let channels = signature.channels?;
+    let [result_channels, height, width] = signature.result;
+    let scale = width? / size.width;
+    let fits = result_channels? as usize == channels.count()
+        && scale >= 1
+        && size.width.checked_mul(scale) == width
+        && size.height.checked_mul(scale) == height;
+    let one = Size { width: 1, height: 1 };
+    fits.then_some(probe::Findings { channels, scale, multiple: one, min_size: one })
+}
+
+/// Runs a grey picture for the probe.
+fn runner(session: &mut Session, element: Element) -> impl probe::Run {
+    move |channels, size| run_grey(session, element, channels, size).map_err(|error| text::trim(error.message()))
+}
+
+fn run_grey(session: &mut Session, element: Element, channels: Channels, size: Size) -> ort::Result<Vec<i64>> {
+    let shape = [1, channels.count(), size.height as usize, size.width as usize];
+    let count = shape.iter().product();
+    let input: DynValue = match element {
+        Element::Float32 => Tensor::from_array((shape, vec![0.5f32; count]))?.into_dyn(),
+        Element::Float16 => Tensor::from_array((shape, vec![f16::from_f32(0.5); count]))?.into_dyn(),
+        Element::Uint8 => Tensor::from_array((shape, vec![128u8; count]))?.into_dyn(),
+    };
+    // That a size does not run is an answer here, not something to log.
+    let mut options = RunOptions::new()?;
+    options.set_log_level(LogLevel::Fatal)?;
+    let outputs = session.run_with_options([(&input).into()], &options)?;
+    Ok(outputs[0].shape().to_vec())
+}

@@ -1,0 +1,263 @@
+//! Finds out by trial what a network does not declare: its scale, which input sizes it takes, and the smallest of them.
+//!
+//! The pictures are tiny (8x16 where the network takes that), so that even a large network answers at once. This module knows
+//! nothing of ONNX Runtime: it is handed a function that runs a picture.
+
+use crate::model::Channels;
+use crate::picture::Size;
+
+/// Runs the network on one picture of any content, and gives the output's shape as it is, or one line of text.
+pub(super) trait Run: FnMut(Channels, Size) -> Result<Vec<i64>, String> {}
+impl<F: FnMut(Channels, Size) -> Result<Vec<i64>, String>> Run for F {}
+
+/// What was found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Findings {
+    pub channels: Channels,
+    pub scale: u32,
+    pub multiple: Size,
+    pub min_size: Size,
+}
+
+/// Heights of the pictures that are tried for a first success; the width is twice that. All are powers of two, since that is what
+/// networks fold (pixel-unshuffle, U-nets, windows). The last one bounds the time a network costs that takes none of them.
+const HEIGHTS: [u32; 5] = [8, 16, 32, 64, 128];
+
+/// The ratio of output and input, or why there is none.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Scale(u32),
+    /// Output and input size whose ratio is no whole number, or not the same in both directions.
+    Ratio {
+        input: Size,
+        output: Size,
+    },
+}
+
+/// Probes a network of free input size. An error is a reason that can follow "FILE cannot upscale video: ".
+pub(super) fn free_size(channels: Option<Channels>, run: &mut impl Run) -> Result<Findings, String> {
+    let candidates = match channels {
+        Some(channels) => vec![channels],
+        None => vec![Channels::Rgb, Channels::Luma],
+    };
+    let mut reason = String::new();
+    for channels in candidates {
+        match base(channels, run) {
+            Ok((scale, height)) => return Ok(limits(channels, scale, height, run)),
+            Err(error) => reason = error,
+        }
+    }
+    Err(reason)
+}
+
+/// Finds the scale of a network of fixed input size by one run; two where the channels are not declared.
+pub(super) fn fixed_size(channels: Option<Channels>, size: Size, run: &mut impl Run) -> Result<Findings, String> {
+    let rgb_failed = match channels {
+        Some(channels) => return fixed_size_and_channels(channels, size, run),
+        None => match fixed_size_and_channels(Channels::Rgb, size, run) {
+            Ok(findings) => return Ok(findings),
+            Err(reason) => reason,
+        },
+    };
+    fixed_size_and_channels(Channels::Luma, size, run).map_err(|reason| format!("{reason}; and as RGB, {rgb_failed}"))
+}
+
+fn fixed_size_and_channels(channels: Channels, size: Size, run: &mut impl Run) -> Result<Findings, String> {
+    let shape = run(channels, size)?;
+    match outcome(channels, size, &shape)? {
+        Outcome::Scale(scale) => Ok(Findings { channels, scale, multiple: ONE, min_size: ONE }),
+        ratio @ Outcome::Ratio { .. } => Err(ratio.reason()),
+    }
+}
+
+const ONE: Size = Size { width: 1, height: 1 };
+
+/// The scale, and the smallest of [`HEIGHTS`] that shows it.
+fn base(channels: Channels, run: &mut impl Run) -> Result<(u32, u32), String> {
+    let mut last_ratio: Option<Outcome> = None;
+    let mut reason = String::new();
+    for height in HEIGHTS {
+        let size = Size { width: 2 * height, height };
+        match run(channels, size) {
+            Err(text) => reason = format!("no picture up to {}x{} runs ({text})", size.width, size.height),
+            Ok(shape) => match outcome(channels, size, &shape)? {
+                // The picture is wider than high, so that a network that fills up to its own size shows two different ratios.
+                Outcome::Scale(scale) => return Ok((scale, height)),
+                ratio => {
+                    reason = ratio.reason();
+                    if last_ratio.as_ref().is_some_and(|last| last.same_ratio(&ratio)) {
+                        break;
+                    }
+                    last_ratio = Some(ratio).filter(|ratio| !ratio.is_empty());
+                }
+            },
+        }
+    }
+    Err(reason)
+}
+
+/// Smallest multiple and smallest size, given that `height` x twice that runs.
+fn limits(channels: Channels, scale: u32, height: u32, run: &mut impl Run) -> Findings {
+    let mut works = |width: u32, height: u32| {
+        let size = Size { width, height };
+        run(channels, size).is_ok_and(|shape| outcome(channels, size, &shape) == Ok(Outcome::Scale(scale)))
+    };
+    // Odd times the multiple in both directions, and not smaller than what is known to run.
+    let multiple = (0..)
+        .map(|shift| 1 << shift)
+        .take_while(|&multiple| multiple < height)
+        .find(|&multiple| works(height + 3 * multiple, height + multiple))
+        .unwrap_or(height);
+    // Bisection in steps of the multiple: `fails` steps do not run, `runs` steps do.
+    let (mut fails, mut runs) = (0, height / multiple);
+    if runs > 1 && works(multiple, multiple) {
+        runs = 1;
+    }
+    while runs - fails > 1 {
+        let middle = (runs + fails) / 2;
+        if works(middle * multiple, middle * multiple) {
+            runs = middle;
+        } else {
+            fails = middle;
+        }
+    }
+    let square = |side: u32| Size { width: side, height: side };
+    Findings { channels, scale, multiple: square(multiple), min_size: square(runs * multiple) }
+}
+
+/// Compares an output's shape with the picture that went in.
+fn outcome(channels: Channels, input: Size, shape: &[i64]) -> Result<Outcome, String> {
+    let &[batch, got, height, width] = shape else {
+        return Err(format!("its output has {} dimensions where 4 are due", shape.len()));
+    };
+    if batch != 1 || got != channels.count() as i64 {
+        return Err(format!(
+            "it gives {batch} pictures of {got} channels for one of {}; it must give what it takes",
+            channels.count()
+        ));
+    }
+    let side = |side: i64| u32::try_from(side).unwrap_or(0);
+    let output = Size { width: side(width), height: side(height) };
+    let scale = output.width / input.width;
+    let whole = Size { width: input.width * scale, height: input.height * scale } == output;
+    Ok(if scale >= 1 && whole { Outcome::Scale(scale) } else { Outcome::Ratio { input, output } })
+}
+
+impl Outcome {
+    /// Whether the output has no pixels: what networks give that cut down to a multiple.
+    fn is_empty(&self) -> bool {
+        matches!(self, Outcome::Ratio { output: Size { width, height }, .. } if *width == 0 || *height == 0)
+    }
+
+    fn same_ratio(&self, other: &Outcome) -> bool {
+        match (self, other) {
+            (Outcome::Ratio { input, output }, Outcome::Ratio { input: input2, output: output2 }) => {
+                let same = |a: u32, b: u32, c: u32, d: u32| u64::from(a) * u64::from(d) == u64::from(b) * u64::from(c);
+                same(output.width, input.width, output2.width, input2.width)
+                    && same(output.height, input.height, output2.height, input2.height)
+            }
+            _ => false,
+        }
+    }
+
+    /// Follows "FILE cannot upscale video: ".
+    fn reason(&self) -> String {
+        match self {
+            Outcome::Scale(scale) => format!("it enlarges by {scale}"),
+            Outcome::Ratio { input, output } => format!(
+                "it turns {}x{} pixels into {}x{}, which is no enlargement by a whole number",
+                input.width, input.height, output.width, output.height
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A network that takes `channels` and, per side, does `side` with the input's side.
+    fn network(channels: Channels, side: impl Fn(u32) -> Option<u32>) -> impl Run {
+        move |given: Channels, size: Size| {
+            if given != channels {
+                return Err("wrong channels".into());
+            }
+            match (side(size.height), side(size.width)) {
+                (Some(height), Some(width)) => Ok(vec![1, channels.count() as i64, height.into(), width.into()]),
+                _ => Err("bad size".into()),
+            }
+        }
+    }
+
+    fn found(side: impl Fn(u32) -> Option<u32>) -> Result<(u32, u32, u32), String> {
+        let findings = free_size(Some(Channels::Luma), &mut network(Channels::Luma, side))?;
+        assert_eq!(findings.multiple.width, findings.multiple.height);
+        assert_eq!(findings.min_size.width, findings.min_size.height);
+        Ok((findings.scale, findings.multiple.width, findings.min_size.width))
+    }
+
+    #[test]
+    fn a_plain_network_takes_any_size() {
+        assert_eq!(found(|n| Some(2 * n)), Ok((2, 1, 1)));
+        assert_eq!(found(Some), Ok((1, 1, 1)));
+    }
+
+    #[test]
+    fn multiples_are_found_whether_the_run_fails_or_fills_up() {
+        for multiple in [2, 4, 8, 16, 32, 64] {
+            assert_eq!(found(|n| n.is_multiple_of(multiple).then_some(3 * n)), Ok((3, multiple, multiple)));
+            assert_eq!(found(|n| Some(2 * n.next_multiple_of(multiple))), Ok((2, multiple, multiple)));
+            assert_eq!(found(|n| Some(2 * (n / multiple * multiple))), Ok((2, multiple, multiple)));
+        }
+    }
+
+    #[test]
+    fn the_smallest_size_is_found() {
+        for least in 2..=100 {
+            assert_eq!(found(|n| (n >= least).then_some(2 * n)), Ok((2, 1, least)), "{least}");
+        }
+        assert_eq!(found(|n| (n >= 10 && n.is_multiple_of(4)).then_some(2 * n)), Ok((2, 4, 12)));
+    }
+
+    #[test]
+    fn odd_ratios_are_refused_after_two_runs() {
+        let mut runs = 0;
+        let reason = free_size(Some(Channels::Luma), &mut |_, size: Size| {
+            runs += 1;
+            Ok(vec![1, 1, (size.height * 3 / 2).into(), (size.width * 3 / 2).into()])
+        });
+        assert!(reason.unwrap_err().contains("24x12, which is no enlargement".replace("24x12", "48x24").as_str()));
+        assert_eq!(runs, 2);
+        assert!(found(|n| Some(n / 2)).is_err());
+    }
+
+    #[test]
+    fn unequal_directions_are_refused() {
+        let mut run = |_, size: Size| Ok(vec![1, 1, (size.height * 2).into(), size.width.into()]);
+        assert!(free_size(Some(Channels::Luma), &mut run).is_err());
+    }
+
+    #[test]
+    fn the_channels_are_found_by_trial() {
+        for channels in [Channels::Luma, Channels::Rgb] {
+            let findings = free_size(None, &mut network(channels, |n| Some(4 * n))).unwrap();
+            assert_eq!((findings.channels, findings.scale), (channels, 4));
+        }
+        let mut grey_from_rgb = |_, size: Size| Ok(vec![1, 1, i64::from(size.height), i64::from(size.width)]);
+        assert!(free_size(Some(Channels::Rgb), &mut grey_from_rgb).unwrap_err().contains("1 channels for one of 3"));
+    }
+
+    #[test]
+    fn a_network_that_never_runs_is_refused_with_its_own_words() {
+        assert!(found(|_| None).unwrap_err().contains("bad size"));
+        assert!(found(|n| (n == 224).then_some(n)).is_err());
+    }
+
+    #[test]
+    fn a_fixed_size_is_run_as_it_is() {
+        let size = Size { width: 30, height: 20 };
+        let findings = fixed_size(None, size, &mut network(Channels::Luma, |n| Some(3 * n))).unwrap();
+        assert_eq!((findings.channels, findings.scale), (Channels::Luma, 3));
+        assert!(fixed_size(Some(Channels::Luma), size, &mut network(Channels::Luma, |n| Some(n + 1))).is_err());
+    }
+}

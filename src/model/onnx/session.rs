@@ -1,0 +1,257 @@
+//! One session: the run of one picture.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use ort::AsPointer;
+use ort::logging::LogLevel;
+use ort::session::{RunOptions, Session};
+use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
+use parking_lot::Mutex;
+
+use super::text;
+use crate::model::{Element, Interrupt, ModelInfo, RunError, Upscaler, log};
+use crate::picture::Size;
+
+/// The names of the network's input and output.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    pub input: CString,
+    pub output: CString,
+}
+
+/// Numbers in the network's own type, kept from run to run. [`Element::Float32`] needs none.
+enum Buffer {
+    Float32,
+    Float16(Vec<f16>),
+    Uint8(Vec<u8>),
+}
+
+impl Buffer {
+    fn new(element: Element) -> Self {
+        match element {
+            Element::Float32 => Buffer::Float32,
+            Element::Float16 => Buffer::Float16(Vec::new()),
+            Element::Uint8 => Buffer::Uint8(Vec::new()),
+        }
+    }
+
+    /// `values` as a tensor of the network's type: themselves, or their conversion.
+    fn input<'a>(&'a mut self, values: &'a [f32], shape: [i64; 4]) -> ort::Result<DynValueRef<'a>> {
+        Ok(match self {
+            Buffer::Float32 => TensorRef::from_array_view((shape, values))?.into_dyn(),
+            Buffer::Float16(buffer) => {
+                buffer.resize(values.len(), f16::ZERO);
+                buffer.convert_from_f32_slice(values);
+                TensorRef::from_array_view((shape, buffer.as_slice()))?.into_dyn()
+            }
+            Buffer::Uint8(buffer) => {
+                buffer.clear();
+                // Rounds to nearest; `as` saturates and turns NaN into 0.
+                buffer.extend(values.iter().map(|value| (value * 255.0 + 0.5) as u8));
+                TensorRef::from_array_view((shape, buffer.as_slice()))?.into_dyn()
+            }
+        })
+    }
+
+    /// The tensor that the network writes: `values` themselves, or a buffer for [`Buffer::finish`].
+    fn output<'a>(&'a mut self, values: &'a mut [f32], shape: [i64; 4]) -> ort::Result<DynValueRefMut<'a>> {
+        Ok(match self {
+            Buffer::Float32 => TensorRefMut::from_array_view_mut((shape, values))?.into_dyn(),
+            Buffer::Float16(buffer) => {
+                buffer.resize(values.len(), f16::ZERO);
+                TensorRefMut::from_array_view_mut((shape, buffer.as_mut_slice()))?.into_dyn()
+            }
+            Buffer::Uint8(buffer) => {
+                buffer.resize(values.len(), 0);
+                TensorRefMut::from_array_view_mut((shape, buffer.as_mut_slice()))?.into_dyn()
+            }
+        })
+    }
+
+    /// Converts what the network wrote into `values`.
+    fn finish(&self, values: &mut [f32]) {
+        match self {
+            Buffer::Float32 => {}
+            Buffer::Float16(buffer) => buffer.convert_to_f32_slice(values),
+            Buffer::Uint8(buffer) => {
+                for (value, byte) in values.iter_mut().zip(buffer) {
+                    *value = f32::from(*byte) / 255.0;
+                }
+            }
+        }
+    }
+}
+
+/// An ONNX Runtime session with its buffers.
+pub(super) struct OnnxUpscaler {
+    session: Session,
+    names: Names,
+    channels: usize,
+    scale: u32,
+    input: Buffer,
+    output: Buffer,
+    interrupter: Arc<Interrupter>,
+}
+
+impl OnnxUpscaler {
+    pub(super) fn new(session: Session, names: Names, info: &ModelInfo) -> ort::Result<Self> {
+        Ok(Self {
+            session,
+            names,
+            channels: info.channels.count(),
+            scale: info.scale,
+            input: Buffer::new(info.input),
+            output: Buffer::new(info.output),
+            interrupter: Arc::new(Interrupter::new()?),
+        })
+    }
+}
+
+impl Upscaler for OnnxUpscaler {
+    fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError> {
+        if self.interrupter.is_raised() {
+            return Err(RunError::Interrupted);
+        }
+        let due = elements(self.channels, size);
+        if input.len() != due || due == 0 {
+            let Size { width, height } = size;
+            return Err(RunError::Failed(format!(
+                "{} values are no {width}x{height} picture of {} channels",
+                input.len(),
+                self.channels
+            )));
+        }
+        let result_size = Size { width: size.width * self.scale, height: size.height * self.scale };
+        let expected = elements(self.channels, result_size);
+        output.resize(expected, 0.0);
+        let ran = self
+            .input
+            .input(input, shape(self.channels, size))
+            .and_then(|input| Ok((input, self.output.output(output, shape(self.channels, result_size))?)))
+            .and_then(|(input, mut output)| {
+                run_into(&mut self.session, &self.interrupter.options, &self.names, &input, &mut output)
+            });
+        match ran {
+            Ok(()) => {
+                self.output.finish(output);
+                Ok(())
+            }
+            Err(_) if self.interrupter.is_raised() => Err(RunError::Interrupted),
+            Err(error) => Err(text::run_error(error.message(), expected)),
+        }
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupt> {
+        self.interrupter.clone()
+    }
+}
+
+fn elements(channels: usize, size: Size) -> usize {
+    channels * size.width as usize * size.height as usize
+}
+
+fn shape(channels: usize, size: Size) -> [i64; 4] {
+    [1, channels as i64, i64::from(size.height), i64::from(size.width)]
+}
+
+/// Runs the network from one tensor into another, both of them memory that the caller owns.
+///
+/// The safe calls of `ort` take an output only by value, or copy a borrowed input. ONNX Runtime compares the output's shape and
+/// type with what the network gives before it writes, and reports a difference as an error.
+fn run_into(
+    session: &mut Session,
+    options: &RunOptions,
+    names: &Names,
+    input: &DynValueRef<'_>,
+    output: &mut DynValueRefMut<'_>,
+) -> ort::Result<()> {
+    let input_values = [input.ptr()];
+    let mut output_values = [output.ptr().cast_mut()];
+    // SAFETY: all pointers are of live objects: the session is borrowed mutably, as no two runs may overlap; the tensors and
+    // the C strings outlive the call; each array has the one element that is announced. `output` is borrowed mutably, and since
+    // its place in the array is not null ONNX Runtime writes into its memory and allocates nothing for the caller to free.
+    unsafe {
+        ort::Error::result_from_status((ort::api().Run)(
+            session.ptr().cast_mut(),
+            options.ptr(),
+            [names.input.as_ptr()].as_ptr(),
+            input_values.as_ptr(),
+            1,
+            [names.output.as_ptr()].as_ptr(),
+            1,
+            output_values.as_mut_ptr(),
+        ))
+    }
+}
+
+/// Cuts runs short by ONNX Runtime's termination flag, which it reads between two operators.
+struct Interrupter {
+    options: RunOptions,
+    /// Whether the flag is set. The lock keeps it and ONNX Runtime's in step.
+    raised: Mutex<bool>,
+}
+
+impl Interrupter {
+    fn new() -> ort::Result<Self> {
+        let mut options = RunOptions::new()?;
+        // A failed run's text is in the error it returns; in the log it would be there twice, and for each interrupted run.
+        options.set_log_level(LogLevel::Fatal)?;
+        Ok(Self { options, raised: Mutex::new(false) })
+    }
+
+    fn is_raised(&self) -> bool {
+        *self.raised.lock()
+    }
+
+    fn set(&self, raise: bool) {
+        let mut raised = self.raised.lock();
+        let done = if raise { self.options.terminate() } else { self.options.unterminate() };
+        if let Err(error) = done {
+            log::emit(log::Level::Error, &format!("cannot set the termination flag: {error}"));
+        }
+        *raised = raise;
+    }
+}
+
+impl Interrupt for Interrupter {
+    fn interrupt(&self) {
+        self.set(true);
+    }
+
+    fn rearm(&self) {
+        self.set(false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn through(element: Element, values: &[f32]) -> Vec<f32> {
+        let mut buffer = Buffer::new(element);
+        let (width, mut result) = (values.len() as i64, vec![0.0; values.len()]);
+        drop(buffer.input(values, [1, 1, 1, width]).unwrap());
+        buffer.finish(&mut result);
+        result
+    }
+
+    #[test]
+    fn bytes_are_rounded_and_saturated() {
+        let Ok(_) = super::super::runtime::environment() else { return eprintln!("SKIPPED: no ONNX Runtime") };
+        let given = [0.0, 1.0, -0.5, 1.5, f32::NAN, 0.501 / 255.0, 0.499 / 255.0, 254.6 / 255.0];
+        let bytes: Vec<f32> = through(Element::Uint8, &given).iter().map(|value| value * 255.0).collect();
+        assert_eq!(bytes, [0.0, 255.0, 0.0, 255.0, 0.0, 1.0, 0.0, 255.0]);
+    }
+
+    #[test]
+    fn halves_keep_eleven_bits() {
+        let Ok(_) = super::super::runtime::environment() else { return eprintln!("SKIPPED: no ONNX Runtime") };
+        let given: Vec<f32> = (0..1000).map(|i| i as f32 / 999.0 * 1.2 - 0.1).collect();
+        for (given, got) in given.iter().zip(through(Element::Float16, &given)) {
+            assert!((given - got).abs() <= given.abs() / 2048.0, "{given} {got}");
+        }
+    }
+}

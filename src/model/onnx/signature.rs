@@ -1,0 +1,101 @@
+//! What a network declares of its input and output: what is fixed, what is free, and what no upscaler has.
+
+use ort::value::{Outlet, TensorElementType, ValueType};
+
+use crate::model::{Channels, Element};
+
+/// The declared input and output of a network for one picture.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Signature {
+    pub input: Element,
+    pub output: Element,
+    /// None where the dimension is free.
+    pub channels: Option<Channels>,
+    /// None where the dimension is free.
+    pub width: Option<u32>,
+    /// None where the dimension is free.
+    pub height: Option<u32>,
+    /// What is declared of the output: channels, height, width; None where the dimension is free or the rank unknown.
+    pub result: [Option<u32>; 3],
+}
+
+impl Signature {
+    /// Reads the declaration. An error is a reason that can follow "FILE cannot upscale video: ".
+    pub(super) fn read(inputs: &[Outlet], outputs: &[Outlet]) -> Result<Self, String> {
+        let [input] = inputs else { return Err(format!("it takes {} inputs where one picture is due", inputs.len())) };
+        let [output] = outputs else {
+            return Err(format!("it gives {} outputs where one picture is due", outputs.len()));
+        };
+        let (input_element, input_shape) = tensor(input.dtype(), "takes")?;
+        let (output_element, output_shape) = tensor(output.dtype(), "gives")?;
+        if input_element == Element::Uint8 && input_shape.len() == 1 {
+            return Err("it takes an encoded image (a row of bytes), not pixels".into());
+        }
+        let [batch, channels, height, width] = four(&input_shape, "input")?;
+        if batch.is_some_and(|batch| batch != 1) {
+            return Err(format!("it takes {} pictures at a time where one is due", batch.unwrap_or_default()));
+        }
+        let channels = match channels {
+            None => None,
+            Some(1) => Some(Channels::Luma),
+            Some(3) => Some(Channels::Rgb),
+            Some(_) if matches!(width, Some(1 | 3)) => {
+                return Err(format!(
+                    "its input {} has the channels last (NHWC); export it with the channels before height and width (NCHW)",
+                    show(&input_shape)
+                ));
+            }
+            Some(other) => return Err(format!("it takes {other} channels where 1 (luma) or 3 (RGB) are due")),
+        };
+        let [_, result @ ..] = four(&output_shape, "output")?;
+        Ok(Self { input: input_element, output: output_element, channels, width, height, result })
+    }
+}
+
+/// Number type and shape of a tensor; `verb` is "takes" or "gives".
+fn tensor(value: &ValueType, verb: &str) -> Result<(Element, Vec<i64>), String> {
+    let ValueType::Tensor { ty, shape, .. } = value else {
+        return Err(format!("it {verb} {value} where a tensor is due"));
+    };
+    let element = match ty {
+        TensorElementType::Float32 => Element::Float32,
+        TensorElementType::Float16 => Element::Float16,
+        TensorElementType::Uint8 => Element::Uint8,
+        other => return Err(format!("it {verb} numbers of type {other} where float32, float16 or uint8 are due")),
+    };
+    Ok((element, shape.to_vec()))
+}
+
+/// The four dimensions of a batch of pictures. A shape that is not declared at all (rank 0) is free in all of them.
+fn four(shape: &[i64], what: &str) -> Result<[Option<u32>; 4], String> {
+    match *shape {
+        [] => Ok([None; 4]),
+        [a, b, c, d] => {
+            Ok([a, b, c, d].map(|dimension| u32::try_from(dimension).ok().filter(|&dimension| dimension > 0)))
+        }
+        _ => Err(format!(
+            "its {what} {} has {} dimensions where 4 are due (batch, channels, height, width)",
+            show(shape),
+            shape.len()
+        )),
+    }
+}
+
+/// `[1, 3, ?, ?]`
+pub(super) fn show(shape: &[i64]) -> String {
+    let dimensions: Vec<String> =
+        shape.iter().map(|&dimension| if dimension < 0 { "?".into() } else { dimension.to_string() }).collect();
+    format!("[{}]", dimensions.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_four_dimensions_are_a_picture() {
+        assert_eq!(four(&[1, 3, -1, 240], "input"), Ok([Some(1), Some(3), None, Some(240)]));
+        assert_eq!(four(&[], "input"), Ok([None; 4]));
+        assert!(four(&[3, -1, -1], "input").unwrap_err().contains("[3, ?, ?] has 3 dimensions"));
+    }
+}
