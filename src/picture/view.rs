@@ -99,6 +99,15 @@ impl<'a> PictureRef<'a> {
         assert!(y < extent.rows, "row {y} of {}", extent.rows);
         &bytes[y * extent.stride..][..extent.row_bytes]
     }
+
+    /// The visible bytes of a plane in one piece, if nothing stands between its rows.
+    ///
+    /// # Panics
+    /// If the picture has no such plane.
+    pub fn contiguous(&self, plane: usize) -> Option<&'a [u8]> {
+        let (bytes, extent) = self.planes[plane];
+        (extent.stride == extent.row_bytes).then(|| &bytes[..extent.row_bytes * extent.rows])
+    }
 }
 
 impl<'a> PictureMut<'a> {

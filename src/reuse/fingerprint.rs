@@ -44,13 +44,11 @@ impl Fingerprinter {
         hash.update(&size.width.to_le_bytes());
         hash.update(&size.height.to_le_bytes());
         for index in 0..format.planes() {
-            let (row_bytes, rows) = format.visible(index, size);
-            let (data, stride) = picture.plane(index);
-            if stride == row_bytes {
-                hash.update(&data[..row_bytes * rows]);
-            } else {
-                for row in 0..rows {
-                    hash.update(&data[row * stride..][..row_bytes]);
+            match picture.contiguous(index) {
+                Some(plane) => hash.update(plane),
+                None => {
+                    let (_, rows) = format.visible(index, size);
+                    (0..rows).for_each(|y| hash.update(picture.row(index, y)));
                 }
             }
         }

@@ -1,7 +1,6 @@
 //! Buffer pools: what upstream is offered, what is taken from downstream, and our own.
 
 use gst::prelude::*;
-use gst_video::prelude::*;
 
 /// Answers upstream's ALLOCATION query.
 ///
@@ -34,8 +33,8 @@ fn configure(
     let size = u32::try_from(info.size()).map_err(|_| glib::bool_error!("A frame of {} bytes is too large", info.size()))?;
     let mut config = pool.config();
     config.set_params(Some(caps), size, min, 0);
-    if pool.has_option(*gst_video::BUFFER_POOL_OPTION_VIDEO_META) {
-        config.add_option(*gst_video::BUFFER_POOL_OPTION_VIDEO_META);
+    if pool.has_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_str()) {
+        config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_str());
     }
     pool.set_config(config)?;
     pool.set_active(true)

@@ -62,7 +62,7 @@ fn dimension(value: &glib::Value, scale: u32, direction: Direction) -> Option<gl
     }
     if let Ok(list) = value.get::<gst::List>() {
         let kept: Vec<_> = list.iter().filter_map(|value| dimension(value, scale, direction)).collect();
-        return (!kept.is_empty()).then(|| gst::List::from(kept).to_send_value());
+        return (!kept.is_empty()).then(|| gst::List::new(kept).to_send_value());
     }
     None
 }

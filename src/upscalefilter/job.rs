@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use crate::model::{Interrupt, Upscaler};
@@ -85,8 +84,7 @@ impl FrameJob {
         let input = self.input.as_ref().expect("a job runs once");
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))?;
-        let source = picture(config.format, &source, source.planes_data())
-            .map_err(|error| FrameError::Input(error.to_string()))?;
+        let source = picture(config.format, &source).map_err(|error| FrameError::Input(error.to_string()))?;
         let mut buffer = config.acquire().map_err(|error| FrameError::Output(error.to_string()))?;
         {
             let mut target = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &config.out_info)

@@ -2,8 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use gst::prelude::*;
-
 use super::stream::StreamConfig;
 
 /// The output buffer for `input`, less its memory: timestamps and flags as they are, metas scaled.
@@ -14,7 +12,7 @@ pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffe
     input.copy_into(out, kept, ..).expect("without memory there is nothing that could fail");
     // These two tell of the memory, which is another one.
     out.unset_flags(gst::BufferFlags::TAG_MEMORY);
-    let scale = gst_video::VideoMetaTransformScale::new(&config.in_info, &config.out_info);
+    let scale = gst_video::video_meta::VideoMetaTransformScale::new(&config.in_info, &config.out_info);
     let copy = gst::meta::MetaTransformCopy::new(..);
     input.foreach_meta(|meta| {
         copy_meta(&meta, out, &scale, &copy);
@@ -28,7 +26,7 @@ pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffe
 fn copy_meta(
     meta: &gst::MetaRef<'_, gst::Meta>,
     out: &mut gst::BufferRef,
-    scale: &gst_video::VideoMetaTransformScale,
+    scale: &gst_video::video_meta::VideoMetaTransformScale,
     copy: &gst::meta::MetaTransformCopy,
 ) {
     if meta.has_tag::<gst::meta::tags::Memory>() || meta.has_tag::<gst::meta::tags::MemoryReference>() {

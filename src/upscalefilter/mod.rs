@@ -2,6 +2,8 @@
 
 use gst::prelude::*;
 
+use crate::model::log;
+
 mod allocation;
 mod caps;
 mod engine;
@@ -24,6 +26,20 @@ pub(crate) static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::Lazy
     gst::DebugCategory::new("upscalefilter", gst::DebugColorFlags::empty(), Some("Super-resolution upscaler"))
 });
 
+/// What ONNX Runtime has to say: `GST_DEBUG=onnxruntime:5`.
+static RUNTIME_CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
+    gst::DebugCategory::new("onnxruntime", gst::DebugColorFlags::empty(), Some("Messages of ONNX Runtime"))
+});
+
+fn log_runtime_message(level: log::Level, message: &str) {
+    match level {
+        log::Level::Verbose => gst::debug!(RUNTIME_CAT, "{message}"),
+        log::Level::Info => gst::info!(RUNTIME_CAT, "{message}"),
+        log::Level::Warning => gst::warning!(RUNTIME_CAT, "{message}"),
+        log::Level::Error | log::Level::Fatal => gst::error!(RUNTIME_CAT, "{message}"),
+    }
+}
+
 glib::wrapper! {
     /// Upscales raw video with an ONNX super-resolution network; see `gst-inspect-1.0 upscalefilter`.
     pub struct UpscaleFilter(ObjectSubclass<imp::UpscaleFilter>) @extends gst::Element, gst::Object;
@@ -39,5 +55,9 @@ impl UpscaleFilter {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    // A second registration in the same process finds the hook in place.
+    if !log::set_hook(log_runtime_message) {
+        gst::debug!(CAT, "ONNX Runtime's messages are taken care of already");
+    }
     gst::Element::register(Some(plugin), "upscalefilter", gst::Rank::NONE, UpscaleFilter::static_type())
 }

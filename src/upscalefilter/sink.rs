@@ -114,7 +114,7 @@ impl UpscaleFilter {
         let fingerprint = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))
             .and_then(|frame| {
-                let picture = picture(config.format, &frame, frame.planes_data());
+                let picture = picture(config.format, &frame);
                 let picture = picture.map_err(|error| FrameError::Input(error.to_string()))?;
                 Ok(self.fingerprinter.fingerprint(&picture))
             });
@@ -247,6 +247,7 @@ impl UpscaleFilter {
     }
 
     pub(super) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+        let serialized = query.is_serialized();
         match query.view_mut() {
             gst::QueryViewMut::Caps(query) => {
                 query.set_result(&self.possible_caps(&self.srcpad, query.filter_owned(), caps::Direction::Reduce));
@@ -255,7 +256,7 @@ impl UpscaleFilter {
             gst::QueryViewMut::Allocation(query) => {
                 self.engine().is_some_and(|engine| allocation::propose(query, engine.max_in_flight))
             }
-            _ if query.is_serialized() => self.enqueue_query(query),
+            _ if serialized => self.enqueue_query(query),
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }

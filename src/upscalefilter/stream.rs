@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gst::prelude::*;
-use gst_video::prelude::*;
+use gst_video::VideoFrameExt;
 use parking_lot::Mutex;
 
 use crate::model::ModelInfo;
@@ -47,16 +47,13 @@ impl StreamConfig {
         let out_caps = caps::output(in_caps, &in_info, model.scale).ok_or_else(too_large)?;
         let out_info = gst_video::VideoInfo::from_caps(&out_caps).map_err(|_| too_large())?;
         let size = Size { width: in_info.width(), height: in_info.height() };
-        let limits = Limits {
-            fixed: model.fixed_size,
-            multiple: model.multiple,
-            halo: model.radius.unwrap_or(HALO_OF_UNKNOWN_RADIUS),
-        };
+        let converter = Converter::new(format, colour(&in_info), size, model.channels, model.scale);
+        let regions = regions(size, model, converter.halo());
         let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
         Ok(Arc::new(StreamConfig {
             in_caps: in_caps.to_owned(),
-            converter: Converter::new(format, colour(&in_info), size, model.channels, model.scale),
-            regions: region::cover(size, limits),
+            converter,
+            regions,
             in_info,
             out_caps,
             out_info,
@@ -106,6 +103,18 @@ impl Drop for StreamConfig {
     }
 }
 
+/// The regions a frame is cut into: one, unless the network's size is fixed. `halo` is what conversion needs beside the network.
+fn regions(frame: Size, model: &ModelInfo, halo: u32) -> Vec<Region> {
+    let radius = model.radius.unwrap_or(HALO_OF_UNKNOWN_RADIUS);
+    let limits = Limits { fixed: model.fixed_size, multiple: model.multiple, halo: radius + halo };
+    let mut regions = region::cover(frame, limits);
+    for Region { tensor, .. } in &mut regions {
+        tensor.width = tensor.width.max(model.min_size.width);
+        tensor.height = tensor.height.max(model.min_size.height);
+    }
+    regions
+}
+
 /// Matrix, range and siting as the caps say, or GStreamer's defaults where they do not.
 fn colour(info: &gst_video::VideoInfo) -> Colour {
     use gst_video::{VideoChromaSite, VideoColorMatrix, VideoColorRange};
@@ -132,15 +141,14 @@ fn colour(info: &gst_video::VideoInfo) -> Colour {
     Colour { matrix, range, chroma_site }
 }
 
-/// The planes of a mapped frame.
-pub(super) fn picture<'a, F: IsVideoFrame>(
+/// The planes of a frame mapped for reading.
+pub(super) fn picture<'a>(
     format: PixelFormat,
-    frame: &'a F,
-    planes: [&'a [u8]; 4],
+    frame: &'a gst_video::VideoFrameRef<&gst::BufferRef>,
 ) -> Result<PictureRef<'a>, PictureError> {
-    let size = Size { width: frame.info().width(), height: frame.info().height() };
-    let strides = frame.plane_stride();
-    let planes: Vec<_> = (0..format.planes()).map(|i| (planes[i], usize::try_from(strides[i]).unwrap_or(0))).collect();
+    let size = Size { width: frame.width(), height: frame.height() };
+    let strides = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0));
+    let planes: Vec<_> = frame.planes_data().into_iter().zip(strides).take(format.planes()).collect();
     PictureRef::new(format, size, &planes)
 }
 
@@ -151,6 +159,5 @@ pub(super) fn picture_mut<'a>(
 ) -> Result<PictureMut<'a>, PictureError> {
     let size = Size { width: frame.width(), height: frame.height() };
     let strides: Vec<_> = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0)).collect();
-    let planes = frame.planes_data_mut().into_iter().zip(strides).take(format.planes()).collect();
-    PictureMut::new(format, size, planes)
+    PictureMut::new(format, size, frame.planes_data_mut().into_iter().zip(strides).take(format.planes()))
 }
