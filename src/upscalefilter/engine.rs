@@ -17,6 +17,8 @@ pub(super) struct Engine {
     pub pool: WorkerPool<FrameJob>,
     /// Frames that may be between sink and source pad.
     pub max_in_flight: usize,
+    /// What it was made from.
+    settings: Settings,
 }
 
 impl Engine {
@@ -33,6 +35,12 @@ impl Engine {
         Self::with_model(model, settings)
     }
 
+    /// Whether this is what `settings` ask for.
+    pub fn serves(&self, settings: &Settings) -> bool {
+        let key = |s: &Settings| (s.model.clone(), s.execution_provider, s.device_id, s.workers, s.max_in_flight);
+        key(&self.settings) == key(settings)
+    }
+
     /// The same with a model that is loaded already.
     pub fn with_model(model: Arc<dyn Model>, settings: &Settings) -> Result<Self, gst::ErrorMessage> {
         let workers = workers(settings, cores());
@@ -44,7 +52,7 @@ impl Engine {
             0 => budget::max_in_flight(workers),
             set => set as usize,
         };
-        Ok(Engine { model, pool, max_in_flight })
+        Ok(Engine { model, pool, max_in_flight, settings: settings.clone() })
     }
 }
 

@@ -1,6 +1,5 @@
 //! The element's object: pads, metadata, properties, changes of state. What happens on the pads is in `sink.rs` and `src.rs`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use gst::glib;
@@ -29,8 +28,6 @@ pub struct UpscaleFilter {
     pub(super) room: Condvar,
     /// Of a seed of its own, so that nobody can make two frames that it takes for one.
     pub(super) fingerprinter: Fingerprinter,
-    /// An error message is on the bus that tells why the stream stopped. Since the stream began.
-    posted: AtomicBool,
     #[cfg(feature = "test-support")]
     test_model: Mutex<Option<Arc<dyn crate::model::Model>>>,
 }
@@ -42,14 +39,6 @@ impl UpscaleFilter {
 
     pub(super) fn workers(&self) -> usize {
         self.engine().map_or(0, |engine| engine.pool.workers())
-    }
-
-    pub(super) fn set_posted(&self) {
-        self.posted.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_posted(&self) -> bool {
-        self.posted.load(Ordering::Relaxed)
     }
 
     #[cfg(feature = "test-support")]
@@ -68,9 +57,15 @@ impl UpscaleFilter {
         Engine::open(settings)
     }
 
-    /// NULL to READY: loads the model and starts the workers.
+    /// Loads the model and starts the workers: from NULL to READY, and again from READY to PAUSED if a property that matters was
+    /// changed in between.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
+        if self.engine().is_some_and(|engine| engine.serves(&settings)) {
+            return Ok(());
+        }
+        let before = self.engine.lock().take();
+        drop(before);
         let engine = self.open_engine(&settings)?;
         gst::info!(CAT, imp = self, "{}", describe(&engine));
         *self.engine.lock() = Some(Arc::new(engine));
@@ -80,7 +75,6 @@ impl UpscaleFilter {
     /// READY to PAUSED, before the pads are active.
     fn start_stream(&self) {
         let settings = self.settings.lock().clone();
-        self.posted.store(false, Ordering::Relaxed);
         if let Some(location) = &settings.plan_location
             && let Err(error) = plan::check_writable(location)
         {
@@ -171,7 +165,6 @@ impl ObjectSubclass for UpscaleFilter {
             ready: Condvar::new(),
             room: Condvar::new(),
             fingerprinter: Fingerprinter::random(),
-            posted: AtomicBool::new(false),
             #[cfg(feature = "test-support")]
             test_model: Mutex::default(),
         }
@@ -242,12 +235,14 @@ impl ElementImpl for UpscaleFilter {
     fn change_state(&self, transition: gst::StateChange) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         gst::debug!(CAT, imp = self, "{transition:?}");
         match transition {
-            gst::StateChange::NullToReady => self.prepare().map_err(|message| {
+            gst::StateChange::NullToReady | gst::StateChange::ReadyToPaused => self.prepare().map_err(|message| {
                 self.post_error_message(message);
                 gst::StateChangeError
             })?,
-            gst::StateChange::ReadyToPaused => self.start_stream(),
             _ => {}
+        }
+        if transition == gst::StateChange::ReadyToPaused {
+            self.start_stream();
         }
         let success = self.parent_change_state(transition)?;
         match transition {

@@ -15,7 +15,7 @@ use super::errors::FrameError;
 use super::imp::UpscaleFilter;
 use super::job::FrameJob;
 use super::settings::Duplicates;
-use super::src::PendingQuery;
+use super::src::{PendingQuery, is_fatal};
 use super::state::{QueuedFrame, Serialized, Slot, State};
 use super::stream::{StreamConfig, picture};
 use super::{CAT, allocation, caps, latency, metadata};
@@ -119,7 +119,11 @@ impl UpscaleFilter {
                 Ok(self.fingerprinter.fingerprint(&picture))
             });
         fingerprint.map_err(|error| {
-            let index = self.state.lock().next_index;
+            let index = {
+                let mut state = self.state.lock();
+                state.posted = true;
+                state.next_index
+            };
             error.post(&self.obj(), index, buffer.pts());
             gst::FlowError::Error
         })
@@ -227,7 +231,7 @@ impl UpscaleFilter {
             // Upstream sends nothing more that could return the error, so it is told here.
             (EventView::Eos(_), Err(flow)) => {
                 drop(state);
-                if !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos) && !self.has_posted() {
+                if is_fatal(flow) {
                     self.post_flow_error(flow);
                 }
                 return false;

@@ -136,7 +136,7 @@ impl UpscaleFilter {
         let buffer = match finished(shell, slot) {
             Ok(buffer) => buffer,
             Err(error) => {
-                self.set_posted();
+                self.state.lock().posted = true;
                 error.post(&self.obj(), index, pts);
                 return Err(gst::FlowError::Error);
             }
@@ -194,6 +194,8 @@ impl UpscaleFilter {
                 return Err(gst::FlowError::NotNegotiated);
             }
         }
+        // What is asked now need not be asked again before the first frame.
+        self.srcpad.check_reconfigure();
         config.use_pool(allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info));
         Ok(gst::FlowSuccess::Ok)
     }
@@ -211,28 +213,34 @@ impl UpscaleFilter {
 
     /// Keeps what downstream returned, for upstream to get it.
     fn stop_on(&self, flow: gst::FlowError) {
-        let upstream_done = {
+        let (leftovers, upstream_done) = {
             let mut state = self.state.lock();
             if state.flushing {
                 return;
             }
             gst::debug!(CAT, imp = self, "Stopping: {flow}");
-            state.flow = Err(flow);
+            let leftovers = state.stop_on(flow);
             self.room.notify_all();
-            state.eos
+            (leftovers, state.eos)
         };
-        // Upstream has nothing more to push that would return it.
-        let fatal = !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos);
-        if upstream_done && fatal && !self.has_posted() {
-            self.post_flow_error(flow);
+        if let Some(engine) = self.engine() {
+            engine.pool.cancel();
         }
-        if upstream_done && fatal && !self.srcpad.push_event(gst::event::Eos::new()) {
-            gst::debug!(CAT, imp = self, "Downstream did not take EOS");
+        drop(leftovers);
+        // Upstream has nothing more to push that would return it.
+        if upstream_done && is_fatal(flow) {
+            self.post_flow_error(flow);
+            if !self.srcpad.push_event(gst::event::Eos::new()) {
+                gst::debug!(CAT, imp = self, "Downstream did not take EOS");
+            }
         }
     }
 
+    /// Posts that the stream stopped, unless its reason is on the bus already.
     pub(super) fn post_flow_error(&self, flow: gst::FlowError) {
-        self.set_posted();
+        if std::mem::replace(&mut self.state.lock().posted, true) {
+            return;
+        }
         gst::element_imp_error!(
             self,
             gst::StreamError::Failed,
@@ -281,6 +289,11 @@ impl UpscaleFilter {
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }
+}
+
+/// Whether a flow return is a failure, not a flush or an end.
+pub(super) fn is_fatal(flow: gst::FlowError) -> bool {
+    !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos)
 }
 
 /// The buffer to push. The frame owns its result alone unless the cache keeps it or other frames show it.

@@ -118,6 +118,8 @@ pub(super) struct State {
     pub plan: Option<Recorder>,
     /// When the next progress message is due.
     pub progress_due: Option<Instant>,
+    /// An error message is on the bus that tells why the stream stopped.
+    pub posted: bool,
 }
 
 impl Default for State {
@@ -135,11 +137,12 @@ impl Default for State {
             stats: Stats::default(),
             plan: None,
             progress_due: None,
+            posted: false,
         }
     }
 }
 
-/// What a flush leaves behind; to be dropped without the lock, because releasing a buffer may call into other elements.
+/// What was dropped; to be dropped without the lock, because releasing a buffer may call into other elements.
 pub(super) struct Leftovers {
     _items: Vec<Queued>,
     _slots: Vec<Arc<Slot>>,
@@ -155,17 +158,41 @@ impl State {
         if self.eos { Err(gst::FlowError::Eos) } else { Ok(()) }
     }
 
-    /// Refuses data from now on and drops what is under way; finished results stay in the cache.
+    /// Refuses data from now on and drops all that is under way.
     pub fn flush_start(&mut self) -> Leftovers {
         self.flushing = true;
+        self.abandon(|_| false)
+    }
+
+    /// Keeps what downstream returned, for upstream to get it, and drops the frames: they cannot be pushed. Sticky events stay, for
+    /// what may follow.
+    pub fn stop_on(&mut self, flow: gst::FlowError) -> Leftovers {
+        self.flow = Err(flow);
+        self.abandon(|event| match event {
+            Serialized::Caps(..) => true,
+            Serialized::Event(event) => event.is_sticky(),
+            Serialized::Query(_) => false,
+        })
+    }
+
+    /// Drops the frames, and the events that are not to be kept. Finished results stay in the cache.
+    fn abandon(&mut self, keep: impl Fn(&Serialized) -> bool) -> Leftovers {
         self.generation += 1;
-        let items: Vec<_> = self.queue.clear().collect();
-        for item in &items {
+        let (kept, dropped): (Vec<_>, Vec<_>) = self.queue.clear().partition(|item| match item {
+            Item::Frame { .. } => false,
+            Item::Event(event) => keep(event),
+        });
+        for item in &dropped {
             if let Item::Event(Serialized::Query(query)) = item {
                 query.abandon();
             }
         }
-        Leftovers { _items: items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
+        for item in kept {
+            if let Item::Event(event) = item {
+                self.queue.push_event(event);
+            }
+        }
+        Leftovers { _items: dropped, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
     }
 
     /// Takes data again.
@@ -173,6 +200,7 @@ impl State {
         self.flushing = false;
         self.eos = false;
         self.reverse = false;
+        self.posted = false;
         self.flow = Ok(gst::FlowSuccess::Ok);
         self.begin();
     }
