@@ -143,7 +143,8 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
 
 /// A new file in the folder of `path`, removed when dropped.
 fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".upscale-plan-");
     #[cfg(unix)]

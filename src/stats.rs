@@ -84,7 +84,8 @@ mod tests {
     #[test]
     fn figures_of_nothing_are_nought() {
         let stats = Stats::default();
-        let figures = [stats.fps(), stats.duplicate_percentage(), stats.inference_ms_average(), stats.inference_ms_worst()];
+        let figures =
+            [stats.fps(), stats.duplicate_percentage(), stats.inference_ms_average(), stats.inference_ms_worst()];
         assert_eq!(figures, [0.0; 4]);
     }
 

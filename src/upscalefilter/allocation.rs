@@ -30,7 +30,8 @@ fn configure(
     info: &gst_video::VideoInfo,
     min: u32,
 ) -> Result<(), glib::BoolError> {
-    let size = u32::try_from(info.size()).map_err(|_| glib::bool_error!("A frame of {} bytes is too large", info.size()))?;
+    let size =
+        u32::try_from(info.size()).map_err(|_| glib::bool_error!("A frame of {} bytes is too large", info.size()))?;
     let mut config = pool.config();
     config.set_params(Some(caps), size, min, 0);
     if pool.has_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_str()) {

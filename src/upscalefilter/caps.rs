@@ -7,13 +7,14 @@ use gst::prelude::*;
 use crate::picture::format::PixelFormat;
 
 /// What both pads take: the formats in system memory, any size and rate.
-pub(super) static TEMPLATE: LazyLock<gst::Caps> = LazyLock::new(|| {
-    gst_video::VideoCapsBuilder::new()
-        .format_list(PixelFormat::ALL.iter().map(|format| {
-            format.name().parse::<gst_video::VideoFormat>().unwrap_or(gst_video::VideoFormat::Unknown)
-        }))
-        .build()
-});
+pub(super) static TEMPLATE: LazyLock<gst::Caps> =
+    LazyLock::new(|| {
+        gst_video::VideoCapsBuilder::new()
+            .format_list(PixelFormat::ALL.iter().map(|format| {
+                format.name().parse::<gst_video::VideoFormat>().unwrap_or(gst_video::VideoFormat::Unknown)
+            }))
+            .build()
+    });
 
 /// Which way caps go through the element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +57,8 @@ fn dimension(value: &glib::Value, scale: u32, direction: Direction) -> Option<gl
     if let Ok(pixels) = value.get::<i32>() {
         return one(pixels, scale, direction).map(|pixels| pixels.to_send_value());
     }
-    if let Ok(range) = value.get::<gst::IntRange<i32>>() {
-        let (min, max) = bounds(range.min(), range.max(), scale, direction)?;
+    if let Some((min, max)) = int_range(value) {
+        let (min, max) = bounds(min, max, scale, direction)?;
         return Some(if min == max { min.to_send_value() } else { gst::IntRange::new(min, max).to_send_value() });
     }
     if let Ok(list) = value.get::<gst::List>() {
@@ -65,6 +66,16 @@ fn dimension(value: &glib::Value, scale: u32, direction: Direction) -> Option<gl
         return (!kept.is_empty()).then(|| gst::List::new(kept).to_send_value());
     }
     None
+}
+
+/// Minimum and maximum, if it is a range. `gst::IntRange` panics on one of a single number, which caps from outside may hold.
+fn int_range(value: &glib::Value) -> Option<(i32, i32)> {
+    if !value.is::<gst::IntRange<i32>>() {
+        return None;
+    }
+    let value = value.as_ptr();
+    // SAFETY: the value is valid while it is borrowed, and it is an int range.
+    unsafe { Some((gst::ffi::gst_value_get_int_range_min(value), gst::ffi::gst_value_get_int_range_max(value))) }
 }
 
 fn one(pixels: i32, scale: u32, direction: Direction) -> Option<i32> {
@@ -184,6 +195,8 @@ mod tests {
         gst::init().unwrap();
         let formats = TEMPLATE.structure(0).unwrap().get::<gst::List>("format").unwrap();
         assert_eq!(formats.len(), PixelFormat::ALL.len());
-        assert!(formats.iter().all(|format| format.get::<&str>().is_ok_and(|name| PixelFormat::from_name(name).is_some())));
+        assert!(
+            formats.iter().all(|format| format.get::<&str>().is_ok_and(|name| PixelFormat::from_name(name).is_some()))
+        );
     }
 }

@@ -31,7 +31,8 @@ impl Engine {
             device_id: settings.device_id,
             intra_threads: budget::threads_per_worker(cores, workers),
         };
-        let model = model::load(&Source::parse(&settings.model), options).map_err(|error| errors::model_error(&error))?;
+        let model =
+            model::load(&Source::parse(&settings.model), options).map_err(|error| errors::model_error(&error))?;
         Self::with_model(model, settings)
     }
 

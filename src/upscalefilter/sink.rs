@@ -95,7 +95,12 @@ impl UpscaleFilter {
             Placed::Last => {}
             Placed::Reordered => {
                 state.stats.reorders += 1;
-                gst::debug!(CAT, imp = self, "Frame {index}, PTS {}, goes before frames that came earlier", pts.display());
+                gst::debug!(
+                    CAT,
+                    imp = self,
+                    "Frame {index}, PTS {}, goes before frames that came earlier",
+                    pts.display()
+                );
             }
             Placed::Late => {
                 state.stats.reorders += 1;

@@ -182,11 +182,7 @@ impl UpscaleFilter {
         Ok(gst::FlowSuccess::Ok)
     }
 
-    fn push_caps(
-        &self,
-        config: &StreamConfig,
-        seqnum: gst::Seqnum,
-    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+    fn push_caps(&self, config: &StreamConfig, seqnum: gst::Seqnum) -> Result<gst::FlowSuccess, gst::FlowError> {
         if !self.srcpad.push_event(gst::event::Caps::builder(&config.out_caps).seqnum(seqnum).build()) {
             // Not linked is no failure of negotiation; the next push tells.
             if self.srcpad.is_linked() && !self.state.lock().flushing {

@@ -43,7 +43,8 @@ impl StreamConfig {
         }
         let name = in_info.format().to_str();
         let format = PixelFormat::from_name(&name).ok_or_else(|| format!("Format {name} is not supported"))?;
-        let too_large = || format!("{}x{} is too large to be enlarged by {}", in_info.width(), in_info.height(), model.scale);
+        let too_large =
+            || format!("{}x{} is too large to be enlarged by {}", in_info.width(), in_info.height(), model.scale);
         let out_caps = caps::output(in_caps, &in_info, model.scale).ok_or_else(too_large)?;
         let out_info = gst_video::VideoInfo::from_caps(&out_caps).map_err(|_| too_large())?;
         let size = Size { width: in_info.width(), height: in_info.height() };

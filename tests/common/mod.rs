@@ -1,0 +1,114 @@
+//! What the element's tests share.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::path::PathBuf;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use gst::prelude::*;
+use gstupscale::model::dummy::DummyModel;
+use gstupscale::upscalefilter::UpscaleFilter;
+
+/// Longer than anything may take.
+pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
+
+/// Starts GStreamer with the plugin; warnings of GLib are fatal.
+pub fn init() {
+    static INIT: Once = Once::new();
+    INIT.call_once(|| {
+        // SAFETY: the first thing a test does, before GStreamer starts threads of its own; Rust's own reads of the environment
+        // take the same lock.
+        unsafe { std::env::set_var("G_DEBUG", "fatal_warnings") };
+        gst::init().expect("GStreamer starts");
+        gstupscale::plugin_register_static().expect("the plugin registers");
+    });
+}
+
+/// A new element with properties set from text.
+pub fn element(properties: &[(&str, &str)]) -> gst::Element {
+    init();
+    let element = gst::ElementFactory::make("upscalefilter").build().expect("the element is registered");
+    for (name, value) in properties {
+        element.set_property_from_str(name, value);
+    }
+    element
+}
+
+/// A new element that runs `model`.
+pub fn dummy_element(model: &Arc<DummyModel>, properties: &[(&str, &str)]) -> gst::Element {
+    let element = element(properties);
+    let typed = element.downcast_ref::<UpscaleFilter>().expect("the factory makes this type");
+    typed.set_test_model(Arc::clone(model) as _);
+    element
+}
+
+pub fn harness(element: &gst::Element) -> gst_check::Harness {
+    gst_check::Harness::with_element(element, Some("sink"), Some("src"))
+}
+
+pub const GRAY: &str = "video/x-raw,format=GRAY8,width=4,height=2,framerate=25/1";
+
+/// Frame number `n` of [`GRAY`]: every pixel has the value `mark`, the PTS is n * 40 ms.
+pub fn gray_frame(n: u64, mark: u8) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_mut_slice(vec![mark; 8]);
+    let frame = buffer.get_mut().expect("it is new");
+    frame.set_pts(gst::ClockTime::from_mseconds(40 * n));
+    frame.set_duration(gst::ClockTime::from_mseconds(40));
+    buffer
+}
+
+/// The first visible byte, by which a test can tell a frame.
+pub fn mark(buffer: &gst::Buffer) -> u8 {
+    buffer.map_readable().expect("it can be read")[0]
+}
+
+pub fn pts_ms(buffer: &gst::Buffer) -> u64 {
+    buffer.pts().expect("it has a PTS").mseconds()
+}
+
+/// Waits for a message of one of these types; an error that is not among them fails the test.
+pub fn wait_message(bus: &gst::Bus, types: &[gst::MessageType]) -> gst::Message {
+    let mut wanted = types.to_vec();
+    wanted.push(gst::MessageType::Error);
+    let message = bus.timed_pop_filtered(PATIENCE, &wanted).expect("a message comes in time");
+    if message.type_() == gst::MessageType::Error && !types.contains(&gst::MessageType::Error) {
+        panic!("{message:?}");
+    }
+    message
+}
+
+/// Runs `f` on a thread, and fails the test if it takes longer than `limit`.
+#[track_caller]
+pub fn completes_within<T: Send + 'static>(limit: Duration, what: &str, f: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let thread = std::thread::spawn(move || {
+        let result = f();
+        // The test may have given up.
+        sender.send(()).ok();
+        result
+    });
+    match receiver.recv_timeout(limit) {
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("{what} takes longer than {limit:?}"),
+        // A panic inside is the test's.
+        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
+}
+
+/// The shared test data, if it is here; says loudly what is left out if not.
+pub fn shared_data(what: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(what);
+    if !path.exists() {
+        eprintln!("*** SKIPPED: {} is not here ***", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// Whether ONNX Runtime is to be had; says loudly what is left out if not.
+pub fn have_runtime() -> bool {
+    let have = std::env::var_os("ORT_DYLIB_PATH").is_some();
+    if !have {
+        eprintln!("*** SKIPPED: ORT_DYLIB_PATH is not set; script/test sets it ***");
+    }
+    have
+}

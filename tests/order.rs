@@ -1,0 +1,178 @@
+//! Frames leave in PTS order, whatever the workers do.
+
+mod common;
+
+use std::sync::Arc;
+
+use common::*;
+use gstupscale::model::Channels;
+use gstupscale::model::dummy::{DummyModel, Failure};
+use proptest::prelude::*;
+
+fn held_model() -> Arc<DummyModel> {
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+    model.gate().hold();
+    model
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whichever run ends first: the order is that of arrival, and every frame carries its own picture.
+    #[test]
+    fn completion_order_does_not_show(workers in 1usize..5, choices in proptest::collection::vec(any::<prop::sample::Index>(), 12)) {
+        let model = held_model();
+        let element = dummy_element(&model, &[("workers", &workers.to_string()), ("max-in-flight", "16")]);
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(GRAY);
+        let frames = choices.len();
+        for n in 0..frames {
+            prop_assert_eq!(harness.push(gray_frame(n as u64, 10 + n as u8)), Ok(gst::FlowSuccess::Ok));
+        }
+        let gate = model.gate();
+        for (done, choice) in choices.iter().enumerate() {
+            let waiting = gate.wait_waiting(workers.min(frames - done));
+            gate.release_run(choice.get(&waiting).run);
+            gate.wait_finished(done + 1);
+        }
+        for n in 0..frames {
+            let out = harness.pull().unwrap();
+            prop_assert_eq!((pts_ms(&out), mark(&out)), (40 * n as u64, 10 + n as u8));
+        }
+    }
+
+    /// Frames that arrive out of order while they can still be sorted leave sorted.
+    #[test]
+    fn waiting_frames_are_sorted_by_pts(order in Just((0u64..8).collect::<Vec<_>>()).prop_shuffle()) {
+        let model = held_model();
+        let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "16")]);
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(GRAY);
+        for n in &order {
+            prop_assert_eq!(harness.push(gray_frame(*n, *n as u8)), Ok(gst::FlowSuccess::Ok));
+        }
+        model.gate().open();
+        for n in 0..8 {
+            let out = harness.pull().unwrap();
+            prop_assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8));
+        }
+        let arrived_after_a_later_one =
+            (0..order.len()).filter(|i| order[..*i].iter().any(|before| *before > order[*i])).count() as u64;
+        let stats = element.property::<gst::Structure>("stats");
+        prop_assert_eq!(stats.get::<u64>("reorders"), Ok(arrived_after_a_later_one));
+    }
+}
+
+use gst::prelude::*;
+
+#[test]
+fn a_frame_that_comes_too_late_goes_out_at_once_and_is_counted() {
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+    let element = dummy_element(&model, &[]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(GRAY);
+    for n in [0, 2, 1] {
+        harness.push(gray_frame(n, n as u8)).unwrap();
+        assert_eq!(pts_ms(&harness.pull().unwrap()), 40 * n);
+    }
+    let stats = element.property::<gst::Structure>("stats");
+    assert_eq!(stats.get::<u64>("late"), Ok(1));
+}
+
+#[test]
+fn reverse_playback_keeps_the_order_of_arrival() {
+    let model = held_model();
+    let element = dummy_element(&model, &[("max-in-flight", "8")]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(GRAY);
+    let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
+    segment.set_rate(-1.0);
+    segment.set_stop(gst::ClockTime::from_seconds(1));
+    harness.push_event(gst::event::Segment::new(&segment));
+    for n in [3, 2, 1] {
+        harness.push(gray_frame(n, n as u8)).unwrap();
+    }
+    model.gate().open();
+    for n in [3, 2, 1] {
+        assert_eq!(pts_ms(&harness.pull().unwrap()), 40 * n);
+    }
+}
+
+#[test]
+fn duplicates_wait_for_the_run_of_the_first_and_share_its_memory() {
+    let model = held_model();
+    let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "8")]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(GRAY);
+    // A-B-A, and A once more, while A is under way.
+    for (n, mark) in [(0, 1), (1, 2), (2, 1), (3, 1)] {
+        harness.push(gray_frame(n, mark)).unwrap();
+    }
+    model.gate().wait_waiting(2);
+    model.gate().open();
+    let out: Vec<_> = (0..4).map(|_| harness.pull().unwrap()).collect();
+    assert_eq!(out.iter().map(mark).collect::<Vec<_>>(), [1, 2, 1, 1]);
+    assert_eq!(out.iter().map(pts_ms).collect::<Vec<_>>(), [0, 40, 80, 120]);
+    assert_eq!(model.runs(), 2);
+    let memory = |buffer: &gst::Buffer| buffer.map_readable().unwrap().as_ptr();
+    assert_eq!(memory(&out[0]), memory(&out[2]));
+    assert_eq!(memory(&out[0]), memory(&out[3]));
+    let stats = element.property::<gst::Structure>("stats");
+    assert_eq!((stats.get::<u64>("unique"), stats.get::<u64>("duplicates")), (Ok(2), Ok(2)));
+    assert_eq!(stats.get::<f64>("duplicate-percentage"), Ok(50.0));
+}
+
+#[test]
+fn without_duplicate_detection_every_frame_is_run() {
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+    let element = dummy_element(&model, &[("duplicates", "off")]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(GRAY);
+    for n in 0..5 {
+        harness.push(gray_frame(n, 7)).unwrap();
+        let out = harness.pull().unwrap();
+        assert_eq!((pts_ms(&out), mark(&out)), (40 * n, 7));
+        assert!(out.is_all_memory_writable(), "nobody else has it");
+    }
+    assert_eq!(model.runs(), 5);
+}
+
+#[test]
+fn the_cache_forgets_the_least_recently_used() {
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+    // Room for two frames of 8 x 4 pixels.
+    let element = dummy_element(&model, &[("cache-size", "64")]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(GRAY);
+    for (n, mark) in [1, 2, 1, 3, 1, 2].into_iter().enumerate() {
+        harness.push(gray_frame(n as u64, mark)).unwrap();
+        assert_eq!(common::mark(&harness.pull().unwrap()), mark);
+    }
+    assert_eq!(model.runs(), 4, "1, 2, 3, and 2 again");
+    assert!(element.property::<gst::Structure>("stats").get::<u64>("cache-bytes").unwrap() <= 64);
+}
+
+#[test]
+fn a_frame_that_fails_is_an_error_with_its_pts_and_upstream_gets_it() {
+    for failure in
+        [Failure::Error("on purpose".into()), Failure::WrongSize, Failure::OutOfMemory, Failure::Panic("oh".into())]
+    {
+        let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+        model.fail_run(2, failure.clone());
+        let element = dummy_element(&model, &[("workers", "1"), ("max-in-flight", "2")]);
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(GRAY);
+        let refused = (0..20).map(|n| harness.push(gray_frame(n, n as u8))).find_map(Result::err);
+        assert_eq!(refused, Some(gst::FlowError::Error), "{failure:?}");
+        let errors: Vec<_> = bus.iter_filtered(&[gst::MessageType::Error]).collect();
+        assert_eq!(errors.len(), 1, "{failure:?}: {errors:?}");
+        let gst::MessageView::Error(error) = errors[0].view() else { unreachable!() };
+        let text = error.error().to_string();
+        assert!(text.contains("Frame 2") && text.contains("0:00:00.080"), "{failure:?}: {text}");
+        assert_eq!([0, 40].map(|_| pts_ms(&harness.pull().unwrap())), [0, 40], "{failure:?}: those before it came");
+        assert_eq!(harness.try_pull().map(|out| pts_ms(&out)), None, "{failure:?}");
+        element.set_bus(None);
+    }
+}
