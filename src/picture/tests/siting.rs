@@ -1,0 +1,149 @@
+//! Chroma stays where it is, whatever its siting.
+
+use super::*;
+
+const FORMATS: [PixelFormat; 5] =
+    [PixelFormat::I420, PixelFormat::Nv12, PixelFormat::P01010Le, PixelFormat::I42012Le, PixelFormat::I42210Le];
+
+/// Where sample `k` of a component lies, in pixels from the frame's edge.
+fn place(k: usize, subsampled: bool, cosited: bool) -> f64 {
+    match (subsampled, cosited) {
+        (false, _) => k as f64 + 0.5,
+        (true, true) => 2.0 * k as f64 + 0.5,
+        (true, false) => 2.0 * k as f64 + 1.0,
+    }
+}
+
+fn places(format: PixelFormat, site: ChromaSite, x: usize, y: usize) -> (f64, f64) {
+    let layout = format.layout();
+    (place(x, layout.h_sub, site.h_cosited), place(y, layout.v_sub, site.v_cosited))
+}
+
+/// Cb rises to the right, Cr to the bottom; by how many codes a pixel. Odd enough for rounding to average out.
+fn slope(format: PixelFormat) -> f64 {
+    1.73 * f64::from(1 << (format.layout().depth - 8))
+}
+
+fn ramps(format: PixelFormat, frame: Size, site: ChromaSite) -> Owned {
+    let mut src = Owned::new(format, frame);
+    let base = f64::from(32 << (format.layout().depth - 8));
+    src.fill(|index, x, y| {
+        let (px, py) = places(format, site, x, y);
+        let along = [0.0, px, py][index];
+        (base + slope(format) * along).round() as u32
+    });
+    src
+}
+
+#[test]
+fn resized_ramps_keep_their_phase() {
+    for format in FORMATS {
+        for site in SITES {
+            for scale in 2..=4 {
+                for frame in [size(80, 80), size(79, 77)] {
+                    let src = ramps(format, frame, site);
+                    let dst = convert(&src, colour(Matrix::BT709, Range::Limited, site), Channels::Luma, scale);
+                    for index in [1, 2] {
+                        let shift = mean_shift(&src, &dst, index, site, f64::from(scale));
+                        let name = format.name();
+                        assert!(shift.abs() < 0.05, "{name} {site:?} x{scale} {index}: shifted by {shift} pixels");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// By how many input pixels a ramp moved, on average over the frame's inner part.
+fn mean_shift(src: &Owned, dst: &Owned, index: usize, site: ChromaSite, scale: f64) -> f64 {
+    let base = f64::from(32 << (src.format.layout().depth - 8));
+    let (columns, rows) = dst.extent(index);
+    let mut sum = 0.0;
+    let mut count = 0.0;
+    for y in rows / 4..rows * 3 / 4 {
+        for x in columns / 4..columns * 3 / 4 {
+            let (px, py) = places(src.format, site, x, y);
+            let expected = base + slope(src.format) * [px, py][index - 1] / scale;
+            sum += (f64::from(dst.code(index, x, y)) - expected) / slope(src.format);
+            count += 1.0;
+        }
+    }
+    sum / count
+}
+
+/// A blob's centre of mass in input pixels.
+fn centroid(picture: &Owned, site: ChromaSite, scale: f64) -> (f64, f64) {
+    let (columns, rows) = picture.extent(1);
+    let (mut mass, mut mx, mut my) = (0.0, 0.0, 0.0);
+    for y in 0..rows {
+        for x in 0..columns {
+            let (px, py) = places(picture.format, site, x, y);
+            let value = f64::from(picture.code(1, x, y)) - 512.0;
+            mass += value;
+            mx += value * px / scale;
+            my += value * py / scale;
+        }
+    }
+    (mx / mass, my / mass)
+}
+
+#[test]
+fn a_resized_blob_stays_in_place() {
+    for format in [PixelFormat::I42010Le, PixelFormat::P01010Le, PixelFormat::I42210Le] {
+        for site in SITES {
+            for scale in [2, 3, 4] {
+                let mut src = Owned::new(format, size(65, 63));
+                src.fill(|index, x, y| {
+                    let (px, py) = places(format, site, x, y);
+                    let distance = (px - 30.3).powi(2) + (py - 33.8).powi(2);
+                    if index == 1 { (512.0 + 400.0 * (-distance / 50.0).exp()).round() as u32 } else { 512 }
+                });
+                let before = centroid(&src, site, 1.0);
+                let dst = convert(&src, colour(Matrix::BT709, Range::Limited, site), Channels::Luma, scale);
+                let after = centroid(&dst, site, f64::from(scale));
+                let (dx, dy) = (after.0 - before.0, after.1 - before.1);
+                assert!(dx.abs() < 0.05 && dy.abs() < 0.05, "{} {site:?} x{scale}: {dx} {dy}", format.name());
+            }
+        }
+    }
+}
+
+/// An ideal network's picture: the ramp of Cb (or Cr) at every output pixel, which scatter must sample at the chroma's site.
+#[test]
+fn subsampled_results_lie_at_the_site() {
+    for format in FORMATS {
+        for site in SITES {
+            let frame = size(40, 40);
+            let converter =
+                Converter::new(format, colour(Matrix::BT709, Range::Limited, site), frame, Channels::Rgb, 2);
+            // R - Y' and B - Y' alone: Y' = 0 leaves R = 1.5748 Cr, B = 1.8556 Cb and G from both.
+            let mut tensor = vec![0.0f32; 3 * 80 * 80];
+            for pixel in 0..80 * 80 {
+                let (cb, cr) = ((pixel % 80) as f32 / 160.0 - 0.25, (pixel / 80) as f32 / 160.0 - 0.25);
+                let (r, b) = (1.5748 * cr, 1.8556 * cb);
+                tensor[pixel] = r;
+                tensor[6400 + pixel] = -(0.2126 * r + 0.0722 * b) / 0.7152;
+                tensor[2 * 6400 + pixel] = b;
+            }
+            let mut dst = Owned::new(format, converter.output_size());
+            converter.scatter(&tensor, &whole(frame)[0], &mut Scratch::default(), &mut dst.view_mut());
+            let unit = f64::from(224 << (format.layout().depth - 8));
+            for index in [1, 2] {
+                let (columns, rows) = dst.extent(index);
+                for y in 1..rows - 1 {
+                    for x in 1..columns - 1 {
+                        let (px, py) = places(format, site, x, y);
+                        let value = ([px, py][index - 1] - 0.5) / 160.0 - 0.25;
+                        let expected = value * unit + unit * 128.0 / 224.0;
+                        let got = f64::from(dst.code(index, x, y));
+                        assert!(
+                            (got - expected).abs() < 0.51,
+                            "{} {site:?} {index} {x} {y}: {got} {expected}",
+                            format.name()
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
