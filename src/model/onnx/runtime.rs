@@ -76,12 +76,11 @@ fn not_found(directories: &[PathBuf], failures: &[String]) -> String {
     let failures: String = failures.iter().map(|failure| format!("; {failure}")).collect();
     format!(
         "no usable ONNX Runtime found: looked for {} in {}{failure}. Install ONNX Runtime 1.{} or later (your distribution's \
-         package; `./script/setup` of this project; or `pip install onnxruntime` and set {VARIABLE} to the {} in its folder \
-         onnxruntime/capi)",
+         package; `./script/setup` of this project; or `pip install onnxruntime` and set {VARIABLE} to the shared library in its \
+         folder onnxruntime/capi)",
         NAMES.join(", "),
         places.join(", "),
         ort::MINOR_VERSION,
-        NAMES[0],
         failure = failures,
     )
 }

@@ -36,15 +36,15 @@ impl Signature {
             return Err(format!("it takes {} pictures at a time where one is due", batch.unwrap_or_default()));
         }
         let channels = match channels {
-            None => None,
             Some(1) => Some(Channels::Luma),
             Some(3) => Some(Channels::Rgb),
-            Some(_) if matches!(width, Some(1 | 3)) => {
+            _ if matches!(width, Some(1 | 3)) => {
                 return Err(format!(
                     "its input {} has the channels last (NHWC); export it with the channels before height and width (NCHW)",
                     show(&input_shape)
                 ));
             }
+            None => None,
             Some(other) => return Err(format!("it takes {other} channels where 1 (luma) or 3 (RGB) are due")),
         };
         let [_, result @ ..] = four(&output_shape, "output")?;

@@ -4,24 +4,47 @@ use crate::model::RunError;
 
 /// One line: without line breaks, source locations and the prefixes that ONNX Runtime puts before the point.
 pub(super) fn trim(message: &str) -> String {
-    let mut text = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    // "/build/onnxruntime/core/graph/graph.cc:42 onnxruntime::Graph::Graph(...) " ends at the last parenthesis before the text.
-    if let Some(start) = text.find(".cc:").or_else(|| text.find(".h:")) {
-        let from = text[..start].rfind(' ').map_or(0, |space| space + 1);
-        let to = text[start..].find(") ").map_or(text.len(), |end| start + end + 2);
-        if to < text.len() {
-            text.replace_range(from..to, "");
-        }
+    let mut text = drop_location(message.split_whitespace().collect::<Vec<_>>().join(" "));
+    // "Non-zero status code returned while running Conv node. Name:'c' Status Message: the point"
+    if let Some((before, reason)) = text.split_once("Status Message: ") {
+        let node = before.split_once("while running ").and_then(|(_, rest)| rest.split_once(" node"));
+        text = node.map_or_else(|| reason.to_owned(), |(node, _)| format!("{node}: {reason}"));
     }
-    for prefix in ["Load model from ", "Exception during initialization: ", "Exception caught: ", "Fatal error: "] {
+    if let Some(rest) = text.strip_prefix("Load model from ") {
+        text = rest.split_once(" failed:").map_or(rest, |(_, reason)| reason).to_owned();
+    }
+    for prefix in ["Exception during initialization: ", "Exception caught: ", "Fatal error: "] {
         if let Some(rest) = text.strip_prefix(prefix) {
-            text = match prefix {
-                "Load model from " => rest.split_once(" failed:").map_or(rest, |(_, reason)| reason).to_owned(),
-                _ => rest.to_owned(),
-            };
+            text = rest.to_owned();
         }
     }
     text.trim().trim_end_matches('.').to_owned()
+}
+
+/// Cuts out "/path/file.cc:42 type function(arguments) " or "file.cc:42 Function ".
+fn drop_location(text: String) -> String {
+    let Some(location) = text.find(".cc:").or_else(|| text.find(".h:")) else { return text };
+    let from = text[..location].rfind(' ').map_or(0, |space| space + 1);
+    let Some((place, rest)) = text[from..].split_once(' ') else { return text };
+    let mut words = rest.splitn(3, ' ');
+    let is_long = words.by_ref().take(2).any(|word| word.contains('('));
+    let end = if is_long { end_of_parentheses(rest) } else { rest.find(' ') };
+    let to = from + place.len() + 1 + end.map_or(0, |end| end + 1);
+    format!("{}{}", &text[..from], text.get(to..).unwrap_or_default())
+}
+
+/// Where the first parenthesis is closed.
+fn end_of_parentheses(text: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' => depth += 1,
+            b')' if depth == 1 => return Some(at + 1),
+            b')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Why a session cannot be created, with what to do about it. Follows "FILE cannot be loaded: ".
@@ -47,7 +70,10 @@ pub(super) fn load_reason(message: &str) -> String {
     if has("external") || has("External") {
         return format!("its external data is missing or damaged ({text}); put the file with the weights beside it");
     }
-    if has("Protobuf parsing failed") || has("ModelProto does not have a graph") || has("INVALID_PROTOBUF") {
+    if text.to_ascii_lowercase().contains("protobuf parsing failed")
+        || has("ModelProto does not have a graph")
+        || has("INVALID_PROTOBUF")
+    {
         return "it is damaged; download it again".into();
     }
     text
@@ -89,10 +115,12 @@ pub(super) fn run_error(message: &str, expected: usize) -> RunError {
     }
 }
 
-/// The number of values in "... shape verification failed. Current shape:{1,1,8,8} Requested shape:{1,1,4,4}".
+/// The number of values that the network gives, from the message about an output tensor of another shape: ONNX Runtime has worded it
+/// "shape verification failed. Current shape:{1,1,8,8} Requested shape:{1,1,4,4}" (older ones) and "... has shape {1,1,8,8} but the
+/// computed output shape for this run is {1,1,4,4}" (1.31).
 fn requested_elements(text: &str) -> Option<usize> {
-    let (_, rest) = text.split_once("shape verification failed")?;
-    let (_, rest) = rest.split_once("Requested shape:{")?;
+    let (_, rest) =
+        text.split_once("computed output shape for this run is {").or_else(|| text.split_once("Requested shape:{"))?;
     let (dimensions, _) = rest.split_once('}')?;
     dimensions.split(',').try_fold(1usize, |product, dimension| product.checked_mul(dimension.trim().parse().ok()?))
 }
@@ -107,6 +135,30 @@ mod tests {
                     onnxruntime::common::Status f(int, const X&) shape && tensor.Shape() == *shape was false. OrtValue shape \
                     verification failed. Current shape:{1,1,8,8} Requested shape:{1,1,4,4}";
         assert!(matches!(run_error(text, 64), RunError::WrongSize { expected: 64, got: 16 }));
+        let text = "Slice: The output OrtValue provided for output 'y' of node '' (Slice) has shape {1,1,8,8} but the computed \
+                    output shape for this run is {1,1,4,4}. When calling Run() ...";
+        assert!(matches!(run_error(text, 64), RunError::WrongSize { expected: 64, got: 16 }));
+    }
+
+    #[test]
+    fn locations_and_wrappings_are_cut_out() {
+        for (message, point) in [
+            (
+                "Non-zero status code returned while running Reshape node. Name:'r' Status Message: /x/reshape_helper.h:47 \
+                 onnxruntime::H::H(const X&, Y (&)(int)) a == b was false.\n Cannot be reshaped.",
+                "Reshape: a == b was false. Cannot be reshaped",
+            ),
+            (
+                "Validation failed. Error: utils.cc:461 Validate It is: \"/a\"",
+                "Validation failed. Error: It is: \"/a\"",
+            ),
+            ("Load model from /m.onnx failed:Fatal error: no", "no"),
+            ("plain", "plain"),
+            ("x.cc:1", "x.cc:1"),
+            ("x.cc:1 Function", "Function"),
+        ] {
+            assert_eq!(trim(message), point);
+        }
     }
 
     #[test]
