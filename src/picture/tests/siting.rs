@@ -19,32 +19,34 @@ fn places(format: PixelFormat, site: ChromaSite, x: usize, y: usize) -> (f64, f6
     (place(x, layout.h_sub, site.h_cosited), place(y, layout.v_sub, site.v_cosited))
 }
 
-/// Cb rises to the right, Cr to the bottom; by how many codes a pixel. Odd enough for rounding to average out.
-fn slope(format: PixelFormat) -> f64 {
-    1.73 * f64::from(1 << (format.layout().depth - 8))
+/// The code of a ramp at a place: Cb (1) rises to the right, Cr (2) to the bottom; both rise a little across that, so
+/// that the rounding of codes averages out.
+fn ramp(format: PixelFormat, index: usize, (px, py): (f64, f64)) -> f64 {
+    let (along, across) = [(0.0, 0.0), (px, py), (py, px)][index];
+    f64::from(1 << (format.layout().depth - 8)) * (32.0 + SLOPE * along + 0.137 * across)
 }
+
+/// 8-bit codes a pixel.
+const SLOPE: f64 = 1.73;
 
 fn ramps(format: PixelFormat, frame: Size, site: ChromaSite) -> Owned {
     let mut src = Owned::new(format, frame);
-    let base = f64::from(32 << (format.layout().depth - 8));
-    src.fill(|index, x, y| {
-        let (px, py) = places(format, site, x, y);
-        let along = [0.0, px, py][index];
-        (base + slope(format) * along).round() as u32
-    });
+    src.fill(|index, x, y| ramp(format, index, places(format, site, x, y)).round() as u32);
     src
 }
 
+/// With deep formats: the rounding of 8-bit codes is worth more than the phase to be seen.
 #[test]
 fn resized_ramps_keep_their_phase() {
-    for format in FORMATS {
+    for format in FORMATS.into_iter().filter(|format| format.layout().depth > 8) {
         for site in SITES {
             for scale in 2..=4 {
                 for frame in [size(80, 80), size(79, 77)] {
+                    let colour = colour(Matrix::BT709, Range::Limited, site);
                     let src = ramps(format, frame, site);
-                    let dst = convert(&src, colour(Matrix::BT709, Range::Limited, site), Channels::Luma, scale);
+                    let dst = convert(&src, colour, Channels::Luma, scale);
                     for index in [1, 2] {
-                        let shift = mean_shift(&src, &dst, index, site, f64::from(scale));
+                        let shift = mean_shift(&src, &dst, index, site);
                         let name = format.name();
                         assert!(shift.abs() < 0.05, "{name} {site:?} x{scale} {index}: shifted by {shift} pixels");
                     }
@@ -55,16 +57,17 @@ fn resized_ramps_keep_their_phase() {
 }
 
 /// By how many input pixels a ramp moved, on average over the frame's inner part.
-fn mean_shift(src: &Owned, dst: &Owned, index: usize, site: ChromaSite, scale: f64) -> f64 {
-    let base = f64::from(32 << (src.format.layout().depth - 8));
+fn mean_shift(src: &Owned, dst: &Owned, index: usize, site: ChromaSite) -> f64 {
+    let scale = f64::from(dst.size.width / src.size.width);
     let (columns, rows) = dst.extent(index);
     let mut sum = 0.0;
     let mut count = 0.0;
     for y in rows / 4..rows * 3 / 4 {
         for x in columns / 4..columns * 3 / 4 {
             let (px, py) = places(src.format, site, x, y);
-            let expected = base + slope(src.format) * [px, py][index - 1] / scale;
-            sum += (f64::from(dst.code(index, x, y)) - expected) / slope(src.format);
+            let expected = ramp(src.format, index, (px / scale, py / scale));
+            let unit = SLOPE * f64::from(1 << (src.format.layout().depth - 8));
+            sum += (f64::from(dst.code(index, x, y)) - expected) / unit;
             count += 1.0;
         }
     }
@@ -74,11 +77,12 @@ fn mean_shift(src: &Owned, dst: &Owned, index: usize, site: ChromaSite, scale: f
 /// A blob's centre of mass in input pixels.
 fn centroid(picture: &Owned, site: ChromaSite, scale: f64) -> (f64, f64) {
     let (columns, rows) = picture.extent(1);
+    let neutral = f64::from(128 << (picture.format.layout().depth - 8));
     let (mut mass, mut mx, mut my) = (0.0, 0.0, 0.0);
     for y in 0..rows {
         for x in 0..columns {
             let (px, py) = places(picture.format, site, x, y);
-            let value = f64::from(picture.code(1, x, y)) - 512.0;
+            let value = f64::from(picture.code(1, x, y)) - neutral;
             mass += value;
             mx += value * px / scale;
             my += value * py / scale;
@@ -89,14 +93,15 @@ fn centroid(picture: &Owned, site: ChromaSite, scale: f64) -> (f64, f64) {
 
 #[test]
 fn a_resized_blob_stays_in_place() {
-    for format in [PixelFormat::I42010Le, PixelFormat::P01010Le, PixelFormat::I42210Le] {
+    for format in FORMATS {
         for site in SITES {
             for scale in [2, 3, 4] {
                 let mut src = Owned::new(format, size(65, 63));
                 src.fill(|index, x, y| {
                     let (px, py) = places(format, site, x, y);
                     let distance = (px - 30.3).powi(2) + (py - 33.8).powi(2);
-                    if index == 1 { (512.0 + 400.0 * (-distance / 50.0).exp()).round() as u32 } else { 512 }
+                    let blob = if index == 1 { 100.0 * (-distance / 50.0).exp() } else { 0.0 };
+                    (f64::from(1 << (format.layout().depth - 8)) * (128.0 + blob)).round() as u32
                 });
                 let before = centroid(&src, site, 1.0);
                 let dst = convert(&src, colour(Matrix::BT709, Range::Limited, site), Channels::Luma, scale);
