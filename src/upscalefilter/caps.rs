@@ -97,7 +97,8 @@ fn bounds(min: i32, max: i32, scale: u32, direction: Direction) -> Option<(i32, 
         Direction::Reduce if high == most => ((low + scale - 1) / scale, most),
         Direction::Reduce => ((low + scale - 1) / scale, high / scale),
     };
-    (low <= high).then_some((low.max(1) as i32, high as i32))
+    let low = low.max(1);
+    (low <= high).then_some((low as i32, high as i32))
 }
 
 /// The output caps for fixed input caps: `None` if the size overflows.
@@ -156,7 +157,7 @@ mod tests {
         check("video/x-raw,width=[1,2147483647]", 2, Direction::Enlarge, "video/x-raw,width=[2,2147483647]");
         check("video/x-raw,width=[1,2147483647]", 2, Direction::Reduce, "video/x-raw,width=[1,2147483647]");
         check("video/x-raw,width=[3,9]", 2, Direction::Reduce, "video/x-raw,width=[2,4]");
-        check("video/x-raw,width=[3,3]", 2, Direction::Enlarge, "video/x-raw,width=6");
+        check("video/x-raw,width=[6,7]", 2, Direction::Reduce, "video/x-raw,width=3");
         check("video/x-raw,width={2,3,4}", 2, Direction::Reduce, "video/x-raw,width={1,2}");
         check("video/x-raw,height={3,5}", 2, Direction::Reduce, "EMPTY");
     }
