@@ -62,7 +62,7 @@ pub fn mark(buffer: &gst::Buffer) -> u8 {
     buffer.map_readable().expect("it can be read")[0]
 }
 
-pub fn pts_ms(buffer: &gst::Buffer) -> u64 {
+pub fn pts_ms(buffer: &gst::BufferRef) -> u64 {
     buffer.pts().expect("it has a PTS").mseconds()
 }
 

@@ -1,0 +1,126 @@
+//! Real clips by other people, from the shared test data.
+
+mod common;
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use common::*;
+use gst::prelude::*;
+use gstupscale::model::Channels;
+use gstupscale::model::dummy::DummyModel;
+
+const CLIPS: &[&str] = &[
+    "androidx/bbb_800x640_768kbps_30fps_avc_pyramid_3b.mp4",
+    "androidx/bear-vp9-odd-dimensions.webm",
+    "androidx/roadtrip-vp92-10bit.webm",
+    "androidx/sample_with_increasing_timestamps_360p.mp4",
+    "androidx/silent-black-25s.mp4",
+    "derived/kodim05_slow_fade_lossless_vp9.webm",
+    "derived/kodim08_static_lossless_vp9.webm",
+    "derived/sintel240_on_twos_lossless_vp9.webm",
+    "derived/sintel360_on_twos_h264.mp4",
+    "fly-pie/video1.webm",
+    "intel/bottle-detection.mp4",
+    "test-videos-co-uk/Big_Buck_Bunny_1080_10s_1MB.mp4",
+    "test-videos-co-uk/Big_Buck_Bunny_360_10s_1MB.mp4",
+    "test-videos-co-uk/Sintel_360_10s_1MB.mp4",
+    "test-videos-co-uk/Sintel_720_10s_1MB.mp4",
+    "vhs/neofetch.mp4",
+    "vhs/neofetch.webm",
+];
+
+/// What passed a pad: PTS, duration and a hash of the bytes where asked for.
+type Passed = Arc<Mutex<Vec<(Option<gst::ClockTime>, Option<gst::ClockTime>, u64)>>>;
+
+fn watch(pad: &gst::Pad, hash: bool) -> Passed {
+    let passed = Passed::default();
+    let seen = Arc::clone(&passed);
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        let buffer = info.buffer().expect("the probe is for buffers");
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let hash = if hash { hasher.hash_one(buffer.map_readable().expect("it can be read").as_slice()) } else { 0 };
+        seen.lock().unwrap().push((buffer.pts(), buffer.duration(), hash));
+        gst::PadProbeReturn::Ok
+    });
+    passed
+}
+
+/// Decodes a clip through `element`, up to `frames` frames, and returns what went in and what came out.
+fn run(clip: &Path, element: &gst::Element, frames: i32, hash: bool) -> (Passed, Passed, gst::Message) {
+    let pipeline = gst::Pipeline::new();
+    let source = gst::parse::bin_from_description("filesrc name=file ! decodebin name=decode", false).unwrap();
+    source.by_name("file").unwrap().set_property("location", clip.to_str().unwrap());
+    let limit = gst::ElementFactory::make("identity").property("eos-after", frames).build().unwrap();
+    let sink = gst::ElementFactory::make("fakesink").property("sync", false).build().unwrap();
+    pipeline.add(&source).unwrap();
+    pipeline.add_many([&limit, element, &sink]).unwrap();
+    gst::Element::link_many([&limit, element, &sink]).unwrap();
+    let target = limit.static_pad("sink").unwrap();
+    source.by_name("decode").unwrap().connect_pad_added(move |decode, pad| {
+        let video = pad.current_caps().is_some_and(|caps| caps.structure(0).is_some_and(|s| s.name() == "video/x-raw"));
+        if video && !target.is_linked() {
+            let ghost = gst::GhostPad::with_target(pad).unwrap();
+            ghost.set_active(true).unwrap();
+            decode.parent().unwrap().downcast::<gst::Bin>().unwrap().add_pad(&ghost).unwrap();
+            ghost.link(&target).unwrap();
+        }
+    });
+    let before = watch(&element.static_pad("sink").unwrap(), false);
+    let after = watch(&sink.static_pad("sink").unwrap(), hash);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let end = wait_message(&pipeline.bus().unwrap(), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    (before, after, end)
+}
+
+#[test]
+fn every_frame_and_every_timestamp_comes_through() {
+    let Some(clips) = shared_data("clips") else { return };
+    for clip in CLIPS {
+        let model = Arc::new(DummyModel::new(Channels::Luma, 1));
+        let element = dummy_element(&model, &[("workers", "2")]);
+        let (before, after, end) = run(&clips.join(clip), &element, -1, false);
+        assert_eq!(end.type_(), gst::MessageType::Eos, "{clip}: {end:?}");
+        let (before, after) = (before.lock().unwrap(), after.lock().unwrap());
+        assert!(before.len() >= 30, "{clip}: {}", before.len());
+        assert_eq!(*before, *after, "{clip}");
+    }
+}
+
+#[test]
+fn interlaced_clips_are_refused_with_the_remedy() {
+    let Some(clip) = shared_data("clips/interlace-patterns/bt601-525_480_interlaced_tff.mkv") else { return };
+    let element = dummy_element(&Arc::new(DummyModel::new(Channels::Luma, 2)), &[]);
+    let (_, after, end) = run(&clip, &element, -1, false);
+    let gst::MessageView::Error(error) = end.view() else { panic!("{end:?}") };
+    assert!(error.error().to_string().contains("`deinterlace`"), "{error:?}");
+    assert!(after.lock().unwrap().is_empty());
+}
+
+#[test]
+fn the_output_depends_neither_on_workers_nor_on_duplicate_detection() {
+    if !have_runtime() {
+        return;
+    }
+    let Some(clips) = shared_data("clips") else { return };
+    for (clip, frames) in [
+        ("test-videos-co-uk/Sintel_360_10s_1MB.mp4", 24),
+        ("androidx/roadtrip-vp92-10bit.webm", 24),
+        ("androidx/bear-vp9-odd-dimensions.webm", 30),
+        ("derived/sintel240_on_twos_lossless_vp9.webm", 24),
+        ("androidx/silent-black-25s.mp4", 24),
+        ("vhs/neofetch.webm", 12),
+    ] {
+        let mut outputs = [("1", "off"), ("1", "exact"), ("2", "exact"), ("4", "off"), ("4", "exact")].map(|(workers, duplicates)| {
+            let element = element(&[("model", "lanczos2x"), ("workers", workers), ("duplicates", duplicates)]);
+            let (_, after, end) = run(&clips.join(clip), &element, frames, true);
+            assert_eq!(end.type_(), gst::MessageType::Eos, "{clip}: {end:?}");
+            std::mem::take(&mut *after.lock().unwrap())
+        });
+        let [first, rest @ ..] = &mut outputs;
+        assert_eq!(first.len(), frames as usize, "{clip}");
+        assert!(rest.iter().all(|other| other == first), "{clip}");
+    }
+}

@@ -1,0 +1,149 @@
+//! Seeks and changes of state at any moment, in real pipelines.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use common::*;
+use gst::prelude::*;
+use gstupscale::model::Channels;
+use gstupscale::model::dummy::DummyModel;
+use proptest::test_runner::{RngAlgorithm, TestRng};
+use proptest::prelude::Rng;
+
+/// The same numbers each time.
+fn random() -> TestRng {
+    TestRng::deterministic_rng(RngAlgorithm::ChaCha)
+}
+
+fn model() -> Arc<DummyModel> {
+    Arc::new(DummyModel::new(Channels::Luma, 2))
+}
+
+/// videotestsrc ! upscalefilter ! fakesink, 10 s at 25 fps; every PTS that reaches the sink goes through the channel.
+fn pipeline(model: &Arc<DummyModel>, properties: &[(&str, &str)]) -> (gst::Pipeline, std::sync::mpsc::Receiver<u64>) {
+    let element = dummy_element(model, properties);
+    let pipeline = gst::Pipeline::new();
+    let source = gst::parse::bin_from_description(
+        "videotestsrc num-buffers=250 pattern=ball ! video/x-raw,format=I420,width=32,height=24,framerate=25/1",
+        true,
+    )
+    .unwrap();
+    let sink = gst::ElementFactory::make("fakesink").property("sync", false).build().unwrap();
+    pipeline.add_many([source.upcast_ref(), &element, &sink]).unwrap();
+    gst::Element::link_many([source.upcast_ref(), &element, &sink]).unwrap();
+    let (sender, receiver) = channel();
+    sink.static_pad("sink").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        sender.send(pts_ms(info.buffer().unwrap())).ok();
+        gst::PadProbeReturn::Ok
+    });
+    (pipeline, receiver)
+}
+
+#[test]
+fn two_hundred_random_seeks() {
+    let model = model();
+    let (pipeline, frames) = pipeline(&model, &[("workers", "3")]);
+    let bus = pipeline.bus().unwrap();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let mut random = random();
+    for _ in 0..200 {
+        // Sometimes frames have come since the last seek, sometimes none has.
+        for _ in 0..random.next_u32() % 4 {
+            frames.recv_timeout(Duration::from_secs(30)).ok();
+        }
+        let position = gst::ClockTime::from_mseconds(40 * u64::from(random.next_u32() % 240));
+        let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+        let moved = pipeline.clone();
+        completes_within(Duration::from_secs(5), "the seek", move || moved.seek_simple(flags, position)).unwrap();
+        while frames.try_recv().is_ok() {}
+    }
+    // From the last one on, every frame comes, in order, to the end.
+    let start = gst::ClockTime::from_mseconds(4000);
+    pipeline.seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, start).unwrap();
+    wait_message(&bus, &[gst::MessageType::Eos]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let all: Vec<_> = frames.try_iter().collect();
+    let first = all.iter().rposition(|pts| *pts == 4000).expect("the frame sought comes");
+    assert_eq!(all[first..], (100..250).map(|n| 40 * n).collect::<Vec<_>>());
+}
+
+#[test]
+fn null_at_any_moment() {
+    let mut random = random();
+    for _ in 0..40 {
+        let model = model();
+        let (pipeline, frames) = pipeline(&model, &[("workers", "2")]);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        for _ in 0..random.next_u32() % 20 {
+            frames.recv_timeout(Duration::from_secs(30)).unwrap();
+        }
+        let moved = pipeline.clone();
+        completes_within(Duration::from_secs(5), "the change to NULL", move || moved.set_state(gst::State::Null)).unwrap();
+        assert_eq!(model.sessions_open(), 0);
+    }
+}
+
+#[test]
+fn null_while_every_worker_is_in_the_middle_of_a_run() {
+    let model = model();
+    model.gate().hold();
+    let (pipeline, _frames) = pipeline(&model, &[("workers", "3")]);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    model.gate().wait_waiting(3);
+    completes_within(Duration::from_secs(5), "the change to NULL", move || pipeline.set_state(gst::State::Null)).unwrap();
+    assert_eq!((model.sessions_open(), model.interrupted()), (0, 3));
+}
+
+#[test]
+fn ready_and_back_keeps_the_sessions_and_starts_afresh() {
+    let model = model();
+    let (pipeline, frames) = pipeline(&model, &[("workers", "2")]);
+    for _ in 0..5 {
+        pipeline.set_state(gst::State::Playing).unwrap();
+        assert_eq!(frames.recv_timeout(Duration::from_secs(30)), Ok(0));
+        pipeline.set_state(gst::State::Ready).unwrap();
+        while frames.try_recv().is_ok() {}
+    }
+    assert_eq!(model.sessions_opened(), 2);
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn a_property_changed_in_ready_takes_effect() {
+    let model = model();
+    let element = dummy_element(&model, &[("workers", "1")]);
+    element.set_state(gst::State::Ready).unwrap();
+    element.set_property("workers", 3u32);
+    element.set_state(gst::State::Paused).unwrap();
+    assert_eq!(model.sessions_open(), 3);
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn a_model_that_cannot_be_loaded_fails_the_change_to_ready_with_its_reason() {
+    for (file, reason) in [("/no/such/model.onnx", "does not exist"), ("/", "folder")] {
+        let element = element(&[("model", file)]);
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        assert!(element.set_state(gst::State::Ready).is_err());
+        let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("the reason is told");
+        let gst::MessageView::Error(error) = error.view() else { unreachable!() };
+        let text = error.error().to_string();
+        assert!(text.contains(file) && text.contains(reason), "{text}");
+        element.set_bus(None);
+        element.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
+fn a_session_that_cannot_be_opened_fails_the_change_and_leaves_none() {
+    let model = model();
+    model.fail_session(1, "no memory");
+    let element = dummy_element(&model, &[("workers", "3")]);
+    assert!(element.set_state(gst::State::Ready).is_err());
+    assert_eq!(model.sessions_open(), 0);
+    element.set_state(gst::State::Null).unwrap();
+}
