@@ -123,7 +123,9 @@ fn real_networks_are_detected_and_give_a_picture_like_the_input() {
         let info = model.info();
         assert_eq!((info.channels, info.scale, info.fixed_size), (channels, scale, fixed_size), "{name}");
         assert_eq!((info.input, info.output, info.provider), (element, element, Provider::Cpu), "{name}");
-        assert_eq!((info.multiple, info.min_size), (one, min_size), "{name}");
+        assert_eq!(info.multiple, one, "{name}");
+        // Older versions of ONNX Runtime run some sizes that newer ones refuse.
+        assert!(info.min_size == min_size || info.min_size == one, "{name}: {:?}", info.min_size);
         // Odd in both directions, where the network is free. The large fixed one gets a picture put together from one crop.
         let area = fixed_size.unwrap_or(size(61, 43));
         let cut = size(area.width.min(224), area.height.min(224));
@@ -182,7 +184,9 @@ fn odd_but_sound_networks_are_detected() {
     assert_eq!(found("fixed_8x6_x3"), (Channels::Luma, 3, Some(size(8, 6)), one, one));
     assert_eq!(found("same_size"), (Channels::Luma, 1, None, one, one));
     assert_eq!(found("multiple_of_4"), (Channels::Luma, 1, None, size(4, 4), size(4, 4)));
-    assert_eq!(found("at_least_5"), (Channels::Luma, 1, None, one, size(5, 5)));
+    // ONNX Runtime 1.31 refuses to reflect more pixels than there are; 1.22 and 1.23 run any size.
+    let (.., min_size) = found("at_least_5");
+    assert!([size(5, 5), one].contains(&min_size), "{min_size:?}");
     assert_eq!(found("free_channels"), (Channels::Rgb, 1, None, one, one));
 }
 

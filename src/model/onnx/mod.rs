@@ -19,13 +19,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use half::f16;
-use ort::ep;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session};
 use ort::value::{DynValue, Tensor};
 use parking_lot::Mutex;
 
+use self::runtime::Runtime;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
 use super::{Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Provider, Source, Upscaler, sniff};
@@ -148,8 +148,8 @@ impl Opener {
     }
 
     fn open(&self) -> Result<Session, ModelError> {
-        let environment = runtime::environment()?;
-        self.builder(environment)
+        let runtime = runtime::runtime()?;
+        self.builder(runtime)
             .and_then(|mut builder| builder.commit_from_memory(self.bytes.as_ref()))
             .map_err(|error| self.invalid(text::load_reason(error.message())))
     }
@@ -163,14 +163,14 @@ impl Opener {
     ///   for others, so results would depend on the thread that runs.
     /// - Packed weights are not shared between sessions: ONNX Runtime shares only those of initializers handed to it from
     ///   outside the model.
-    fn builder(&self, environment: &ort::environment::Environment) -> ort::Result<SessionBuilder> {
-        let builder = Session::builder(environment)?
+    fn builder(&self, runtime: &Runtime) -> ort::Result<SessionBuilder> {
+        let mut builder = Session::builder(&runtime.environment)?
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_parallel_execution(false)?
             .with_intra_threads(self.intra_threads)?
             .with_intra_op_spinning(false)?
-            .with_memory_pattern(false)?
-            .with_execution_providers([ep::CPU::default().with_arena_allocator(true).build()])?;
+            .with_memory_pattern(false)?;
+        runtime.use_cpu(&mut builder, true)?;
         Ok(match self.folder.as_ref().and_then(|folder| folder.to_str()) {
             Some(folder) => {
                 builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?

@@ -3,15 +3,17 @@
 //! Nothing is linked: one build of the plugin runs on whichever ONNX Runtime from 1.22 on it finds.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsString, c_int};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use libloading::Library;
 use once_cell::sync::OnceCell;
-use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
+use ort::session::builder::SessionBuilder;
+use ort::{AsPointer, LoadDynamicError};
 
 use crate::model::{ModelError, log};
 
@@ -27,17 +29,42 @@ const NAMES: &[&str] = if cfg!(windows) {
     &["libonnxruntime.so.1", "libonnxruntime.so"]
 };
 
-/// The environment of the process: ONNX Runtime allows one. It is never dropped.
-static ENVIRONMENT: OnceCell<Environment> = OnceCell::new();
+/// `OrtSessionOptionsAppendExecutionProvider_CPU` of cpu_provider_factory.h: options, whether to use the arena.
+type AppendCpu = unsafe extern "C" fn(*mut ort::sys::OrtSessionOptions, c_int) -> ort::sys::OrtStatusPtr;
+
+/// The library, loaded and started.
+pub(super) struct Runtime {
+    pub environment: Environment,
+    append_cpu: Option<AppendCpu>,
+    /// Keeps the address of `append_cpu` valid.
+    _library: Library,
+}
+
+impl Runtime {
+    /// Makes sessions of `builder` run on the CPU, and on nothing else.
+    ///
+    /// `ort` gives each builder a policy by which ONNX Runtime chooses a provider where none is asked for. It may choose another
+    /// than the CPU, and where it finds no device at all ONNX Runtime 1.22 aborts the process. A provider that is asked for
+    /// overrides the policy; but of the CPU's there is no call in the table of functions that `ort` uses, only an exported one.
+    pub(super) fn use_cpu(&self, builder: &mut SessionBuilder, arena: bool) -> ort::Result<()> {
+        let Some(append_cpu) = self.append_cpu else { return Ok(()) };
+        // SAFETY: the function has this signature since ONNX Runtime 1.0 and only adds to the options, which are alive and which
+        // nobody else has.
+        unsafe { ort::Error::result_from_status(append_cpu(builder.ptr_mut(), c_int::from(arena))) }
+    }
+}
+
+/// ONNX Runtime allows one environment in a process. It is never dropped.
+static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 
 /// Loads ONNX Runtime when called for the first time. A failure is not kept: the next call searches again.
 ///
 /// Blocks while another thread loads it.
-pub(super) fn environment() -> Result<&'static Environment, ModelError> {
-    ENVIRONMENT.get_or_try_init(start).map_err(ModelError::Runtime)
+pub(super) fn runtime() -> Result<&'static Runtime, ModelError> {
+    RUNTIME.get_or_try_init(start).map_err(ModelError::Runtime)
 }
 
-fn start() -> Result<Environment, String> {
+fn start() -> Result<Runtime, String> {
     match env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
         Some(value) => load(Path::new(&value)).map_err(|reason| {
             format!(
@@ -55,13 +82,13 @@ fn show(value: &OsString) -> String {
 }
 
 /// Tries the files beside the plugin and the program, then the system's loader.
-fn search() -> Result<Environment, String> {
+fn search() -> Result<Runtime, String> {
     let directories = directories();
     let mut failures = Vec::new();
     let files = directories.iter().flat_map(|directory| libraries_in(directory));
     for candidate in files.chain(NAMES.iter().map(PathBuf::from)) {
         match load(&candidate) {
-            Ok(environment) => return Ok(environment),
+            Ok(runtime) => return Ok(runtime),
             // That the system has no library of that name is the rule; what else went wrong is worth telling.
             Err(reason) if candidate.is_absolute() || reason.contains("too old") => failures.push(reason),
             Err(_) => {}
@@ -86,7 +113,7 @@ fn not_found(directories: &[PathBuf], failures: &[String]) -> String {
 }
 
 /// Loads one library and starts ONNX Runtime. `path` without a directory is looked up by the system's loader.
-fn load(path: &Path) -> Result<Environment, String> {
+fn load(path: &Path) -> Result<Runtime, String> {
     if path.components().count() > 1 {
         match fs::metadata(path) {
             Err(error) => return Err(format!("{} cannot be read ({error})", path.display())),
@@ -111,7 +138,13 @@ fn load(path: &Path) -> Result<Environment, String> {
         .map_err(|error| format!("{} does not start ({error})", path.display()))?;
     // The environment starts out at the most talkative level, and formatting what nobody reads costs time in each run.
     environment.set_log_level(LogLevel::Warning);
-    Ok(environment)
+    // SAFETY: the library is loaded already; this only counts one more user of it.
+    let library =
+        unsafe { Library::new(&path) }.map_err(|error| format!("{} cannot be loaded ({error})", path.display()))?;
+    // SAFETY: the symbol is a function of this type.
+    let append_cpu = unsafe { library.get::<AppendCpu>(b"OrtSessionOptionsAppendExecutionProvider_CPU\0") };
+    let append_cpu = append_cpu.ok().map(|symbol| *symbol);
+    Ok(Runtime { environment, append_cpu, _library: library })
 }
 
 fn describe(error: &LoadDynamicError) -> String {
@@ -240,7 +273,7 @@ mod tests {
             (text, "cannot be loaded"),
             (folder.path().into(), "is a directory"),
         ] {
-            let error = load(&path).unwrap_err();
+            let error = load(&path).err().unwrap();
             assert!(error.contains(reason) && error.contains(&path.display().to_string()), "{error}");
         }
     }

@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn bytes_are_rounded_and_saturated() {
-        super::super::runtime::environment().unwrap();
+        super::super::runtime::runtime().unwrap();
         let given = [0.0, 1.0, -0.5, 1.5, f32::NAN, 0.501 / 255.0, 0.499 / 255.0, 254.6 / 255.0];
         let bytes: Vec<f32> = through(Element::Uint8, &given).iter().map(|value| value * 255.0).collect();
         assert_eq!(bytes, [0.0, 255.0, 0.0, 255.0, 0.0, 1.0, 0.0, 255.0]);
@@ -248,7 +248,7 @@ mod tests {
 
     #[test]
     fn halves_keep_eleven_bits() {
-        super::super::runtime::environment().unwrap();
+        super::super::runtime::runtime().unwrap();
         let given: Vec<f32> = (0..1000).map(|i| i as f32 / 999.0 * 1.2 - 0.1).collect();
         for (given, got) in given.iter().zip(through(Element::Float16, &given)) {
             assert!((given - got).abs() <= given.abs() / 2048.0, "{given} {got}");

@@ -67,7 +67,7 @@ pub(super) fn load_reason(message: &str) -> String {
             "it is newer than this ONNX Runtime ({text}); update ONNX Runtime or export with a lower opset"
         );
     }
-    if has("external") || has("External") {
+    if has("external") || has("External") || has("filesystem error") {
         return format!("its external data is missing or damaged ({text}); put the file with the weights beside it");
     }
     if text.to_ascii_lowercase().contains("protobuf parsing failed")
