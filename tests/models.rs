@@ -245,7 +245,7 @@ fn files_that_are_no_models_are_refused_with_file_and_reason() {
     let folder = tempfile::tempdir().unwrap();
     let whole = builtin::find("lanczos2x").unwrap().onnx;
     let half = &whole[..whole.len() / 2];
-    // Cut inside the graph, with its length made to fit: sound from outside.
+    // The last one is sound from outside and noise in the graph.
     let table: [(&str, &[u8], &str); 5] = [
         ("empty.onnx", b"", "empty"),
         ("page.onnx", b"<!DOCTYPE html><html><body>404</body></html>", "web page"),

@@ -159,8 +159,8 @@ fn shape(channels: usize, size: Size) -> [i64; 4] {
 
 /// Runs the network from one tensor into another, both of them memory that the caller owns.
 ///
-/// The safe calls of `ort` take an output only by value, or copy a borrowed input. ONNX Runtime compares the output's shape and
-/// type with what the network gives before it writes, and reports a difference as an error.
+/// The safe calls of `ort` take an output only by value, or copy a borrowed input. ONNX Runtime compares the output's shape with
+/// what the network gives before it writes, and reports a difference as an error.
 fn run_into(
     session: &mut Session,
     options: &RunOptions,
