@@ -55,7 +55,7 @@ fn scenes() {
 fn play(model: &Arc<DummyModel>, properties: &[(&str, &str)], scene: impl FnOnce(&gst::Pipeline, &gst::Bus)) {
     let element = dummy_element(model, properties);
     let source = gst::parse::bin_from_description(
-        "videotestsrc num-buffers=250 pattern=ball ! video/x-raw,format=NV12,width=33,height=24,framerate=25/1 ! timeoverlay",
+        "videotestsrc num-buffers=250 pattern=ball ! video/x-raw,format=NV12,width=33,height=24,framerate=25/1",
         true,
     )
     .unwrap();
