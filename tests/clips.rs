@@ -113,12 +113,14 @@ fn the_output_depends_neither_on_workers_nor_on_duplicate_detection() {
         ("androidx/silent-black-25s.mp4", 24),
         ("vhs/neofetch.webm", 12),
     ] {
-        let mut outputs = [("1", "off"), ("1", "exact"), ("2", "exact"), ("4", "off"), ("4", "exact")].map(|(workers, duplicates)| {
-            let element = element(&[("model", "lanczos2x"), ("workers", workers), ("duplicates", duplicates)]);
-            let (_, after, end) = run(&clips.join(clip), &element, frames, true);
-            assert_eq!(end.type_(), gst::MessageType::Eos, "{clip}: {end:?}");
-            std::mem::take(&mut *after.lock().unwrap())
-        });
+        let mut outputs = [("1", "off"), ("1", "exact"), ("2", "exact"), ("4", "off"), ("4", "exact")].map(
+            |(workers, duplicates)| {
+                let element = element(&[("model", "lanczos2x"), ("workers", workers), ("duplicates", duplicates)]);
+                let (_, after, end) = run(&clips.join(clip), &element, frames, true);
+                assert_eq!(end.type_(), gst::MessageType::Eos, "{clip}: {end:?}");
+                std::mem::take(&mut *after.lock().unwrap())
+            },
+        );
         let [first, rest @ ..] = &mut outputs;
         assert_eq!(first.len(), frames as usize, "{clip}");
         assert!(rest.iter().all(|other| other == first), "{clip}");

@@ -10,8 +10,8 @@ use common::*;
 use gst::prelude::*;
 use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
-use proptest::test_runner::{RngAlgorithm, TestRng};
 use proptest::prelude::Rng;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 
 /// The same numbers each time.
 fn random() -> TestRng {
@@ -22,12 +22,12 @@ fn model() -> Arc<DummyModel> {
     Arc::new(DummyModel::new(Channels::Luma, 2))
 }
 
-/// videotestsrc ! upscalefilter ! fakesink, 10 s at 25 fps; every PTS that reaches the sink goes through the channel.
+/// videotestsrc ! upscalefilter ! fakesink, endless at 25 fps; every PTS that reaches the sink goes through the channel.
 fn pipeline(model: &Arc<DummyModel>, properties: &[(&str, &str)]) -> (gst::Pipeline, std::sync::mpsc::Receiver<u64>) {
     let element = dummy_element(model, properties);
     let pipeline = gst::Pipeline::new();
     let source = gst::parse::bin_from_description(
-        "videotestsrc num-buffers=250 pattern=ball ! video/x-raw,format=I420,width=32,height=24,framerate=25/1",
+        "videotestsrc pattern=ball ! capsfilter caps=video/x-raw,format=I420,width=32,height=24,framerate=25/1",
         true,
     )
     .unwrap();
@@ -61,8 +61,9 @@ fn two_hundred_random_seeks() {
         while frames.try_recv().is_ok() {}
     }
     // From the last one on, every frame comes, in order, to the end.
-    let start = gst::ClockTime::from_mseconds(4000);
-    pipeline.seek_simple(gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE, start).unwrap();
+    let (start, stop) = (gst::ClockTime::from_seconds(4), gst::ClockTime::from_seconds(10));
+    let flags = gst::SeekFlags::FLUSH | gst::SeekFlags::ACCURATE;
+    pipeline.seek(1.0, flags, gst::SeekType::Set, start, gst::SeekType::Set, stop).unwrap();
     wait_message(&bus, &[gst::MessageType::Eos]);
     pipeline.set_state(gst::State::Null).unwrap();
     let all: Vec<_> = frames.try_iter().collect();
@@ -81,7 +82,8 @@ fn null_at_any_moment() {
             frames.recv_timeout(Duration::from_secs(30)).unwrap();
         }
         let moved = pipeline.clone();
-        completes_within(Duration::from_secs(5), "the change to NULL", move || moved.set_state(gst::State::Null)).unwrap();
+        completes_within(Duration::from_secs(5), "the change to NULL", move || moved.set_state(gst::State::Null))
+            .unwrap();
         assert_eq!(model.sessions_open(), 0);
     }
 }
@@ -93,7 +95,8 @@ fn null_while_every_worker_is_in_the_middle_of_a_run() {
     let (pipeline, _frames) = pipeline(&model, &[("workers", "3")]);
     pipeline.set_state(gst::State::Playing).unwrap();
     model.gate().wait_waiting(3);
-    completes_within(Duration::from_secs(5), "the change to NULL", move || pipeline.set_state(gst::State::Null)).unwrap();
+    completes_within(Duration::from_secs(5), "the change to NULL", move || pipeline.set_state(gst::State::Null))
+        .unwrap();
     assert_eq!((model.sessions_open(), model.interrupted()), (0, 3));
 }
 
@@ -124,7 +127,7 @@ fn a_property_changed_in_ready_takes_effect() {
 
 #[test]
 fn a_model_that_cannot_be_loaded_fails_the_change_to_ready_with_its_reason() {
-    for (file, reason) in [("/no/such/model.onnx", "does not exist"), ("/", "folder")] {
+    for (file, reason) in [("/no/such/model.onnx", "does not exist"), ("/", "directory")] {
         let element = element(&[("model", file)]);
         let bus = gst::Bus::new();
         element.set_bus(Some(&bus));
