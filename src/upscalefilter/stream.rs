@@ -42,7 +42,7 @@ impl StreamConfig {
             return Err("Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter".into());
         }
         let name = in_info.format().to_str();
-        let format = PixelFormat::from_name(&name).ok_or_else(|| format!("Format {name} is not supported"))?;
+        let format = PixelFormat::from_name(name).ok_or_else(|| format!("Format {name} is not supported"))?;
         let too_large =
             || format!("{}x{} is too large to be enlarged by {}", in_info.width(), in_info.height(), model.scale);
         let out_caps = caps::output(in_caps, &in_info, model.scale).ok_or_else(too_large)?;

@@ -78,7 +78,7 @@ proptest! {
         prop_assert_eq!(region.read.x, x.saturating_sub(halo));
         prop_assert_eq!(region.read.x + region.read.width, (x + width + halo).min(150));
         prop_assert_eq!(region.read.y + region.read.height, (y + height + halo).min(150));
-        prop_assert!(region.tensor.width >= region.read.width && region.tensor.width % multiple == 0);
+        prop_assert!(region.tensor.width >= region.read.width && region.tensor.width.is_multiple_of(multiple));
     }
 }
 
