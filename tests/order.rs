@@ -112,7 +112,7 @@ fn duplicates_wait_for_the_run_of_the_first_and_share_its_memory() {
     model.gate().open();
     let out: Vec<_> = (0..4).map(|_| harness.pull().unwrap()).collect();
     assert_eq!(out.iter().map(mark).collect::<Vec<_>>(), [1, 2, 1, 1]);
-    assert_eq!(out.iter().map(pts_ms).collect::<Vec<_>>(), [0, 40, 80, 120]);
+    assert_eq!(out.iter().map(|out| pts_ms(out)).collect::<Vec<_>>(), [0, 40, 80, 120]);
     assert_eq!(model.runs(), 2);
     let memory = |buffer: &gst::Buffer| buffer.map_readable().unwrap().as_ptr();
     assert_eq!(memory(&out[0]), memory(&out[2]));
