@@ -5,8 +5,9 @@ use fast_image_resize::pixels::F32x2;
 
 use super::convert::{Converter, Scratch, rows};
 use super::format::{Component, Kind, PictureMut, PictureRef};
-use super::resize::{Axes, Axis, Buffers, PlanePixel, fill_source, resize_to_buffer, resize_to_plane};
-use super::samples;
+use super::resize::{Axes, Axis, Buffers, Pair, Sample, fill_source, resize_to_buffer, resize_to_plane};
+use super::resize::{join_pairs, read_pairs, split_pairs, write_pairs};
+use super::samples::{self, simd};
 use crate::model::Channels;
 
 impl Converter {
@@ -47,57 +48,65 @@ impl Converter {
     }
 
     fn resize_chroma(&self, src: &PictureRef, dst: &mut PictureMut, scratch: &mut Scratch) {
-        let resizer = &mut scratch.resizer;
-        for plane in 1..self.layout.planes {
-            let samples = if self.layout.planes == 2 { 2 } else { 1 };
-            match (self.layout.bytes, samples) {
-                (1, 1) => self.resize_plane(src, dst, plane, resizer, &mut scratch.u8),
-                (1, _) => self.resize_plane(src, dst, plane, resizer, &mut scratch.u8x2),
-                (_, 1) => self.resize_plane(src, dst, plane, resizer, &mut scratch.u16),
-                (_, _) => self.resize_plane(src, dst, plane, resizer, &mut scratch.u16x2),
+        let axes = self.chroma_axes();
+        if axes.x.is_identity() && axes.y.is_identity() {
+            for plane in 1..self.layout.planes {
+                for y in 0..axes.y.source {
+                    dst.row_mut(plane, y).copy_from_slice(src.row(plane, y));
+                }
             }
+        } else if self.layout.bytes == 1 {
+            self.resize_pairs(src, dst, axes, &mut scratch.resizer, &mut scratch.u8x2);
+        } else {
+            self.resize_pairs(src, dst, axes, &mut scratch.resizer, &mut scratch.u16x2);
         }
     }
 
-    fn resize_plane<P: PlanePixel>(
+    fn resize_pairs<P: Pair>(
         &self,
         src: &PictureRef,
         dst: &mut PictureMut,
-        plane: usize,
+        axes: Axes,
         resizer: &mut Resizer,
         buffers: &mut Buffers<P>,
     ) {
-        let axes = self.chroma_axes();
-        if axes.x.is_identity() && axes.y.is_identity() {
-            for y in 0..axes.y.source {
-                dst.row_mut(plane, y).copy_from_slice(src.row(plane, y));
-            }
-            return;
-        }
         let (shift, max) = (self.layout.shift, self.layout.max_code() as u16);
-        fill_source(
-            buffers,
-            axes,
-            #[inline(always)]
-            |y, row| {
-                for (pixel, bytes) in row.iter_mut().zip(src.row(plane, y).chunks_exact(P::size())) {
-                    *pixel = P::read(bytes, shift);
-                }
-            },
-        );
+        let shared = self.layout.planes == 2;
+        fill_source(buffers, axes, |y, row| {
+            simd(
+                #[inline(always)]
+                || match shared {
+                    true => read_pairs(src.row(1, y), shift, row),
+                    false => join_pairs(src.row(1, y), src.row(2, y), row),
+                },
+            );
+        });
         // Codes of fewer bits than their bytes have must be clamped, which needs the detour.
-        if P::components_is_u8() && resize_to_plane(resizer, axes, &buffers.source, dst.plane_mut(plane)) {
+        let direct = shared && P::components_is_u8();
+        if direct && resize_to_plane(resizer, axes, &buffers.source, dst.plane_mut(1)) {
             return;
         }
         resize_to_buffer(resizer, axes, buffers);
         for (y, row) in buffers.result.chunks_exact(axes.x.result).enumerate() {
-            for (pixel, bytes) in row.iter().zip(dst.row_mut(plane, y).chunks_exact_mut(P::size())) {
-                pixel.write(bytes, shift, max);
+            if shared {
+                let bytes = dst.row_mut(1, y);
+                simd(
+                    #[inline(always)]
+                    || write_pairs(row, shift, max, bytes),
+                );
+                continue;
+            }
+            for index in [0, 1] {
+                let bytes = dst.row_mut(1 + index, y);
+                simd(
+                    #[inline(always)]
+                    || split_pairs(row, index, max, bytes),
+                );
             }
         }
     }
 
-    fn resize_alpha<P: PlanePixel>(
+    fn resize_alpha<P: Sample>(
         &self,
         src: &PictureRef,
         dst: &mut PictureMut,
@@ -107,16 +116,11 @@ impl Converter {
     ) {
         let axes = self.full_axes();
         let Component { plane, offset, step } = alpha;
-        fill_source(
-            buffers,
-            axes,
-            #[inline(always)]
-            |y, row| {
-                for (pixel, bytes) in row.iter_mut().zip(src.row(plane, y).chunks_exact(step)) {
-                    *pixel = P::read(&bytes[offset..], 0);
-                }
-            },
-        );
+        fill_source(buffers, axes, |y, row| {
+            for (sample, bytes) in row.iter_mut().zip(src.row(plane, y).chunks_exact(step)) {
+                *sample = P::read(&bytes[offset..], 0);
+            }
+        });
         let max = self.layout.max_code() as u16;
         let first = buffers.source[0];
         // Nearly all pictures with alpha are opaque.

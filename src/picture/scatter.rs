@@ -33,6 +33,27 @@ impl<'a> Patch<'a> {
     }
 }
 
+/// The chroma samples in a row of a region, and the pixels they are made of.
+struct ChromaColumns {
+    samples: Range<usize>,
+    /// For subsampled chroma the pixels 2k - 1 to 2k + 2n - 1, as far as they were read.
+    wanted: Range<usize>,
+    /// 1 if the first of them is missing.
+    missing: usize,
+}
+
+impl ChromaColumns {
+    /// A sample goes with the region that keeps its first pixel.
+    fn new(keep: &Range<usize>, read: &Range<usize>, subsampled: bool) -> Self {
+        if !subsampled {
+            return Self { samples: keep.clone(), wanted: keep.clone(), missing: 0 };
+        }
+        let samples = keep.start.div_ceil(2)..keep.end.div_ceil(2);
+        let begin = (2 * samples.start).saturating_sub(1).max(read.start);
+        Self { wanted: begin..(2 * samples.end).min(read.end), missing: begin + 1 - 2 * samples.start, samples }
+    }
+}
+
 impl Converter {
     /// Writes the kept part of the network's result for `region` into the output.
     ///
@@ -66,10 +87,7 @@ impl Converter {
                 }
             }
             (Channels::Rgb, Kind::Gray) => self.scatter_luma_of_rgb(&patch, scratch, dst),
-            (Channels::Rgb, Kind::Yuv) => {
-                self.scatter_luma_of_rgb(&patch, scratch, dst);
-                self.scatter_chroma_of_rgb(&patch, scratch, dst);
-            }
+            (Channels::Rgb, Kind::Yuv) => self.scatter_yuv_of_rgb(&patch, scratch, dst),
         }
     }
 
@@ -119,54 +137,68 @@ impl Converter {
         }
     }
 
-    /// Chroma of an RGB result. A sample goes with the region that keeps its first pixel; it takes its neighbours from
-    /// the tensor, of which the part beyond what was read is none of the frame's.
-    fn scatter_chroma_of_rgb(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
-        let site = self.colour.chroma_site;
-        let owned = |kept: &Range<usize>, sub: bool| {
-            if sub { kept.start.div_ceil(2)..kept.end.div_ceil(2) } else { kept.clone() }
-        };
-        let columns = owned(&patch.keep.0, self.layout.h_sub);
-        if columns.is_empty() {
-            return;
-        }
-        // The pixels of those columns: for subsampled chroma 2k - 1 to 2k + 2n - 1, of which the ends may be missing.
-        let read = &patch.read.0;
-        let (wanted, missing) = if self.layout.h_sub {
-            let begin = (2 * columns.start).saturating_sub(1).max(read.start);
-            (begin..(2 * columns.end).min(read.end), begin + 1 - 2 * columns.start)
-        } else {
-            (columns.clone(), 0)
-        };
-        let length = wanted.len() + 2;
-        let [r, g, b, cb, cr, cb_out, cr_out] = rows::<7>(&mut scratch.rows, length);
-        for k in owned(&patch.keep.1, self.layout.v_sub) {
-            let place = missing..missing + wanted.len();
-            if self.layout.v_sub {
-                let taps = siting::downsample_taps(k, site.v_cosited, patch.read.1.start, patch.read.1.end - 1);
-                let taps = taps.map(|y| patch.rgb_row(y, wanted.clone()));
-                for (channel, out) in [&mut *r, &mut *g, &mut *b].into_iter().enumerate() {
-                    let taps = [taps[0][channel], taps[1][channel], taps[2][channel]];
-                    siting::downsample_rows(taps, site.v_cosited, &mut out[..wanted.len()]);
-                }
-                let rgb = [&r[..wanted.len()], &g[..wanted.len()], &b[..wanted.len()]];
-                self.matrix.chroma(rgb, &mut cb[place.clone()], &mut cr[place.clone()]);
-            } else {
-                let rgb = patch.rgb_row(k, wanted.clone());
-                self.matrix.chroma(rgb, &mut cb[place.clone()], &mut cr[place.clone()]);
-            }
-            if !self.layout.h_sub {
-                self.store_chroma([&cb[place.clone()], &cr[place]], k, columns.start, dst);
+    /// Luma row by row, and each row of chroma as soon as its rows were in use, while they are in the cache.
+    fn scatter_yuv_of_rgb(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
+        let (columns, lines) = &patch.keep;
+        let chroma = ChromaColumns::new(columns, &patch.read.0, self.layout.h_sub);
+        let luma_length = columns.len();
+        let [luma, mut rest @ ..] = rows::<8>(&mut scratch.rows, luma_length.max(chroma.wanted.len()) + 2);
+        for y in lines.clone() {
+            let luma = &mut luma[..luma_length];
+            self.matrix.luma(patch.rgb_row(y, columns.clone()), luma);
+            self.store_luma(luma, y, columns.start, dst);
+            if !self.layout.v_sub {
+                self.scatter_chroma_of_rgb(patch, &chroma, y, &mut rest, dst);
                 continue;
             }
-            let n = columns.len();
-            for (row, out) in [(&mut *cb, &mut *cb_out), (&mut *cr, &mut *cr_out)] {
-                row[0] = row[missing];
-                row[2 * n] = row[place.end - 1];
-                siting::downsample(&row[..2 * n + 1], site.h_cosited, &mut out[..n]);
+            let last = y % 2 == 1 || y + 1 == lines.end;
+            // A sample goes with the region that keeps its first pixel.
+            if last && y / 2 * 2 >= lines.start {
+                self.scatter_chroma_of_rgb(patch, &chroma, y / 2, &mut rest, dst);
             }
-            self.store_chroma([&cb_out[..n], &cr_out[..n]], k, columns.start, dst);
         }
+    }
+
+    /// Row `k` of chroma of an RGB result. It takes its neighbours from the tensor, of which the part beyond what was read
+    /// is none of the frame's.
+    fn scatter_chroma_of_rgb(
+        &self,
+        patch: &Patch,
+        chroma: &ChromaColumns,
+        k: usize,
+        buffers: &mut [&mut [f32]; 7],
+        dst: &mut PictureMut,
+    ) {
+        let ChromaColumns { samples, wanted, missing } = chroma;
+        let (n, place) = (samples.len(), *missing..missing + wanted.len());
+        if n == 0 {
+            return;
+        }
+        let site = self.colour.chroma_site;
+        let [r, g, b, cb, cr, cb_out, cr_out] = buffers;
+        if self.layout.v_sub {
+            let taps = siting::downsample_taps(k, site.v_cosited, patch.read.1.start, patch.read.1.end - 1);
+            let taps = taps.map(|y| patch.rgb_row(y, wanted.clone()));
+            for (channel, out) in [&mut *r, &mut *g, &mut *b].into_iter().enumerate() {
+                let taps = [taps[0][channel], taps[1][channel], taps[2][channel]];
+                siting::downsample_rows(taps, site.v_cosited, &mut out[..wanted.len()]);
+            }
+            let rgb = [&r[..wanted.len()], &g[..wanted.len()], &b[..wanted.len()]];
+            self.matrix.chroma(rgb, &mut cb[place.clone()], &mut cr[place.clone()]);
+        } else {
+            let rgb = patch.rgb_row(k, wanted.clone());
+            self.matrix.chroma(rgb, &mut cb[place.clone()], &mut cr[place.clone()]);
+        }
+        if !self.layout.h_sub {
+            self.store_chroma([&cb[..n], &cr[..n]], k, samples.start, dst);
+            return;
+        }
+        for (row, out) in [(cb, &mut *cb_out), (cr, &mut *cr_out)] {
+            row[0] = row[*missing];
+            row[2 * n] = row[place.end - 1];
+            siting::downsample(&row[..2 * n + 1], site.h_cosited, &mut out[..n]);
+        }
+        self.store_chroma([&cb_out[..n], &cr_out[..n]], k, samples.start, dst);
     }
 
     fn store_chroma(&self, rows: [&[f32]; 2], y: usize, x: usize, dst: &mut PictureMut) {
