@@ -1,12 +1,10 @@
 //! The part of the output that the network has no say in: chroma beside a luma model, and alpha.
 
-use fast_image_resize::Resizer;
-use fast_image_resize::pixels::F32x2;
+use fast_image_resize::pixels::{F32x2, U8, U8x2, U16, U16x2};
 
 use super::convert::{Converter, Scratch, rows};
 use super::format::{Component, Kind, PictureMut, PictureRef};
-use super::resize::{Axes, Axis, Buffers, Pair, Sample, fill_source, resize_to_buffer, resize_to_plane};
-use super::resize::{join_pairs, read_pairs, split_pairs, write_pairs};
+use super::resize::{Axes, Axis, fill_source, resize};
 use super::samples::{self, simd};
 use crate::model::Channels;
 
@@ -24,9 +22,9 @@ impl Converter {
         }
         if let Some(alpha) = self.layout.alpha {
             if self.layout.bytes == 1 {
-                self.resize_alpha(src, dst, alpha, &mut scratch.resizer, &mut scratch.u8);
+                self.resize_alpha_8(src, dst, alpha, scratch);
             } else {
-                self.resize_alpha(src, dst, alpha, &mut scratch.resizer, &mut scratch.u16);
+                self.resize_alpha_16(src, dst, alpha, scratch);
             }
         }
     }
@@ -49,98 +47,117 @@ impl Converter {
 
     fn resize_chroma(&self, src: &PictureRef, dst: &mut PictureMut, scratch: &mut Scratch) {
         let axes = self.chroma_axes();
-        if axes.x.is_identity() && axes.y.is_identity() {
+        if axes.is_identity() {
             for plane in 1..self.layout.planes {
                 for y in 0..axes.y.source {
                     dst.row_mut(plane, y).copy_from_slice(src.row(plane, y));
                 }
             }
         } else if self.layout.bytes == 1 {
-            self.resize_pairs(src, dst, axes, &mut scratch.resizer, &mut scratch.u8x2);
+            self.resize_chroma_8(src, dst, axes, scratch);
         } else {
-            self.resize_pairs(src, dst, axes, &mut scratch.resizer, &mut scratch.u16x2);
+            self.resize_chroma_16(src, dst, axes, scratch);
         }
     }
 
-    fn resize_pairs<P: Pair>(
-        &self,
-        src: &PictureRef,
-        dst: &mut PictureMut,
-        axes: Axes,
-        resizer: &mut Resizer,
-        buffers: &mut Buffers<P>,
-    ) {
-        let (shift, max) = (self.layout.shift, self.layout.max_code() as u16);
+    /// Both components together, whether or not they share a plane: that takes less time than one after the other.
+    fn resize_chroma_8(&self, src: &PictureRef, dst: &mut PictureMut, axes: Axes, scratch: &mut Scratch) {
         let shared = self.layout.planes == 2;
-        fill_source(buffers, axes, |y, row| {
+        fill_source(&mut scratch.u8x2, axes, |y, row| {
+            let (first, second) = (src.row(1, y), if shared { &[] } else { src.row(2, y) });
             simd(
                 #[inline(always)]
-                || match shared {
-                    true => read_pairs(src.row(1, y), shift, row),
-                    false => join_pairs(src.row(1, y), src.row(2, y), row),
+                || {
+                    if shared {
+                        for (pair, bytes) in row.iter_mut().zip(first.chunks_exact(2)) {
+                            *pair = U8x2::new([bytes[0], bytes[1]]);
+                        }
+                    } else {
+                        for (pair, (&first, &second)) in row.iter_mut().zip(first.iter().zip(second)) {
+                            *pair = U8x2::new([first, second]);
+                        }
+                    }
                 },
             );
         });
-        // Codes of fewer bits than their bytes have must be clamped, which needs the detour.
-        let direct = shared && P::components_is_u8();
-        if direct && resize_to_plane(resizer, axes, &buffers.source, dst.plane_mut(1)) {
-            return;
-        }
-        resize_to_buffer(resizer, axes, buffers);
-        for (y, row) in buffers.result.chunks_exact(axes.x.result).enumerate() {
+        scratch.lanes.resize(&mut scratch.resizer, axes, &scratch.u8x2.source);
+        for y in 0..axes.y.result {
             if shared {
-                let bytes = dst.row_mut(1, y);
-                simd(
-                    #[inline(always)]
-                    || write_pairs(row, shift, max, bytes),
-                );
-                continue;
-            }
-            for index in [0, 1] {
-                let bytes = dst.row_mut(1 + index, y);
-                simd(
-                    #[inline(always)]
-                    || split_pairs(row, index, max, bytes),
-                );
+                scratch.lanes.write_pairs(y, dst.row_mut(1, y));
+            } else {
+                scratch.lanes.write_sample(y, 0, dst.row_mut(1, y), 1);
+                scratch.lanes.write_sample(y, 1, dst.row_mut(2, y), 1);
             }
         }
     }
 
-    fn resize_alpha<P: Sample>(
-        &self,
-        src: &PictureRef,
-        dst: &mut PictureMut,
-        alpha: Component,
-        resizer: &mut Resizer,
-        buffers: &mut Buffers<P>,
-    ) {
-        let axes = self.full_axes();
-        let Component { plane, offset, step } = alpha;
-        fill_source(buffers, axes, |y, row| {
-            for (sample, bytes) in row.iter_mut().zip(src.row(plane, y).chunks_exact(step)) {
-                *sample = P::read(&bytes[offset..], 0);
+    /// The same for samples of two bytes, of which not all bits may be in use.
+    fn resize_chroma_16(&self, src: &PictureRef, dst: &mut PictureMut, axes: Axes, scratch: &mut Scratch) {
+        let (shift, max) = (self.layout.shift, self.layout.max_code() as u16);
+        let [_, cb, cr] = self.layout.components;
+        fill_source(&mut scratch.u16x2, axes, |y, row| {
+            let (first, second) = (&src.row(cb.plane, y)[cb.offset..], &src.row(cr.plane, y)[cr.offset..]);
+            for (index, pair) in row.iter_mut().enumerate() {
+                let code = |bytes: &[u8], step: usize| read_u16(&bytes[index * step..]) >> shift;
+                *pair = U16x2::new([code(first, cb.step), code(second, cr.step)]);
             }
         });
-        let max = self.layout.max_code() as u16;
-        let first = buffers.source[0];
-        // Nearly all pictures with alpha are opaque.
-        if buffers.source.iter().all(|&pixel| pixel == first) {
-            for y in 0..axes.y.result {
-                for bytes in dst.row_mut(plane, y).chunks_exact_mut(step) {
-                    first.write(&mut bytes[offset..], 0, max);
+        resize(&mut scratch.resizer, axes, &mut scratch.u16x2);
+        for (y, row) in scratch.u16x2.result.chunks_exact(axes.x.result).enumerate() {
+            for (index, component) in [cb, cr].into_iter().enumerate() {
+                let bytes = dst.row_mut(component.plane, y);
+                for (pair, bytes) in row.iter().zip(bytes.chunks_exact_mut(component.step)) {
+                    write_u16(pair.0[index].min(max) << shift, &mut bytes[component.offset..]);
                 }
             }
-            return;
         }
-        let result = if axes.x.is_identity() && axes.y.is_identity() {
-            &buffers.source
+    }
+
+    fn resize_alpha_8(&self, src: &PictureRef, dst: &mut PictureMut, alpha: Component, scratch: &mut Scratch) {
+        let axes = self.full_axes();
+        let Component { plane, offset, step } = alpha;
+        fill_source(&mut scratch.u8, axes, |y, row| {
+            for (sample, &byte) in row.iter_mut().zip(src.row(plane, y)[offset..].iter().step_by(step)) {
+                *sample = U8::new(byte);
+            }
+        });
+        let source = &scratch.u8.source;
+        let first = source[0];
+        // Nearly all pictures with alpha are opaque.
+        if source.iter().all(|&sample| sample == first) {
+            for y in 0..axes.y.result {
+                dst.row_mut(plane, y)[offset..].iter_mut().step_by(step).for_each(|byte| *byte = first.0);
+            }
+        } else if axes.is_identity() {
+            for (y, row) in source.chunks_exact(axes.x.padded).enumerate() {
+                for (byte, sample) in dst.row_mut(plane, y)[offset..].iter_mut().step_by(step).zip(row) {
+                    *byte = sample.0;
+                }
+            }
         } else {
-            resize_to_buffer(resizer, axes, buffers);
-            &buffers.result
-        };
-        for (y, row) in result.chunks_exact(axes.x.result).enumerate() {
-            for (pixel, bytes) in row.iter().zip(dst.row_mut(plane, y).chunks_exact_mut(step)) {
-                pixel.write(&mut bytes[offset..], 0, max);
+            scratch.lanes.resize(&mut scratch.resizer, axes, source);
+            for y in 0..axes.y.result {
+                scratch.lanes.write_sample(y, 0, &mut dst.row_mut(plane, y)[offset..], step);
+            }
+        }
+    }
+
+    fn resize_alpha_16(&self, src: &PictureRef, dst: &mut PictureMut, alpha: Component, scratch: &mut Scratch) {
+        let axes = self.full_axes();
+        let Component { plane, offset, step } = alpha;
+        fill_source(&mut scratch.u16, axes, |y, row| {
+            for (sample, bytes) in row.iter_mut().zip(src.row(plane, y).chunks_exact(step)) {
+                *sample = U16::new(read_u16(&bytes[offset..]));
+            }
+        });
+        if axes.is_identity() {
+            std::mem::swap(&mut scratch.u16.source, &mut scratch.u16.result);
+        } else {
+            resize(&mut scratch.resizer, axes, &mut scratch.u16);
+        }
+        for (y, row) in scratch.u16.result.chunks_exact(axes.x.result).enumerate() {
+            for (sample, bytes) in row.iter().zip(dst.row_mut(plane, y).chunks_exact_mut(step)) {
+                write_u16(sample.0, &mut bytes[offset..]);
             }
         }
     }
@@ -156,10 +173,20 @@ impl Converter {
                 *pair = F32x2::new([cb, cr]);
             }
         });
-        if axes.x.is_identity() && axes.y.is_identity() {
+        if axes.is_identity() {
             std::mem::swap(&mut scratch.chroma.source, &mut scratch.chroma.result);
         } else {
-            resize_to_buffer(&mut scratch.resizer, axes, &mut scratch.chroma);
+            resize(&mut scratch.resizer, axes, &mut scratch.chroma);
         }
     }
+}
+
+#[inline(always)]
+fn read_u16(bytes: &[u8]) -> u16 {
+    u16::from_le_bytes([bytes[0], bytes[1]])
+}
+
+#[inline(always)]
+fn write_u16(code: u16, bytes: &mut [u8]) {
+    bytes[..2].copy_from_slice(&code.to_le_bytes());
 }

@@ -6,6 +6,7 @@ use fast_image_resize::pixels::{F32x2, U8, U8x2, U16, U16x2};
 use super::Size;
 use super::colour::Levels;
 use super::format::{Colour, Kind, Layout, PictureMut, PictureRef, PixelFormat};
+use super::lanes::Lanes;
 use super::matrix::Coefficients;
 use super::region::Region;
 use super::resize::Buffers;
@@ -18,6 +19,7 @@ use crate::model::Channels;
 #[derive(Default)]
 pub struct Scratch {
     pub(super) resizer: Resizer,
+    pub(super) lanes: Lanes,
     pub(super) u8: Buffers<U8>,
     pub(super) u8x2: Buffers<U8x2>,
     pub(super) u16: Buffers<U16>,

@@ -10,7 +10,8 @@
 //!
 //! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
 //! what the network has no say in. All three work row by row on planar `f32`, with the loops of `samples` (codes to and
-//! from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` holds the Lanczos resizing.
+//! from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
+//! Lanczos resizing.
 
 pub mod colour;
 pub mod convert;
@@ -20,6 +21,7 @@ pub mod view;
 
 mod begin;
 mod gather;
+mod lanes;
 mod matrix;
 mod resize;
 mod samples;

@@ -156,10 +156,4 @@ impl<'a> PictureMut<'a> {
         assert!(y < extent.rows, "row {y} of {}", extent.rows);
         &mut bytes[y * extent.stride..][..extent.row_bytes]
     }
-
-    /// The whole of a plane and its stride in bytes. The last row may be shorter than the stride.
-    pub(super) fn plane_mut(&mut self, plane: usize) -> (&mut [u8], usize) {
-        let (bytes, extent) = &mut self.planes[plane];
-        (bytes, extent.stride)
-    }
 }

@@ -2,6 +2,7 @@
 
 mod colours;
 mod formats;
+mod lanes;
 mod regions;
 mod siting;
 mod sizes;
