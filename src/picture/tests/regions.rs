@@ -39,8 +39,8 @@ proptest! {
         let Region { keep, read, tensor } = regions[0];
         prop_assert_eq!(keep, Rect { x: 0, y: 0, width, height });
         prop_assert_eq!(read, keep);
-        prop_assert!(tensor.width % mw == 0 && tensor.width >= width && tensor.width < width + mw);
-        prop_assert!(tensor.height % mh == 0 && tensor.height >= height && tensor.height < height + mh);
+        prop_assert!(tensor.width.is_multiple_of(mw) && tensor.width >= width && tensor.width < width + mw);
+        prop_assert!(tensor.height.is_multiple_of(mh) && tensor.height >= height && tensor.height < height + mh);
     }
 
     #[test]
@@ -62,8 +62,8 @@ proptest! {
             prop_assert!(read.x <= keep.x.saturating_sub(room(fw)) && read.y <= keep.y.saturating_sub(room(fh)));
             prop_assert!(read.x + read.width >= (keep.x + keep.width + room(fw)).min(width));
             prop_assert!(read.y + read.height >= (keep.y + keep.height + room(fh)).min(height));
-            prop_assert!(fw == 1 || keep.x % 2 == 0);
-            prop_assert!(fh == 1 || keep.y % 2 == 0);
+            prop_assert!(fw == 1 || keep.x.is_multiple_of(2));
+            prop_assert!(fh == 1 || keep.y.is_multiple_of(2));
         }
     }
 
