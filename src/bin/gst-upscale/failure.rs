@@ -1,0 +1,62 @@
+//! Why a run ends without a result, and the exit code that says so.
+
+use std::process::ExitCode;
+
+/// What a step of the command returns.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// Why a run ended early. The texts are one line and say what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The command line asks for something that cannot be.
+    Usage(String),
+    /// Something went wrong on the way.
+    Failed(String),
+    /// Ctrl-C or a termination signal.
+    Interrupted,
+}
+
+impl Failure {
+    /// 2 for a wrong command line, 1 for a failure, 130 (128 + SIGINT) after an interruption.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Usage(_) => ExitCode::from(2),
+            Failure::Failed(_) => ExitCode::from(1),
+            Failure::Interrupted => ExitCode::from(crate::interrupt::EXIT_CODE),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Usage(text) | Failure::Failed(text) => f.write_str(&one_line(text)),
+            Failure::Interrupted => f.write_str("interrupted: nothing was written"),
+        }
+    }
+}
+
+/// Joins the lines of a text that came from a library.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// A failure on the way.
+pub fn failed<T>(text: impl Into<String>) -> Result<T> {
+    Err(Failure::Failed(text.into()))
+}
+
+/// A wrong command line.
+pub fn usage<T>(text: impl Into<String>) -> Result<T> {
+    Err(Failure::Usage(text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_several_lines_becomes_one() {
+        assert_eq!(Failure::Failed("a\n  b\tc".into()).to_string(), "a b c");
+    }
+}
