@@ -31,7 +31,9 @@ fn solid_colours_stay_at_every_format_scale_range_and_matrix() {
         for channels in CHANNELS {
             for scale in 1..=4 {
                 for range in RANGES {
-                    for matrix in MATRICES {
+                    // Gray and YUV with a luma model meet no matrix.
+                    let luma_alone = channels == Channels::Luma && format.layout().kind != Kind::Rgb;
+                    for &matrix in if luma_alone { &MATRICES[..1] } else { &MATRICES } {
                         for code in codes(format, &mut random) {
                             assert_solid(format, colour(matrix, range, ChromaSite::MPEG2), channels, scale, code);
                         }
