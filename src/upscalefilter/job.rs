@@ -51,33 +51,39 @@ pub(super) struct FrameJob {
     pub config: Arc<StreamConfig>,
     /// Let go as soon as the result is there: upstream may have few of them.
     pub input: Option<gst::Buffer>,
-    pub slot: Arc<Slot>,
+    /// Let go with the result, so that a frame that nobody else shows owns its memory.
+    pub slot: Option<Arc<Slot>>,
 }
 
 impl Job for FrameJob {
     type Context = Worker;
 
     fn run(&mut self, worker: &mut Worker) {
-        let Some(element) = self.element.upgrade() else { return };
-        if element.imp().is_stale(self.slot.generation) {
+        let (Some(element), Some(slot)) = (self.element.upgrade(), &self.slot) else { return };
+        if element.imp().is_stale(slot.generation) {
             return;
         }
-        gst::trace!(CAT, obj = element, "Frame {}: upscaling", self.slot.index);
+        gst::trace!(CAT, obj = element, "Frame {}: upscaling", slot.index);
         let mut took = Duration::ZERO;
         let result = self.upscale(worker, &mut took);
-        self.input = None;
-        element.imp().complete(&self.slot, result, took);
+        self.finish(&element, result, took);
     }
 
     fn panicked(&mut self, message: &str) {
-        self.input = None;
         if let Some(element) = self.element.upgrade() {
-            element.imp().complete(&self.slot, Err(FrameError::Panicked(message.to_owned())), Duration::ZERO);
+            self.finish(&element, Err(FrameError::Panicked(message.to_owned())), Duration::ZERO);
         }
     }
 }
 
 impl FrameJob {
+    fn finish(&mut self, element: &UpscaleFilter, result: Result<gst::Buffer, FrameError>, took: Duration) {
+        self.input = None;
+        if let Some(slot) = self.slot.take() {
+            element.imp().complete(slot, result, took);
+        }
+    }
+
     /// Upscales region by region into a new buffer. `took` counts the network's time alone.
     fn upscale(&self, worker: &mut Worker, took: &mut Duration) -> Result<gst::Buffer, FrameError> {
         let config = &*self.config;

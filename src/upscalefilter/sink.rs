@@ -85,7 +85,7 @@ impl UpscaleFilter {
         if duplicate {
             return (dropped, Some(buffer));
         }
-        let job = FrameJob { element: self.obj().downgrade(), config: Arc::clone(config), input: Some(buffer), slot };
+        let job = FrameJob { element: self.obj().downgrade(), config: Arc::clone(config), input: Some(buffer), slot: Some(slot) };
         engine.pool.submit(job);
         (dropped, None)
     }

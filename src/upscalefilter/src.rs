@@ -246,16 +246,22 @@ impl UpscaleFilter {
     }
 
     /// A worker's result has come.
-    pub(super) fn complete(&self, slot: &Slot, result: Result<gst::Buffer, FrameError>, took: Duration) {
-        let done = result.is_ok();
-        slot.set(result);
+    pub(super) fn complete(&self, slot: Arc<Slot>, result: Result<gst::Buffer, FrameError>, took: Duration) {
         let mut state = self.state.lock();
-        if slot.generation == state.generation {
-            if done {
-                state.stats.inference(took);
-            }
-            self.ready.notify_all();
+        if slot.generation != state.generation {
+            drop(state);
+            // Nobody waits for it any more.
+            drop((slot, result));
+            return;
         }
+        if result.is_ok() {
+            state.stats.inference(took);
+        }
+        slot.set(result);
+        // Before the task can look at it: the frame that shows it may be its only owner then. The queue holds it, so that no
+        // buffer is released here.
+        drop(slot);
+        self.ready.notify_all();
     }
 
     pub(super) fn is_stale(&self, generation: u64) -> bool {
