@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """Write the network that the benchmarks run: the shape of a small luma upscaler, with random weights.
 
-    python3 training/plain_luma.py OUTPUT.onnx
+    python3 training/plain_luma.py benches/data/plain_luma.onnx
 
 Six 3x3 convolutions of 16 channels with ReLU between them, x2 by DepthToSpace, added to the input repeated 2x2. It costs what
 a trained network of that shape costs (9,936 multiplications for each input pixel) and gives a recognisable picture. It is not
-shipped: it is generated into a folder of its own and only timed. The weights come from a fixed seed; the output is the same
-bytes on every run.
+shipped, only timed. The weights come from a fixed seed; the output is the same bytes on every run.
 """
 
 import sys

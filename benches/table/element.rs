@@ -1,0 +1,112 @@
+//! The element, from memory to nowhere.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use anyhow::{Context, Result, bail, ensure};
+use gst::prelude::*;
+
+use crate::frames::{FORMAT, Frames, SIZE, frame_bytes, stamp};
+use crate::meter::{Meter, Rate};
+
+/// What a bench waits for a message that must come.
+const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
+/// Frames between source and element.
+const AHEAD: u64 = 2;
+
+/// Runs `appsrc ! upscalefilter ! fakesink`. All frames are different, so that each goes through the network.
+pub fn run(model: &Path, frames: &Path, count: usize, duplicates: &str) -> Result<Rate> {
+    gst::init()?;
+    gstupscale::plugin_register_static()?;
+    let frames = Frames::read(frames)?;
+    let meter = Arc::new(Meter::new(count, available_parallelism().map_or(1, Into::into)));
+    let model = model.to_str().context("the model's path is no text")?;
+    let element = gst::ElementFactory::make("upscalefilter")
+        .property("model", model)
+        .property_from_str("duplicates", duplicates)
+        .build()?;
+    let pipeline = Pipeline::new(&element, &meter)?;
+    let fed = pipeline.feed(&frames, meter.total());
+    pipeline.finish()?;
+    fed?;
+    let stats = element.property::<gst::Structure>("stats");
+    pipeline.stop()?;
+    let unique: u64 = stats.get("unique").context("the element does not tell how many frames were unique")?;
+    ensure!(unique == meter.total() as u64, "{unique} of {} frames were upscaled", meter.total());
+    meter.rate().context("not all frames came out")
+}
+
+struct Pipeline {
+    pipeline: gst::Pipeline,
+    source: gst_app::AppSrc,
+    /// Frames are taken from here, as from a decoder's pool, so that none costs an allocation.
+    pool: gst_video::VideoBufferPool,
+}
+
+impl Pipeline {
+    fn new(element: &gst::Element, meter: &Arc<Meter>) -> Result<Self> {
+        let fps = gst::Fraction::new(24, 1);
+        let format = gst_video::VideoFormat::from_string(FORMAT.name());
+        let info = gst_video::VideoInfo::builder(format, SIZE.width, SIZE.height).fps(fps).build()?;
+        ensure!(info.size() == frame_bytes(), "GStreamer lays frames of this size out in another way");
+        let caps = info.to_caps()?;
+        let pool = gst_video::VideoBufferPool::new();
+        let mut config = pool.config();
+        config.set_params(Some(&caps), u32::try_from(info.size())?, 0, 0);
+        pool.set_config(config)?;
+        pool.set_active(true)?;
+
+        let source = gst_app::AppSrc::builder().caps(&caps).format(gst::Format::Time).block(true).build();
+        source.set_max_buffers(AHEAD);
+        source.set_max_bytes(0);
+        let sink = gst::ElementFactory::make("fakesink").property("sync", false).build()?;
+        let pad = sink.static_pad("sink").context("fakesink has a sink pad")?;
+        let meter = Arc::clone(meter);
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+            meter.tick();
+            gst::PadProbeReturn::Ok
+        });
+        let pipeline = gst::Pipeline::new();
+        pipeline.add_many([source.upcast_ref(), element, &sink])?;
+        gst::Element::link_many([source.upcast_ref(), element, &sink])?;
+        Ok(Pipeline { pipeline, source, pool })
+    }
+
+    /// Pushes `total` frames. An error here is the consequence of one that [`Pipeline::finish`] finds on the bus.
+    fn feed(&self, frames: &Frames, total: usize) -> Result<()> {
+        self.pipeline.set_state(gst::State::Playing)?;
+        let duration = gst::ClockTime::SECOND / 24;
+        for index in 0..total {
+            let mut buffer = self.pool.acquire_buffer(None)?;
+            let frame = buffer.get_mut().context("a buffer out of the pool has no other owner")?;
+            frame.set_pts(duration * index as u64);
+            frame.set_duration(duration);
+            let mut pixels = frame.map_writable()?;
+            pixels.copy_from_slice(frames.frame(index));
+            stamp(&mut pixels, index);
+            drop(pixels);
+            self.source.push_buffer(buffer)?;
+        }
+        self.source.end_of_stream()?;
+        Ok(())
+    }
+
+    fn finish(&self) -> Result<()> {
+        let bus = self.pipeline.bus().context("a pipeline has a bus")?;
+        // The frames in flight are few.
+        match bus.timed_pop_filtered(PATIENCE, &[gst::MessageType::Eos, gst::MessageType::Error]) {
+            Some(message) => match message.view() {
+                gst::MessageView::Error(error) => bail!("{}", error.error()),
+                _ => Ok(()),
+            },
+            None => bail!("no end of the stream within {PATIENCE}"),
+        }
+    }
+
+    fn stop(&self) -> Result<()> {
+        self.pipeline.set_state(gst::State::Null)?;
+        self.pool.set_active(false)?;
+        Ok(())
+    }
+}

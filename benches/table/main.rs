@@ -1,0 +1,174 @@
+//! The table: how much of what ONNX Runtime can do is left in the element, and in a whole run of the command.
+//!
+//! `script/bench` runs it. For a luma and an RGB network at 640x360, in alternating rounds:
+//!
+//! - **raw**: ONNX Runtime alone, back to back: the same network, as many sessions and threads as the element uses, tensors and
+//!   results in memory. And one session that has all cores. The better of the two is what the others are compared with.
+//! - **element**: 8-bit 4:2:0 frames from memory through `upscalefilter` into a `fakesink`.
+//! - **gst-upscale**: the whole command, from a file to a file.
+//!
+//! Each runs in a process of its own, so that its peak memory is its own. This one starts them and does nothing else: Linux
+//! counts the memory of a process into the peak of those that it starts.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `child` | the processes: their command lines, running them, their memory |
+//! | `prepare` | the frames and clips that all variants get |
+//! | `frames` | these frames in memory |
+//! | `raw`, `element`, `command` | the variants |
+//! | `meter` | frames a second while all is busy |
+//! | `report` | the table |
+
+mod child;
+mod command;
+mod element;
+mod frames;
+mod meter;
+mod prepare;
+mod raw;
+mod report;
+
+use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+
+use child::Child;
+use prepare::Prepared;
+use report::Row;
+
+/// Frames of the luma network for one of the RGB network, which takes that much longer.
+const LUMA_FOR_RGB: usize = 4;
+
+#[derive(Parser)]
+#[command(about = "Measures raw ONNX Runtime, the element and the command, one beside the other")]
+struct Cli {
+    /// Alternating rounds; the table shows their medians
+    #[arg(long, default_value_t = 5, value_parser = at_least_one)]
+    rounds: usize,
+    /// Frames of each measurement of the luma network; the RGB network gets a quarter of them
+    #[arg(long, default_value_t = 240, value_parser = at_least_one)]
+    frames: usize,
+    /// Unique frames of the memory measurement
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
+    memory_frames: usize,
+    /// One round of few frames, to see that all works; the figures mean nothing
+    #[arg(long)]
+    quick: bool,
+    /// The luma network
+    #[arg(long, value_name = "FILE", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/data/plain_luma.onnx"))]
+    luma: PathBuf,
+    /// The RGB network
+    #[arg(long, value_name = "FILE", default_value = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/data/models/animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32.onnx"
+    ))]
+    rgb: PathBuf,
+    /// A clip of 640x360
+    #[arg(long, value_name = "FILE", default_value = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../shared/data/clips/test-videos-co-uk/Sintel_360_10s_1MB.mp4"
+    ))]
+    clip: PathBuf,
+    /// What cargo tells every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    child: Option<Child>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".to_owned())
+}
+
+fn main() -> Result<()> {
+    let mut cli = Cli::parse();
+    if let Some(child) = cli.child {
+        return child.run();
+    }
+    if cli.quick {
+        (cli.rounds, cli.frames, cli.memory_frames) = (1, 16, 40);
+    }
+    let cores = available_parallelism().map_or(1, Into::into);
+    let rgb_frames = cli.frames.div_ceil(LUMA_FOR_RGB);
+    eprintln!("preparing frames");
+    let prepared = prepare::in_child(&cli.clip, [cli.frames, rgb_frames])?;
+    print!("{}", report::machine(cores, &prepared));
+
+    let [luma_clip, rgb_clip] = &prepared.clips;
+    let luma = Network { name: "luma", path: &cli.luma, frames: cli.frames, clip: luma_clip };
+    let rgb = Network { name: "RGB", path: &cli.rgb, frames: rgb_frames, clip: rgb_clip };
+    print!("{}", report::HEAD);
+    for network in [&luma, &rgb] {
+        if !network.path.exists() {
+            eprintln!("*** SKIPPED: {} is not here ***", network.path.display());
+            println!("{}", report::skipped(network.name, "not measured: the model is not here"));
+            continue;
+        }
+        let rows = network.measure(&prepared, cores, cli.rounds)?;
+        print!("{}", report::rows(network.name, &rows));
+    }
+    let memory = luma.variant_element("exact", &prepared, cli.memory_frames).run_apart()?;
+    print!("{}", report::tail(&cli.luma, cli.memory_frames, memory.peak_bytes, cli.rounds, cli.quick));
+    Ok(())
+}
+
+/// What is measured with one network.
+struct Network<'a> {
+    name: &'static str,
+    path: &'a Path,
+    frames: usize,
+    clip: &'a prepare::Clip,
+}
+
+impl Network<'_> {
+    fn variant_raw(&self, prepared: &Prepared, workers: usize, threads: usize) -> Child {
+        let (model, frames) = (self.path.to_owned(), prepared.frames.clone());
+        Child::Raw { model, frames, count: self.frames, workers, threads }
+    }
+
+    fn variant_element(&self, duplicates: &str, prepared: &Prepared, count: usize) -> Child {
+        let (model, frames) = (self.path.to_owned(), prepared.frames.clone());
+        Child::Element { model, frames, count, duplicates: duplicates.to_owned() }
+    }
+
+    /// Runs all variants in alternating rounds. Every other round goes backwards, so that a machine that grows slower or faster
+    /// does so for all alike.
+    fn measure(&self, prepared: &Prepared, cores: usize, rounds: usize) -> Result<Vec<Row>> {
+        let raw = self.variant_raw(prepared, cores, 1);
+        let mut variants = vec![
+            (format!("raw, {cores} sessions of 1 thread"), true, Variant::Child(raw)),
+            (format!("raw, 1 session of {cores} threads"), true, Variant::Child(self.variant_raw(prepared, 1, cores))),
+        ];
+        for duplicates in ["exact", "off"] {
+            let child = self.variant_element(duplicates, prepared, self.frames);
+            variants.push((format!("element, duplicates={duplicates}"), false, Variant::Child(child)));
+        }
+        variants.push(("gst-upscale, x264 veryfast".to_owned(), false, Variant::Command));
+        let mut rows: Vec<Row> = variants.iter().map(|(label, raw, _)| Row::new(label, *raw)).collect();
+        for round in 0..rounds {
+            let mut order: Vec<usize> = (0..variants.len()).collect();
+            if round % 2 == 1 {
+                order.reverse();
+            }
+            for index in order {
+                let (label, _, variant) = &variants[index];
+                eprintln!("{} {}, round {} of {rounds}", self.name, label, round + 1);
+                let measured = match variant {
+                    Variant::Child(child) => Some(child.run_apart()),
+                    Variant::Command => command::run(self.path, self.clip).transpose(),
+                };
+                if let Some(measured) = measured {
+                    rows[index].add(round, measured.with_context(|| label.clone())?);
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+enum Variant {
+    Child(Child),
+    Command,
+}

@@ -1,0 +1,144 @@
+//! The table, in Markdown.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::child::Measured;
+use crate::meter::Rate;
+use crate::prepare::Prepared;
+
+pub const HEAD: &str = "\
+| network | what runs | frames/s, median | min .. max | of the best raw one | CPU, ms/frame | peak memory, MB |
+|---|---|---:|---:|---:|---:|---:|
+";
+
+/// What the element keeps of the best raw figure, at the least.
+const GOAL_RATIO: f64 = 0.95;
+/// What a process with the element and the luma network may take.
+const GOAL_BYTES: u64 = 600_000_000;
+/// More processes than this wanting a core of an idle machine are somebody else's.
+const QUIET: f64 = 0.5;
+
+/// One variant and its figures.
+pub struct Row {
+    label: String,
+    raw: bool,
+    /// By round.
+    rates: Vec<(usize, Rate)>,
+    peak_bytes: u64,
+}
+
+impl Row {
+    pub fn new(label: &str, raw: bool) -> Self {
+        Row { label: label.to_owned(), raw, rates: Vec::new(), peak_bytes: 0 }
+    }
+
+    pub fn add(&mut self, round: usize, measured: Measured) {
+        self.rates.push((round, measured.rate));
+        self.peak_bytes = self.peak_bytes.max(measured.peak_bytes);
+    }
+
+    fn median(&self) -> Option<f64> {
+        median(self.rates.iter().map(|(_, rate)| rate.per_second).collect())
+    }
+
+    fn cpu_ms(&self) -> Option<f64> {
+        median(self.rates.iter().map(|(_, rate)| rate.cpu_ms).collect())
+    }
+
+    /// Median of the ratios to what `best` had in the same round.
+    fn ratio(&self, best: &Row) -> Option<f64> {
+        let of_round = |round| best.rates.iter().find(|(other, _)| *other == round).map(|(_, rate)| rate.per_second);
+        median(self.rates.iter().filter_map(|(round, rate)| Some(rate.per_second / of_round(*round)?)).collect())
+    }
+}
+
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let upper = *values.get(values.len() / 2)?;
+    let lower = values[(values.len() - 1) / 2];
+    Some((lower + upper) / 2.0)
+}
+
+/// The lines of one network.
+pub fn rows(network: &str, rows: &[Row]) -> String {
+    let raw = rows.iter().filter(|row| row.raw);
+    let best = raw.max_by(|a, b| a.median().unwrap_or(0.0).total_cmp(&b.median().unwrap_or(0.0)));
+    let mut text = String::new();
+    for row in rows {
+        let Some((middle, cpu)) = row.median().zip(row.cpu_ms()) else {
+            text += &skipped(network, &format!("{}: not built", row.label));
+            text.push('\n');
+            continue;
+        };
+        let rates = || row.rates.iter().map(|(_, rate)| rate.per_second);
+        let (min, max) = (rates().fold(f64::INFINITY, f64::min), rates().fold(0.0, f64::max));
+        let ratio = best.and_then(|best| row.ratio(best)).unwrap_or(f64::NAN);
+        writeln!(
+            text,
+            "| {network} | {} | {middle:.2} | {min:.2} .. {max:.2} | {ratio:.3} | {cpu:.1} | {} |",
+            row.label,
+            megabytes(row.peak_bytes)
+        )
+        .expect("a string takes all");
+    }
+    text
+}
+
+/// A line of what is not measured.
+pub fn skipped(network: &str, why: &str) -> String {
+    format!("| {network} | {why} | | | | | |")
+}
+
+/// What runs it all.
+pub fn machine(cores: usize, prepared: &Prepared) -> String {
+    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".into());
+    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_else(|| "?".into());
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().and_then(|load| load.parse::<f64>().ok());
+    let mut text = format!(
+        "\n{}: {processor}, {cores} cores, memory {memory}, {}, {}. Frames: {}, 640x360.\n\n",
+        prepared.date,
+        runtime(),
+        prepared.gstreamer,
+        prepared.source
+    );
+    if let Some(load) = load.filter(|load| *load > QUIET) {
+        write!(text, "**The machine was not quiet when this began: load {load}.**\n\n").expect("a string takes all");
+    }
+    text
+}
+
+/// The file in use, whose name tells the version.
+fn runtime() -> String {
+    let path = std::env::var_os("ORT_DYLIB_PATH");
+    let file = path.as_ref().and_then(|path| Path::new(path).canonicalize().ok());
+    let name = file.as_ref().and_then(|file| file.file_name());
+    name.map_or_else(|| "ONNX Runtime of the system".into(), |name| name.display().to_string())
+}
+
+/// The value of the first line of that name in a file of `name : value` lines.
+fn field(path: &str, name: &str) -> Option<String> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name)?;
+    Some(value.trim().to_owned())
+}
+
+/// What stands below the table.
+pub fn tail(model: &Path, frames: usize, peak_bytes: u64, rounds: usize, quick: bool) -> String {
+    let model = model.file_stem().unwrap_or_default().display();
+    let verdict = if peak_bytes < GOAL_BYTES { "met" } else { "MISSED" };
+    let warning = if quick { "**A quick run: these figures mean nothing.**\n\n" } else { "" };
+    format!(
+        "\n{warning}Peak memory with {frames} unique frames through the element, {model}: {} MB (goal: less than {}, \
+         {verdict}).\n\nAlternating rounds: {rounds}. The ratio is the median of the rounds' own ratios to the raw figure with \
+         the better median; the goal of the element is {GOAL_RATIO}. Raw and element are measured while all workers are busy, \
+         the command from its start to its end; it encodes on the same cores. Memory is the largest of all rounds.\n",
+        megabytes(peak_bytes),
+        megabytes(GOAL_BYTES)
+    )
+}
+
+fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1_000_000)
+}
