@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 /// Notes, frame by frame, what each one shows, and writes it down.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Recorder {
     frames: Vec<Frame>,
     parallel_jobs: usize,

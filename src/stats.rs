@@ -2,14 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-/// What happened since the stream began.
+/// What happened since the stream began or was last flushed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
     pub frames_in: u64,
     pub frames_out: u64,
-    /// Frames that had to be upscaled.
+    /// Frames that looked like none before them.
     pub unique: u64,
-    /// Frames that showed what was upscaled before.
+    /// Frames that looked like one before them.
     pub duplicates: u64,
     /// Frames that arrived with a PTS before that of a frame that arrived earlier.
     pub reorders: u64,

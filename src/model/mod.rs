@@ -11,6 +11,7 @@ pub mod log;
 pub mod onnx;
 mod sniff;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -154,8 +155,9 @@ pub enum Source {
 
 impl Source {
     /// Reads the `model` property: a built-in's name, else a path. A name wins over a file of the same name; `./NAME` is the file.
-    pub fn parse(model: &str) -> Self {
-        match builtin::find(model) {
+    pub fn parse(model: impl AsRef<OsStr>) -> Self {
+        let model = model.as_ref();
+        match model.to_str().and_then(builtin::find) {
             Some(builtin) => Source::Builtin(builtin),
             None => Source::File(PathBuf::from(model)),
         }

@@ -83,11 +83,13 @@ impl<J: Job> WorkerPool<J> {
         self.shared.work.notify_one();
     }
 
-    /// Drops the jobs that wait and interrupts those under way; they may still be running when this returns.
-    pub fn cancel(&self) {
+    /// Takes out the jobs that wait and interrupts those under way; they may still be running when this returns.
+    ///
+    /// The jobs are returned because they own buffers whose release may call into other elements: drop them without a lock.
+    pub fn cancel(&self) -> impl Iterator<Item = J> + use<J> {
         let dropped = self.shared.inner.lock().cancel();
-        // Jobs own buffers whose release may call into other elements: never under the lock.
-        drop(dropped);
+        self.shared.idle.notify_all();
+        dropped.into_iter()
     }
 
     /// Waits until no job waits or is under way.
@@ -263,7 +265,7 @@ mod tests {
         pool.submit(Test::Hang(sender.clone()));
         assert_eq!(receiver.recv(), Ok(0));
         pool.submit(Test::Say(1, sender.clone()));
-        pool.cancel();
+        assert_eq!(pool.cancel().count(), 1);
         pool.submit(Test::Say(2, sender.clone()));
         pool.wait_idle();
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [2]);

@@ -2,6 +2,10 @@
 
 use std::collections::VecDeque;
 
+/// A PTS further back than this (nanoseconds) is no frame out of order but a new count: a looped source, a clock that was set, a
+/// timestamp that wrapped. To sort such frames in would hold back the waiting ones until the new count has caught up.
+const MAX_STEP_BACK: u64 = 1_000_000_000;
+
 /// One thing that waits to be pushed.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<F, E> {
@@ -55,7 +59,7 @@ impl<F, E> OrderedQueue<F, E> {
         let reordered = at < self.items.len();
         // An event between would separate it from what has left.
         let reaches_front = !self.items.range(..at).any(|item| matches!(item, Item::Event(_)));
-        let late = reaches_front && pts_to_order_by.zip(self.left).is_some_and(|(pts, left)| pts < left);
+        let late = reaches_front && pts_to_order_by.zip(self.left).is_some_and(|(pts, left)| is_before(pts, left));
         self.items.insert(at, Item::Frame { pts, frame });
         self.frames += 1;
         match (late, reordered) {
@@ -75,7 +79,9 @@ impl<F, E> OrderedQueue<F, E> {
         match self.items.front()? {
             Item::Frame { frame, .. } if !ready(frame) => return None,
             Item::Frame { pts, .. } => {
-                self.left = self.left.max(*pts);
+                // The latest of the count that goes on now.
+                let same_count = self.left.zip(*pts).is_some_and(|(left, pts)| is_before(pts, left));
+                self.left = if same_count { self.left } else { pts.or(self.left) };
                 self.frames -= 1;
             }
             Item::Event(_) => self.left = None,
@@ -92,6 +98,18 @@ impl<F, E> OrderedQueue<F, E> {
         self.items.is_empty()
     }
 
+    /// Takes out, from the front on, what is not to be kept, up to the first event at which to `stop` or to the end. Tells whether
+    /// there was such an event.
+    pub fn skip(&mut self, stop: impl Fn(&E) -> bool, keep: impl Fn(&E) -> bool) -> (bool, Vec<Item<F, E>>) {
+        let end = self.items.iter().position(|item| matches!(item, Item::Event(event) if stop(event)));
+        let tail = self.items.split_off(end.unwrap_or(self.items.len()));
+        let (kept, skipped): (Vec<_>, Vec<_>) =
+            self.items.drain(..).partition(|item| matches!(item, Item::Event(event) if keep(event)));
+        self.items = kept.into_iter().chain(tail).collect();
+        self.frames = self.items.iter().filter(|item| matches!(item, Item::Frame { .. })).count();
+        (end.is_some(), skipped)
+    }
+
     /// Takes everything out, in order, and forgets what has left.
     pub fn clear(&mut self) -> impl Iterator<Item = Item<F, E>> + use<F, E> {
         std::mem::take(self).items.into_iter()
@@ -100,11 +118,16 @@ impl<F, E> OrderedQueue<F, E> {
     /// The index at which a frame of this PTS belongs.
     fn place(&self, pts: u64) -> usize {
         let later = self.items.iter().rev().take_while(|item| match item {
-            Item::Frame { pts: Some(waiting), .. } => *waiting > pts,
+            Item::Frame { pts: Some(waiting), .. } => is_before(pts, *waiting),
             Item::Frame { pts: None, .. } | Item::Event(_) => false,
         });
         self.items.len() - later.count()
     }
+}
+
+/// Whether a frame of this PTS belongs before one of the `other`, which arrived earlier.
+fn is_before(pts: u64, other: u64) -> bool {
+    other.checked_sub(pts).is_some_and(|step| step > 0 && step <= MAX_STEP_BACK)
 }
 
 #[cfg(test)]
@@ -175,6 +198,31 @@ mod tests {
         assert_eq!(queue.push_frame(Some(6), 2, true), Placed::Last, "the event still stands before it");
         queue.pop_ready(|_| true);
         assert_eq!(queue.push_frame(Some(7), 3, true), Placed::Last);
+    }
+
+    #[test]
+    fn a_count_that_starts_again_passes_nothing() {
+        let mut queue = OrderedQueue::default();
+        queue.push_frame(Some(98 * MAX_STEP_BACK), 0, true);
+        assert_eq!(queue.push_frame(Some(0), 1, true), Placed::Last);
+        assert_eq!(queue.push_frame(Some(40), 2, true), Placed::Last);
+        assert_eq!(drain(&mut queue), [frame(98 * MAX_STEP_BACK, 0), frame(0, 1), frame(40, 2)]);
+        assert_eq!(queue.push_frame(Some(30), 3, true), Placed::Late, "it is measured against the count that goes on");
+    }
+
+    #[test]
+    fn skipping_ends_at_the_event_to_stop_at() {
+        let mut queue = OrderedQueue::default();
+        for (pts, event) in [(0, 'k'), (1, 'x'), (2, 's'), (3, 'k')] {
+            queue.push_frame(Some(pts), pts as u32, true);
+            queue.push_event(event);
+        }
+        let (stopped, skipped) = queue.skip(|event| *event == 's', |event| *event == 'k');
+        assert!(stopped);
+        assert_eq!(skipped, [frame(0, 0), frame(1, 1), Item::Event('x'), frame(2, 2)]);
+        assert_eq!(queue.frames(), 1);
+        assert_eq!(drain(&mut queue), [Item::Event('k'), Item::Event('s'), frame(3, 3), Item::Event('k')]);
+        assert!(!queue.skip(|_| true, |_| true).0);
     }
 
     #[test]

@@ -4,15 +4,16 @@ use gst::prelude::*;
 
 /// Answers upstream's ALLOCATION query.
 ///
-/// The sizes of the two sides differ, so downstream has no say. As many buffers as `in_flight` are held at a time: a decoder with a
-/// fixed pool must make that many more than it needs itself, else it starves. Any stride will do, hence video meta.
-pub(super) fn propose(query: &mut gst::query::Allocation, in_flight: usize) -> bool {
+/// The sizes of the two sides differ, so downstream has no say. As many buffers as `held` are held at a time, the frames in
+/// flight and the one that waits for room: a decoder with a fixed pool must make that many more than it needs itself, else it
+/// starves. Any stride will do, hence video meta.
+pub(super) fn propose(query: &mut gst::query::Allocation, held: usize) -> bool {
     let (caps, _) = query.get_owned();
     let Some(info) = caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok()) else {
         return false;
     };
     let size = u32::try_from(info.size()).unwrap_or(u32::MAX);
-    query.add_allocation_pool(None::<&gst::BufferPool>, size, u32::try_from(in_flight).unwrap_or(u32::MAX), 0);
+    query.add_allocation_pool(None::<&gst::BufferPool>, size, u32::try_from(held).unwrap_or(u32::MAX), 0);
     query.add_allocation_meta::<gst_video::VideoMeta>(None);
     true
 }
@@ -20,7 +21,7 @@ pub(super) fn propose(query: &mut gst::query::Allocation, in_flight: usize) -> b
 /// An active pool of output buffers without a bound.
 pub(super) fn own_pool(caps: &gst::Caps, info: &gst_video::VideoInfo) -> Result<gst::BufferPool, glib::BoolError> {
     let pool = gst_video::VideoBufferPool::new();
-    configure(pool.upcast_ref(), caps, info, 0)?;
+    configure(pool.upcast_ref(), caps, info, 0, 0)?;
     Ok(pool.upcast())
 }
 
@@ -28,12 +29,13 @@ fn configure(
     pool: &gst::BufferPool,
     caps: &gst::Caps,
     info: &gst_video::VideoInfo,
+    size: u32,
     min: u32,
 ) -> Result<(), glib::BoolError> {
-    let size =
+    let frame =
         u32::try_from(info.size()).map_err(|_| glib::bool_error!("A frame of {} bytes is too large", info.size()))?;
     let mut config = pool.config();
-    config.set_params(Some(caps), size, min, 0);
+    config.set_params(Some(caps), size.max(frame), min, 0);
     if pool.has_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_str()) {
         config.add_option(gst_video::BUFFER_POOL_OPTION_VIDEO_META.as_str());
     }
@@ -55,13 +57,13 @@ pub(super) fn downstream_pool(
         return None;
     }
     let pools: Vec<_> = query.allocation_pools().collect();
-    pools.into_iter().find_map(|(pool, _size, min, max)| {
+    pools.into_iter().find_map(|(pool, size, min, max)| {
         let pool = pool.filter(|_| max == 0)?;
         // A pool that is in use already, by whomever, is not ours to configure.
         if pool.is_active() {
             return None;
         }
-        configure(&pool, caps, info, min).ok()?;
+        configure(&pool, caps, info, size, min).ok()?;
         Some(pool)
     })
 }

@@ -86,8 +86,8 @@ fn one(pixels: i32, scale: u32, direction: Direction) -> Option<i32> {
     }
 }
 
-/// A range's bounds. Enlarged, it holds sizes between the multiples, which no input gives: caps have no step that survives
-/// intersection, and a wrong one is refused when it is fixed.
+/// A range's bounds. Enlarged, it also holds the sizes between the multiples, which no input gives; such a one is refused when caps
+/// are fixed.
 fn bounds(min: i32, max: i32, scale: u32, direction: Direction) -> Option<(i32, i32)> {
     let (low, high, scale) = (i64::from(min), i64::from(max), i64::from(scale));
     let most = i64::from(i32::MAX);

@@ -15,7 +15,7 @@ pub(super) enum FrameError {
     Run(String),
     #[error("out of memory; set fewer workers, or use a smaller model: {0}")]
     OutOfMemory(String),
-    /// A flush or a stop came in between; nobody is told.
+    /// A flush or a stop came in between; then nobody waits for the frame any more.
     #[error("interrupted")]
     Interrupted,
     #[error("internal error in a worker, please report it: {0}")]
@@ -37,11 +37,12 @@ impl FrameError {
     pub fn post(&self, element: &super::UpscaleFilter, index: u64, pts: Option<gst::ClockTime>) {
         let frame = format!("Frame {index} (PTS {}): {self}", pts.display());
         match self {
-            FrameError::Interrupted => {}
             FrameError::Input(_) => gst::element_error!(element, gst::ResourceError::Read, ("{frame}")),
             FrameError::Output(_) => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{frame}")),
             FrameError::OutOfMemory(_) => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{frame}")),
-            FrameError::Run(_) => gst::element_error!(element, gst::LibraryError::Failed, ("{frame}")),
+            FrameError::Run(_) | FrameError::Interrupted => {
+                gst::element_error!(element, gst::LibraryError::Failed, ("{frame}"))
+            }
             FrameError::Panicked(_) => gst::element_error!(element, gst::LibraryError::Failed, ("{frame}")),
         }
     }

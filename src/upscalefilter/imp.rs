@@ -12,7 +12,7 @@ use crate::reuse::Fingerprinter;
 
 use super::engine::{Engine, describe};
 use super::settings::{Settings, param_specs};
-use super::state::State;
+use super::state::{Plan, State};
 use super::{CAT, caps, progress};
 
 pub struct UpscaleFilter {
@@ -84,7 +84,8 @@ impl UpscaleFilter {
                 ("The plan cannot be written to {}: {error}. The video goes on without", location.display())
             );
         }
-        let plan = settings.plan_location.is_some().then(|| Recorder::new(self.workers()));
+        let recorder = Recorder::new(self.workers());
+        let plan = settings.plan_location.map(|location| Plan { location, recorder });
         let mut state = self.state.lock();
         let generation = state.generation;
         *state = State { generation, plan, ..State::default() };
@@ -95,7 +96,7 @@ impl UpscaleFilter {
     /// PAUSED to READY, after the pads are inactive: nobody holds an upstream buffer afterwards.
     fn stop_stream(&self) {
         if let Some(engine) = self.engine() {
-            engine.pool.cancel();
+            drop(engine.pool.cancel());
             engine.pool.wait_idle();
         }
         let (dropped, config) = {
@@ -107,19 +108,22 @@ impl UpscaleFilter {
 
     /// At the end of the stream, before downstream hears of it.
     pub(super) fn write_plan(&self) {
-        let Some(location) = self.settings.lock().plan_location.clone() else { return };
-        let Some(plan) = self.state.lock().plan.take() else { return };
-        match plan.write(&location, &Numbered) {
-            Ok(()) => gst::info!(CAT, imp = self, "The plan is in {}", location.display()),
+        // A copy, because more frames may come while it is written.
+        let Some(plan) = self.state.lock().plan.clone() else { return };
+        let location = plan.location.display();
+        match plan.recorder.write(&plan.location, &Numbered) {
+            Ok(()) => gst::info!(CAT, imp = self, "The plan is in {location}"),
             Err(error) => gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Write,
-                ("The plan cannot be written to {}: {error}", location.display())
+                ("The plan cannot be written to {location}: {error}")
             ),
         }
-        // There may be more to come.
-        self.state.lock().plan.get_or_insert(plan);
     }
+}
+
+fn only_push(mode: gst::PadMode) -> Result<(), gst::LoggableError> {
+    if mode == gst::PadMode::Push { Ok(()) } else { Err(gst::loggable_error!(CAT, "Only push mode is supported")) }
 }
 
 #[glib::object_subclass]
@@ -140,6 +144,14 @@ impl ObjectSubclass for UpscaleFilter {
             .query_function(|pad, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))
             })
+            .activatemode_function(|_pad, parent, mode, active| {
+                only_push(mode)?;
+                let panicked = || Err(gst::loggable_error!(CAT, "Panic activating the sink pad"));
+                Self::catch_panic_pad_function(parent, panicked, |imp| {
+                    imp.sink_activate(active);
+                    Ok(())
+                })
+            })
             .build();
         let srcpad = gst::Pad::builder_from_template(&template("src"))
             .event_function(|pad, parent, event| {
@@ -149,9 +161,7 @@ impl ObjectSubclass for UpscaleFilter {
                 Self::catch_panic_pad_function(parent, || false, |imp| imp.src_query(pad, query))
             })
             .activatemode_function(|pad, parent, mode, active| {
-                if mode != gst::PadMode::Push {
-                    return Err(gst::loggable_error!(CAT, "Only push mode is supported"));
-                }
+                only_push(mode)?;
                 let panicked = || Err(gst::loggable_error!(CAT, "Panic activating the source pad"));
                 Self::catch_panic_pad_function(parent, panicked, |imp| imp.src_activate(pad, active))
             })
@@ -189,6 +199,14 @@ impl ObjectImpl for UpscaleFilter {
             settings.set(pspec.name(), value);
             settings.cache_size
         };
+        if !pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING) && self.obj().current_state() > gst::State::Ready {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "{} takes effect when the element next goes from READY to PAUSED",
+                pspec.name()
+            );
+        }
         if pspec.name() == "cache-size" {
             let dropped = self.state.lock().cache.set_limit(cache_size);
             drop(dropped);

@@ -4,10 +4,9 @@ use gst::prelude::*;
 
 use super::stream::StreamConfig;
 
-/// What the element adds to the pipeline's latency: as many frame durations as frames may be in flight. Unknown without a
-/// framerate.
+/// What the element adds to the pipeline's latency: as many frame durations as frames may be in flight.
 pub(super) fn of_frames(config: &StreamConfig, in_flight: usize) -> Option<gst::ClockTime> {
-    config.frame_duration()?.checked_mul(in_flight as u64)
+    config.frame_duration().checked_mul(in_flight as u64)
 }
 
 /// Answers a LATENCY query: upstream's latency and ours.

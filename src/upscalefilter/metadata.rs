@@ -32,6 +32,12 @@ fn copy_meta(
     if meta.has_tag::<gst::meta::tags::Memory>() || meta.has_tag::<gst::meta::tags::MemoryReference>() {
         return;
     }
+    if let Some(overlay) = meta.downcast_ref::<gst_video::VideoOverlayCompositionMeta>() {
+        if let Some(composition) = scale_overlay(overlay.overlay(), scale) {
+            gst_video::VideoOverlayCompositionMeta::add(out, &composition);
+        }
+        return;
+    }
     let done = if meta.has_tag::<gst_video::video_meta::tags::Size>() {
         meta.transform(out, scale)
     } else {
@@ -42,12 +48,28 @@ fn copy_meta(
     }
 }
 
+/// Subtitles and the like, at their places in the larger picture. This meta has no tag that says that its values are in pixels.
+fn scale_overlay(
+    overlay: &gst_video::VideoOverlayCompositionRef,
+    scale: &gst_video::video_meta::VideoMetaTransformScale,
+) -> Option<gst_video::VideoOverlayComposition> {
+    let factor = scale.out_info().width() / scale.in_info().width().max(1);
+    let rectangles = overlay.iter().map(|rectangle| {
+        let mut scaled = rectangle.copy();
+        let (x, y, width, height) = scaled.render_rectangle();
+        let signed = factor as i32;
+        scaled.make_mut().set_render_rectangle(x * signed, y * signed, width * factor, height * factor);
+        scaled
+    });
+    gst_video::VideoOverlayComposition::new(rectangles.collect::<Vec<_>>().iter()).ok()
+}
+
 /// Gives the pixels of `result` to `shell`. The memory is shared, not copied, and so is read-only for whoever gets it.
 pub(super) fn share(mut shell: gst::Buffer, result: &gst::Buffer) -> gst::Buffer {
     let out = shell.make_mut();
     let copied = gst::BufferCopyFlags::MEMORY | gst::BufferCopyFlags::META;
     result.copy_into(out, copied, ..).expect("a whole buffer can be shared");
-    // The pool gets the result back when the last frame that shows it is gone, not before.
+    // As is usual for shared memory: its pool does not get the result back while this frame lives.
     gst::ParentBufferMeta::add(out, result);
     shell
 }

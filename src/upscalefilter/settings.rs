@@ -1,8 +1,10 @@
 //! The element's properties: what they are called, what they mean, their defaults and bounds.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use glib::translate::ToGlibPtr;
 use gst::prelude::*;
 
 use crate::model::{Provider, builtin};
@@ -66,7 +68,7 @@ pub enum Duplicates {
 /// The values of the properties. Never changed by the stream.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
-    pub model: String,
+    pub model: OsString,
     pub execution_provider: ExecutionProvider,
     pub device_id: u32,
     /// 0 = automatic.
@@ -84,7 +86,7 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            model: builtin::DEFAULT.to_owned(),
+            model: builtin::DEFAULT.into(),
             execution_provider: ExecutionProvider::default(),
             device_id: 0,
             workers: 0,
@@ -101,20 +103,14 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &glib::Value) {
         const TYPE: &str = "GObject has checked the type against the property's";
         match name {
-            "model" => {
-                let model = value.get::<Option<String>>().expect(TYPE);
-                self.model = model.filter(|model| !model.is_empty()).unwrap_or_else(|| builtin::DEFAULT.to_owned());
-            }
+            "model" => self.model = text(value).unwrap_or_else(|| builtin::DEFAULT.into()),
             "execution-provider" => self.execution_provider = value.get().expect(TYPE),
             "device-id" => self.device_id = value.get().expect(TYPE),
             "workers" => self.workers = value.get().expect(TYPE),
             "max-in-flight" => self.max_in_flight = value.get().expect(TYPE),
             "duplicates" => self.duplicates = value.get().expect(TYPE),
             "cache-size" => self.cache_size = value.get().expect(TYPE),
-            "plan-location" => {
-                let location = value.get::<Option<String>>().expect(TYPE);
-                self.plan_location = location.filter(|path| !path.is_empty()).map(PathBuf::from);
-            }
+            "plan-location" => self.plan_location = text(value).map(PathBuf::from),
             "progress-interval" => {
                 self.progress_interval =
                     Some(value.get::<u64>().expect(TYPE)).filter(|ns| *ns > 0).map(gst::ClockTime::from_nseconds);
@@ -125,7 +121,7 @@ impl Settings {
 
     pub fn get(&self, name: &str) -> glib::Value {
         match name {
-            "model" => self.model.to_value(),
+            "model" => self.model.to_string_lossy().into_owned().to_value(),
             "execution-provider" => self.execution_provider.to_value(),
             "device-id" => self.device_id.to_value(),
             "workers" => self.workers.to_value(),
@@ -137,6 +133,28 @@ impl Settings {
             _ => unreachable!("GObject has checked the name: {name}"),
         }
     }
+}
+
+/// A string property's value, if it is not empty. File names need not be UTF-8, and glib's own conversion panics on those.
+fn text(value: &glib::Value) -> Option<OsString> {
+    // SAFETY: the value holds a string or null, as GObject has checked, and is borrowed until the bytes are copied.
+    let text = unsafe { glib::gobject_ffi::g_value_get_string(value.to_glib_none().0) };
+    if text.is_null() {
+        return None;
+    }
+    // SAFETY: it is not null, and ends with a nought byte.
+    let bytes = unsafe { std::ffi::CStr::from_ptr(text) }.to_bytes();
+    (!bytes.is_empty()).then(|| os_string(bytes))
+}
+
+#[cfg(unix)]
+fn os_string(bytes: &[u8]) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes.to_vec())
+}
+
+#[cfg(not(unix))]
+fn os_string(bytes: &[u8]) -> OsString {
+    String::from_utf8_lossy(bytes).into_owned().into()
 }
 
 pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
@@ -229,6 +247,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt64::builder("progress-interval")
             .nick("Progress interval")
+            .maximum(i64::MAX as u64)
             .blurb(
                 "Nanoseconds between two element messages 'upscalefilter-progress' on the bus, which carry the fields of \
                  'stats'. 0 = none",
@@ -238,7 +257,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
             .blurb(
-                "What happened since the stream began: frames-in, frames-out, unique, duplicates, duplicate-percentage, \
+                "What happened since the stream began or was last flushed: frames-in, frames-out, unique, duplicates, duplicate-percentage, \
                  in-flight, workers, fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
                  alone, for each frame), reorders (frames put into PTS order), late (of these, too late to be put right), \
                  cache-bytes",

@@ -8,7 +8,7 @@ use gst::subclass::prelude::*;
 use parking_lot::MutexGuard;
 
 use crate::reuse::Fingerprint;
-use crate::schedule::Placed;
+use crate::schedule::{Item, Placed};
 
 use super::engine::Engine;
 use super::errors::FrameError;
@@ -16,7 +16,7 @@ use super::imp::UpscaleFilter;
 use super::job::FrameJob;
 use super::settings::Duplicates;
 use super::src::{PendingQuery, is_fatal};
-use super::state::{QueuedFrame, Serialized, Slot, State};
+use super::state::{Leftovers, QueuedFrame, Serialized, Slot, State};
 use super::stream::{StreamConfig, picture};
 use super::{CAT, allocation, caps, latency, metadata};
 
@@ -63,12 +63,14 @@ impl UpscaleFilter {
     ) -> (Vec<Arc<Slot>>, Option<gst::Buffer>) {
         let (index, pts) = (state.next_index, buffer.pts());
         state.next_index += 1;
-        let (slot, duplicate, dropped) = find_slot(&mut state, fingerprint, index, config.out_bytes());
-        state.stats.frame_in(Instant::now(), duplicate);
+        let (slot, found, dropped) = find_slot(&mut state, fingerprint, index, config.out_bytes());
+        state.stats.frame_in(Instant::now(), found == Found::Duplicate);
         if let Some(plan) = &mut state.plan {
-            plan.record(pts.map(gst::ClockTime::nseconds), slot.index);
+            plan.recorder.record(pts.map(gst::ClockTime::nseconds), slot.index);
         }
-        let by_pts = !state.reverse;
+        // After a discontinuity nothing belongs before what came before it.
+        let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
+        let by_pts = !state.reverse && !shell.flags().intersects(discontinuous);
         let frame = QueuedFrame { index, shell, slot: Arc::clone(&slot) };
         let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, by_pts);
         self.note_place(&mut state, placed, index, pts);
@@ -77,15 +79,24 @@ impl UpscaleFilter {
             imp = self,
             "Frame {index} in, PTS {}, {}; {} in flight",
             pts.display(),
-            if duplicate { format!("shows frame {}", slot.index) } else { "new".into() },
+            match found {
+                Found::Duplicate => format!("shows frame {}", slot.index),
+                Found::Kept => "shows one from before the flush".into(),
+                Found::Nothing => "new".into(),
+            },
             state.queue.frames()
         );
         // Its result may be there already.
         self.ready.notify_all();
-        if duplicate {
+        if found != Found::Nothing {
             return (dropped, Some(buffer));
         }
-        let job = FrameJob { element: self.obj().downgrade(), config: Arc::clone(config), input: Some(buffer), slot: Some(slot) };
+        let job = FrameJob {
+            element: self.obj().downgrade(),
+            config: Arc::clone(config),
+            input: Some(buffer),
+            slot: Some(slot),
+        };
         engine.pool.submit(job);
         (dropped, None)
     }
@@ -147,7 +158,8 @@ impl UpscaleFilter {
 
     fn flush_start(&self, event: gst::Event) -> bool {
         let forwarded = self.srcpad.push_event(event);
-        self.abandon_frames();
+        let leftovers = self.abandon_frames();
+        self.keep_sticky_events(leftovers);
         if let Err(error) = self.srcpad.pause_task() {
             gst::debug!(CAT, imp = self, "There is no task to pause: {error}");
         }
@@ -161,19 +173,43 @@ impl UpscaleFilter {
         forwarded
     }
 
-    /// Drops all frames under way, wakes whoever waits, and refuses data until further notice.
-    pub(super) fn abandon_frames(&self) {
-        let leftovers = {
-            let mut state = self.state.lock();
-            let leftovers = state.flush_start();
-            self.ready.notify_all();
-            self.room.notify_all();
-            leftovers
-        };
-        if let Some(engine) = self.engine() {
-            engine.pool.cancel();
+    /// Takes out all that is under way, wakes whoever waits, and refuses data until further notice.
+    pub(super) fn abandon_frames(&self) -> Leftovers {
+        let engine = self.engine();
+        let mut state = self.state.lock();
+        let leftovers = state.flush_start();
+        let jobs = engine.as_ref().map(|engine| engine.pool.cancel());
+        self.ready.notify_all();
+        self.room.notify_all();
+        drop(state);
+        drop(jobs);
+        leftovers
+    }
+
+    /// Upstream's pad takes its sticky events for sent and will not repeat them after a flush, so they are put where the next push
+    /// will find them. A segment and EOS do end with a flush.
+    fn keep_sticky_events(&self, leftovers: Leftovers) {
+        for item in leftovers.items {
+            let event = match item {
+                Item::Event(Serialized::Event(event)) if event.is_sticky() => event,
+                Item::Event(Serialized::Caps(config, seqnum)) => config.caps_event(seqnum),
+                _ => continue,
+            };
+            if !matches!(event.type_(), gst::EventType::Segment | gst::EventType::Eos)
+                && let Err(flow) = self.srcpad.store_sticky_event(&event)
+            {
+                gst::debug!(CAT, imp = self, "Cannot keep {event:?}: {flow}");
+            }
         }
-        drop(leftovers);
+    }
+
+    pub(super) fn sink_activate(&self, active: bool) {
+        if active {
+            // The source pad was activated before, and may have been flushed by this pad since.
+            self.state.lock().flush_stop();
+        } else {
+            drop(self.abandon_frames());
+        }
     }
 
     fn sink_caps(&self, event: &gst::event::Caps) -> bool {
@@ -223,12 +259,9 @@ impl UpscaleFilter {
         if state.flushing {
             return false;
         }
-        let restart = starts && state.flow == Err(gst::FlowError::Eos);
-        if restart {
-            state.flow = Ok(gst::FlowSuccess::Ok);
-        }
         if starts {
             state.eos = false;
+            state.unexpected = false;
         } else if state.eos {
             return false;
         }
@@ -248,10 +281,6 @@ impl UpscaleFilter {
         }
         state.queue.push_event(Serialized::Event(event));
         self.ready.notify_all();
-        drop(state);
-        if restart {
-            self.start_src_task();
-        }
         true
     }
 
@@ -263,7 +292,7 @@ impl UpscaleFilter {
                 true
             }
             gst::QueryViewMut::Allocation(query) => {
-                self.engine().is_some_and(|engine| allocation::propose(query, engine.max_in_flight))
+                self.engine().is_some_and(|engine| allocation::propose(query, engine.max_in_flight + 1))
             }
             _ if serialized => self.enqueue_query(query),
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
@@ -311,26 +340,34 @@ impl UpscaleFilter {
     }
 }
 
-/// The slot that the frame of this index shows: one that is there (`true`), or a new one that has to be filled. Also returns what
-/// left the cache for it.
+/// Whether a frame's result is there or on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// A frame of this run showed the same.
+    Duplicate,
+    /// It was upscaled before a flush; in this run it is the first that shows it.
+    Kept,
+    Nothing,
+}
+
+/// The slot that the frame of this index shows, and whether it is there or new and has to be filled. Also returns what left the
+/// cache for it.
 fn find_slot(
     state: &mut State,
     fingerprint: Option<Fingerprint>,
     index: u64,
     bytes: u64,
-) -> (Arc<Slot>, bool, Vec<Arc<Slot>>) {
+) -> (Arc<Slot>, Found, Vec<Arc<Slot>>) {
     let generation = state.generation;
     let known = fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
-    let duplicate = known.is_some();
-    let slot = match known {
-        Some(slot) if slot.generation == generation => return (slot, true, Vec::new()),
-        // Upscaled before a flush, where frames were counted anew.
-        Some(slot) => slot.renewed(index, generation),
-        None => Slot::new(index, generation),
+    let (slot, found) = match known {
+        Some(slot) if slot.generation == generation => return (slot, Found::Duplicate, Vec::new()),
+        Some(slot) => (slot.renewed(index, generation), Found::Kept),
+        None => (Slot::new(index, generation), Found::Nothing),
     };
     let dropped = match fingerprint {
         Some(fingerprint) => state.cache.insert(fingerprint, Arc::clone(&slot), bytes),
         None => Vec::new(),
     };
-    (slot, duplicate, dropped)
+    (slot, found, dropped)
 }

@@ -11,6 +11,7 @@ use crate::schedule::Item;
 
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;
+use super::settings::Duplicates;
 use super::state::{Queued, QueuedFrame, Serialized, Slot};
 use super::stream::StreamConfig;
 use super::{CAT, allocation, caps, latency, metadata, progress};
@@ -70,6 +71,7 @@ impl PendingQuery {
 }
 
 impl UpscaleFilter {
+    /// Starts the task, unless the pad has been deactivated meanwhile.
     pub(super) fn start_src_task(&self) {
         let element = self.obj().downgrade();
         let started = self.srcpad.start_task(move || {
@@ -80,15 +82,20 @@ impl UpscaleFilter {
         if let Err(error) = started {
             gst::error!(CAT, imp = self, "Cannot start the source pad's task: {error}");
         }
+        let active = self.state.lock().active;
+        if !active && let Err(error) = self.srcpad.stop_task() {
+            gst::debug!(CAT, imp = self, "There is no task to stop: {error}");
+        }
     }
 
     pub(super) fn src_activate(&self, pad: &gst::Pad, active: bool) -> Result<(), gst::LoggableError> {
+        self.state.lock().active = active;
         if active {
             self.state.lock().flush_stop();
             self.start_src_task();
             Ok(())
         } else {
-            self.abandon_frames();
+            drop(self.abandon_frames());
             pad.stop_task().map_err(Into::into)
         }
     }
@@ -103,15 +110,23 @@ impl UpscaleFilter {
         };
         let flow = match item {
             Item::Frame { frame, .. } => self.push_frame(frame),
-            Item::Event(Serialized::Event(event)) => self.push_event(event),
-            Item::Event(Serialized::Caps(config, seqnum)) => self.push_caps(&config, seqnum),
+            Item::Event(Serialized::Event(event)) => {
+                self.push_event(event);
+                Ok(gst::FlowSuccess::Ok)
+            }
+            Item::Event(Serialized::Caps(config, seqnum)) => {
+                self.push_caps(&config, seqnum);
+                Ok(gst::FlowSuccess::Ok)
+            }
             Item::Event(Serialized::Query(query)) => {
                 query.ask(&self.srcpad);
                 Ok(gst::FlowSuccess::Ok)
             }
         };
-        if let Err(flow) = flow {
-            self.stop_on(flow);
+        match flow {
+            Ok(_) => {}
+            Err(gst::FlowError::Eos) => self.skip_segment(),
+            Err(flow) => self.stop_on(flow),
         }
     }
 
@@ -119,10 +134,13 @@ impl UpscaleFilter {
     fn next_item(&self) -> Option<Queued> {
         let mut state = self.state.lock();
         loop {
-            if state.flushing || state.flow.is_err() {
+            if state.flushing {
                 return None;
             }
-            if let Some(item) = state.queue.pop_ready(|frame| frame.slot.get().is_some()) {
+            // While there is an error the task waits, and does not pause: a pause could come after the error has gone again.
+            if state.flow.is_ok()
+                && let Some(item) = state.queue.pop_ready(|frame| frame.slot.get().is_some())
+            {
                 self.room.notify_all();
                 return Some(item);
             }
@@ -166,12 +184,13 @@ impl UpscaleFilter {
         }
     }
 
-    fn push_event(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
+    fn push_event(&self, event: gst::Event) {
         if event.type_() == gst::EventType::Eos {
             self.write_plan();
             let interval = self.settings.lock().progress_interval;
             if interval.is_some() {
-                let figures = progress::structure(&self.state.lock(), self.workers());
+                let workers = self.workers();
+                let figures = progress::structure(&self.state.lock(), workers);
                 progress::post(&self.obj(), figures);
             }
         }
@@ -179,21 +198,27 @@ impl UpscaleFilter {
         if !self.srcpad.push_event(event) {
             gst::debug!(CAT, imp = self, "Downstream did not take the event");
         }
-        Ok(gst::FlowSuccess::Ok)
     }
 
-    fn push_caps(&self, config: &StreamConfig, seqnum: gst::Seqnum) -> Result<gst::FlowSuccess, gst::FlowError> {
-        if !self.srcpad.push_event(gst::event::Caps::builder(&config.out_caps).seqnum(seqnum).build()) {
-            // Not linked is no failure of negotiation; the next push tells.
-            if self.srcpad.is_linked() && !self.state.lock().flushing {
-                gst::warning!(CAT, imp = self, "Downstream refuses {}", config.out_caps);
-                return Err(gst::FlowError::NotNegotiated);
-            }
+    fn push_caps(&self, config: &StreamConfig, seqnum: gst::Seqnum) {
+        if !self.srcpad.push_event(config.caps_event(seqnum)) {
+            // Refused, not linked or flushing: the next push tries once more and tells which.
+            gst::debug!(CAT, imp = self, "Downstream did not take {}", config.out_caps);
+            return;
         }
         // What is asked now need not be asked again before the first frame.
         self.srcpad.check_reconfigure();
-        config.use_pool(allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info));
-        Ok(gst::FlowSuccess::Ok)
+        config.use_pool(self.downstream_pool(config));
+    }
+
+    /// Downstream's pool, unless results are kept in the cache: then they would be kept from downstream, to whom they may be scarce
+    /// (file descriptors, shared memory).
+    fn downstream_pool(&self, config: &StreamConfig) -> Option<gst::BufferPool> {
+        let keeps = {
+            let settings = self.settings.lock();
+            settings.duplicates == Duplicates::Exact && settings.cache_size > 0
+        };
+        if keeps { None } else { allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info) }
     }
 
     /// Downstream has changed: its pool may be another one now.
@@ -204,25 +229,38 @@ impl UpscaleFilter {
             return;
         };
         config.use_pool(None);
-        config.use_pool(allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info));
+        config.use_pool(self.downstream_pool(&config));
+    }
+
+    /// Downstream has enough of this segment, but may want the next one.
+    fn skip_segment(&self) {
+        let leftovers = {
+            let mut state = self.state.lock();
+            if state.flushing {
+                return;
+            }
+            gst::debug!(CAT, imp = self, "Downstream wants no more of this segment");
+            self.room.notify_all();
+            state.skip_segment()
+        };
+        drop(leftovers);
     }
 
     /// Keeps what downstream returned, for upstream to get it.
     fn stop_on(&self, flow: gst::FlowError) {
-        let (leftovers, upstream_done) = {
+        let engine = self.engine();
+        let (leftovers, jobs, upstream_done) = {
             let mut state = self.state.lock();
             if state.flushing {
                 return;
             }
             gst::debug!(CAT, imp = self, "Stopping: {flow}");
             let leftovers = state.stop_on(flow);
+            let jobs = engine.as_ref().map(|engine| engine.pool.cancel());
             self.room.notify_all();
-            (leftovers, state.eos)
+            (leftovers, jobs, state.eos)
         };
-        if let Some(engine) = self.engine() {
-            engine.pool.cancel();
-        }
-        drop(leftovers);
+        drop((leftovers, jobs));
         // Upstream has nothing more to push that would return it.
         if upstream_done && is_fatal(flow) {
             self.post_flow_error(flow);
@@ -258,10 +296,11 @@ impl UpscaleFilter {
             state.stats.inference(took);
         }
         slot.set(result);
-        // Before the task can look at it: the frame that shows it may be its only owner then. The queue holds it, so that no
-        // buffer is released here.
-        drop(slot);
+        // Before the task can look at it: the frame that shows it may be its only owner then.
+        let unwanted = Arc::into_inner(slot);
         self.ready.notify_all();
+        drop(state);
+        drop(unwanted);
     }
 
     pub(super) fn is_stale(&self, generation: u64) -> bool {
@@ -270,11 +309,23 @@ impl UpscaleFilter {
 
     pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::debug!(CAT, obj = pad, "Event {event:?}");
+        if event.type_() == gst::EventType::Reconfigure {
+            self.resume_if_linked();
+        }
         let event = match (event.type_(), self.engine()) {
             (gst::EventType::Navigation, Some(engine)) => scale_pointer(event, engine.model.info().scale),
             _ => event,
         };
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
+    }
+
+    /// Whoever was not linked may be now.
+    fn resume_if_linked(&self) {
+        let mut state = self.state.lock();
+        if state.flow == Err(gst::FlowError::NotLinked) {
+            state.flow = Ok(gst::FlowSuccess::Ok);
+            self.ready.notify_all();
+        }
     }
 
     pub(super) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {

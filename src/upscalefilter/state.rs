@@ -15,6 +15,7 @@
 //!
 //! The source pad's task waits for `ready`, the streaming thread for `room`; both go with `state`.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,30 @@ pub(super) enum Serialized {
     Query(Arc<PendingQuery>),
 }
 
+impl Serialized {
+    fn is_sticky(&self) -> bool {
+        match self {
+            Serialized::Event(event) => event.is_sticky(),
+            Serialized::Caps(..) => true,
+            Serialized::Query(_) => false,
+        }
+    }
+
+    /// After these, frames are welcome again, or there are no more.
+    fn ends_segment(&self) -> bool {
+        use gst::EventType::{Eos, Segment, StreamStart};
+        matches!(self, Serialized::Event(event) if matches!(event.type_(), Eos | Segment | StreamStart))
+    }
+}
+
+fn abandon_queries(items: &[Queued]) {
+    for item in items {
+        if let Item::Event(Serialized::Query(query)) = item {
+            query.abandon();
+        }
+    }
+}
+
 pub(super) type Queued = Item<QueuedFrame, Serialized>;
 
 /// Stream state. FLUSH_STOP resets it by [`State::flush_stop`]; model, sessions, worker threads and caps stay.
@@ -101,11 +126,16 @@ pub(super) struct State {
     pub cache: FrameCache<Arc<Slot>>,
     /// The sink pad's negotiated caps and all that follows from them.
     pub config: Option<Arc<StreamConfig>>,
-    /// Between FLUSH_START and FLUSH_STOP, and while the source pad is inactive.
+    /// The source pad is active.
+    pub active: bool,
+    /// Between FLUSH_START and FLUSH_STOP, and while a pad is inactive.
     pub flushing: bool,
     /// EOS came in; data is refused until STREAM_START or SEGMENT.
     pub eos: bool,
-    /// What downstream returned last; upstream gets it.
+    /// Downstream wants no more frames of this segment; they are refused until STREAM_START or SEGMENT.
+    pub unexpected: bool,
+    /// What downstream returned, if that was neither success nor EOS; upstream gets it until a flush, or until downstream is linked
+    /// again.
     pub flow: Result<gst::FlowSuccess, gst::FlowError>,
     /// Results of jobs of an earlier generation are dropped. Counts flushes and stops.
     pub generation: u64,
@@ -115,7 +145,7 @@ pub(super) struct State {
     pub next_index: u64,
     pub stats: Stats,
     /// Present while `plan-location` is set.
-    pub plan: Option<Recorder>,
+    pub plan: Option<Plan>,
     /// When the next progress message is due.
     pub progress_due: Option<Instant>,
     /// An error message is on the bus that tells why the stream stopped.
@@ -128,8 +158,10 @@ impl Default for State {
             queue: OrderedQueue::default(),
             cache: FrameCache::new(0),
             config: None,
+            active: false,
             flushing: true,
             eos: false,
+            unexpected: false,
             flow: Ok(gst::FlowSuccess::Ok),
             generation: 0,
             reverse: false,
@@ -142,9 +174,16 @@ impl Default for State {
     }
 }
 
-/// What was dropped; to be dropped without the lock, because releasing a buffer may call into other elements.
+/// The plan of the stream, and where it goes.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub location: PathBuf,
+    pub recorder: Recorder,
+}
+
+/// What was taken out; to be dropped without the lock, because releasing a buffer may call into other elements.
 pub(super) struct Leftovers {
-    _items: Vec<Queued>,
+    pub items: Vec<Queued>,
     _slots: Vec<Arc<Slot>>,
 }
 
@@ -155,50 +194,43 @@ impl State {
             return Err(gst::FlowError::Flushing);
         }
         self.flow?;
-        if self.eos { Err(gst::FlowError::Eos) } else { Ok(()) }
+        if self.eos || self.unexpected { Err(gst::FlowError::Eos) } else { Ok(()) }
     }
 
-    /// Refuses data from now on and drops all that is under way.
+    /// Refuses data from now on and takes out all that is under way. Finished results stay in the cache. The jobs have to be
+    /// cancelled under the same lock, so that none of a later generation is.
     pub fn flush_start(&mut self) -> Leftovers {
         self.flushing = true;
-        self.abandon(|_| false)
+        self.generation += 1;
+        let items: Vec<_> = self.queue.clear().collect();
+        abandon_queries(&items);
+        Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
     }
 
-    /// Keeps what downstream returned, for upstream to get it, and drops the frames: they cannot be pushed. Sticky events stay, for
-    /// what may follow.
+    /// Keeps what downstream returned, for upstream to get it, and takes out the frames: they cannot be pushed. Sticky events stay, for
+    /// what may follow. Jobs have to be cancelled as with [`State::flush_start`].
     pub fn stop_on(&mut self, flow: gst::FlowError) -> Leftovers {
         self.flow = Err(flow);
-        self.abandon(|event| match event {
-            Serialized::Caps(..) => true,
-            Serialized::Event(event) => event.is_sticky(),
-            Serialized::Query(_) => false,
-        })
-    }
-
-    /// Drops the frames, and the events that are not to be kept. Finished results stay in the cache.
-    fn abandon(&mut self, keep: impl Fn(&Serialized) -> bool) -> Leftovers {
         self.generation += 1;
-        let (kept, dropped): (Vec<_>, Vec<_>) = self.queue.clear().partition(|item| match item {
-            Item::Frame { .. } => false,
-            Item::Event(event) => keep(event),
-        });
-        for item in &dropped {
-            if let Item::Event(Serialized::Query(query)) = item {
-                query.abandon();
-            }
-        }
-        for item in kept {
-            if let Item::Event(event) = item {
-                self.queue.push_event(event);
-            }
-        }
-        Leftovers { _items: dropped, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
+        let (_, items) = self.queue.skip(|_| false, Serialized::is_sticky);
+        abandon_queries(&items);
+        Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
     }
 
-    /// Takes data again.
+    /// Downstream has enough of this segment: takes out its frames, up to the event that ends it. Their jobs run on, for the cache
+    /// and for frames behind that event that show the same.
+    pub fn skip_segment(&mut self) -> Leftovers {
+        let (ended, items) = self.queue.skip(Serialized::ends_segment, Serialized::is_sticky);
+        self.unexpected = !ended;
+        abandon_queries(&items);
+        Leftovers { items, _slots: Vec::new() }
+    }
+
+    /// Takes data again, if the pads are active.
     pub fn flush_stop(&mut self) {
-        self.flushing = false;
+        self.flushing = !self.active;
         self.eos = false;
+        self.unexpected = false;
         self.reverse = false;
         self.posted = false;
         self.flow = Ok(gst::FlowSuccess::Ok);
@@ -211,7 +243,7 @@ impl State {
         self.stats = Stats::default();
         self.progress_due = None;
         if let Some(plan) = &mut self.plan {
-            plan.clear();
+            plan.recorder.clear();
         }
     }
 

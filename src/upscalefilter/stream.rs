@@ -82,18 +82,27 @@ impl StreamConfig {
         }
     }
 
+    /// The event that announces the output's format.
+    pub fn caps_event(&self, seqnum: gst::Seqnum) -> gst::Event {
+        gst::event::Caps::builder(&self.out_caps).seqnum(seqnum).build()
+    }
+
     /// Bytes of one output frame.
     pub fn out_bytes(&self) -> u64 {
         self.out_info.size() as u64
     }
 
-    /// Duration of a frame by the caps' framerate, if that is fixed.
-    pub fn frame_duration(&self) -> Option<gst::ClockTime> {
-        let fps = self.in_info.fps();
-        if fps.numer() <= 0 {
-            return None;
-        }
-        gst::ClockTime::SECOND.mul_div_ceil(u64::try_from(fps.denom()).ok()?, u64::try_from(fps.numer()).ok()?)
+    /// Duration of a frame by the caps' framerate; where that varies, by `max-framerate`, else a nominal 40 ms: a queue that claims no
+    /// latency would make every frame of a live stream late.
+    pub fn frame_duration(&self) -> gst::ClockTime {
+        let fixed = Some(self.in_info.fps());
+        let most = self.in_caps.structure(0).and_then(|caps| caps.get::<gst::Fraction>("max-framerate").ok());
+        let duration = [fixed, most].into_iter().flatten().find_map(|fps| {
+            let (numer, denom) = (u64::try_from(fps.numer()).ok()?, u64::try_from(fps.denom()).ok()?);
+            // `mul_div_ceil` asserts that it does not divide by nought.
+            if numer == 0 { None } else { gst::ClockTime::SECOND.mul_div_ceil(denom, numer) }
+        });
+        duration.unwrap_or(gst::ClockTime::from_mseconds(40))
     }
 }
 
