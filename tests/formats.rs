@@ -25,14 +25,14 @@ fn solid(info: &gst_video::VideoInfo, format: PixelFormat) -> gst::Buffer {
     let mut frame =
         gst_video::VideoFrame::from_buffer_writable(gst::Buffer::with_size(info.size()).unwrap(), info).unwrap();
     let values: [u64; 4] = if info.is_rgb() { [60, 120, 200, 90] } else { [110, 100, 150, 90] };
-    for component in 0..info.n_components() as usize {
+    for (component, value) in values.into_iter().enumerate().take(info.n_components() as usize) {
         let depth = info.format_info().depth()[component];
         let shift = info.format_info().shift()[component];
         let (w, h) = (frame.comp_width(component as u32) as usize, frame.comp_height(component as u32) as usize);
         let (plane, offset) = (frame.comp_plane(component as u32), offset(info, component));
         let (step, stride) =
             (frame.comp_pstride(component as u32) as usize, frame.plane_stride()[plane as usize] as usize);
-        let value = (values[component] << (depth - 8)) << shift;
+        let value = (value << (depth - 8)) << shift;
         let data = frame.plane_data_mut(plane).unwrap();
         for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
             let at = y * stride + x * step + offset;

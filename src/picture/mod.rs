@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`format`] | the formats' names and their layout in memory |
+//! | [`mod@format`] | the formats' names and their layout in memory |
 //! | [`view`] | checked views of a picture's planes |
 //! | [`colour`] | matrix, range, chroma siting |
 //! | [`region`] | cutting a frame into regions |
