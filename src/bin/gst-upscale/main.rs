@@ -8,7 +8,7 @@
 //! | [`source`], [`streams`], [`timing`], [`subtitles`] | from a file to decoded frames and kept streams |
 //! | [`chain`], [`frames`], [`encoder`], [`container`], [`pictures`], [`mp4`] | from decoded frames to the result |
 //! | [`upscaler`] | the element, configured |
-//! | [`run`], [`shared`], [`progress`], [`interrupt`] | running it, watching it, ending it |
+//! | [`mod@run`], [`shared`], [`progress`], [`interrupt`] | running it, watching it, ending it |
 //! | [`failure`], [`elements`] | what to say when something is wrong |
 
 mod args;
