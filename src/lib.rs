@@ -31,6 +31,7 @@ gst::plugin_define!(
     "MIT/X11",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    env!("CARGO_PKG_REPOSITORY"),
+    // Where it comes from; an empty one makes the plugin invalid.
+    env!("CARGO_PKG_NAME"),
     env!("BUILD_REL_DATE")
 );
