@@ -103,7 +103,7 @@ pub struct Encoding {
     pub encoder: Option<String>,
     /// Quality from 0 to 100: about 50 small, 65 good, 80 hard to tell from the source [default: 65; 92 for .jpg]
     ///
-    /// x264: CRF = 51 - N/2. x265: CRF = 53 - N/2. vp8, vp9, av1: quantizer = 63 - 0.6 N. JPEG: N itself.
+    /// x264: CRF = 51 - N/2. x265: CRF = 53 - N/2. vp8, vp9, av1: quantizer = 63 - 2N/3. JPEG: N itself.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Encoding")]
     pub quality: Option<u8>,
     /// Speed against size: ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow [default: fast]

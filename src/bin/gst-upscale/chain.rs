@@ -35,7 +35,7 @@ pub struct Chain {
 /// What the frames are encoded for.
 pub enum Target {
     Video { muxer: gst::Element, container: Container, encoder: Encoder },
-    Pictures { format: PictureFormat, encoder: gst::Element },
+    Pictures { format: PictureFormat, quality: u8, encoder: gst::Element },
 }
 
 impl Target {
@@ -47,9 +47,11 @@ impl Target {
                 let encoder = Encoder::new(encoding, *container, &muxer)?;
                 Ok(Target::Video { muxer, container: *container, encoder })
             }
-            Output::Pictures { format, .. } | Output::Picture { format, .. } => {
-                Ok(Target::Pictures { format: *format, encoder: pictures::encoder(*format, encoding)? })
-            }
+            Output::Pictures { format, .. } | Output::Picture { format, .. } => Ok(Target::Pictures {
+                format: *format,
+                quality: pictures::quality(encoding),
+                encoder: pictures::encoder(*format, encoding)?,
+            }),
         }
     }
 
@@ -82,6 +84,7 @@ impl Chain {
                 add_after(pipeline, encoder, sink.upcast_ref())?;
             }
         }
+        timing::fill_durations(&static_pad(&head, "sink")?);
         shared.count_frames(&static_pad(upscaler, "src")?);
         Ok(Chain {
             pipeline: pipeline.downgrade(),
@@ -100,9 +103,9 @@ impl Chain {
         let mut front = Vec::new();
         if self.deinterlace {
             let deinterlace = elements::make("deinterlace")?;
-            // One frame for two fields keeps the frame times; of the methods that use both fields this is the best.
+            // One frame for two fields keeps the frame times; yadif, the better method, gets them wrong.
             deinterlace.set_property_from_str("fields", "top");
-            deinterlace.set_property_from_str("method", "yadif");
+            deinterlace.set_property_from_str("method", "greedyh");
             front.extend([elements::make("videoconvert")?, deinterlace]);
         }
         let keeps_rotation = matches!(&self.target, Target::Video { container, .. } if container.keeps_rotation());
@@ -116,17 +119,16 @@ impl Chain {
     }
 
     /// Chooses the format that is encoded, and tells the encoder what it cannot find out itself.
-    fn configure(&self, caps: &gst::Caps) {
-        let Some(structure) = caps.structure(0) else { return };
+    fn configure(&self, caps: &gst::Caps) -> Result<()> {
+        let Some(structure) = caps.structure(0) else { return Ok(()) };
         let format = structure.get::<&str>("format").unwrap_or("");
         let wanted = match &self.target {
             Target::Video { encoder, .. } if encoder.lossless => None,
-            Target::Video { .. } => frames::video_formats(format),
-            Target::Pictures { format: picture, .. } => Some(frames::picture_formats(format, *picture)),
+            Target::Video { .. } => frames::video_caps(format),
+            Target::Pictures { format: picture, quality, .. } => Some(frames::picture_caps(format, *picture, *quality)),
         };
-        if let Some(formats) = wanted {
-            let formats = gst::List::new(formats.iter().copied());
-            self.filter.set_property("caps", gst::Caps::builder("video/x-raw").field("format", formats).build());
+        if let Some(caps) = wanted {
+            self.filter.set_property("caps", caps);
         }
         if let Some(options) = frames::x264_hdr_options(structure)
             && self.target.encoder().factory().is_some_and(|factory| factory.name() == "x264enc")
@@ -134,8 +136,13 @@ impl Chain {
             let encoder = self.target.encoder();
             let before = encoder.property::<Option<String>>("option-string").unwrap_or_default();
             let separator = if before.is_empty() { "" } else { ":" };
+            let error = || Failure::Failed("the encoder cannot be started".into());
+            // It takes options only before it starts. Nothing flows yet.
+            encoder.set_state(gst::State::Ready).map_err(|_| error())?;
             encoder.set_property("option-string", format!("{before}{separator}{options}"));
+            encoder.sync_state_with_parent().map_err(|_| error())?;
         }
+        Ok(())
     }
 
     /// Links a stream that is kept as it is to the muxer.
@@ -170,8 +177,13 @@ impl Consumer for Chain {
             return failed(format!("{} is interlaced: add --deinterlace", self.input.display()));
         }
         let orientation = self.shared.video().orientation.or_else(|| frames::orientation(pad));
-        self.shared.update_video(|facts| facts.orientation = orientation.clone());
-        self.configure(&caps);
+        let structure = caps.structure(0);
+        let display = structure.and_then(|structure| structure.get::<String>("mastering-display-info").ok());
+        self.shared.update_video(|facts| {
+            facts.orientation = orientation.clone();
+            facts.mastering_display = display;
+        });
+        self.configure(&caps)?;
         let pipeline = self.pipeline.upgrade().ok_or(Failure::Interrupted)?;
         let error = || Failure::Failed(format!("frames of this kind cannot be upscaled: {caps}"));
         let mut next = static_pad(&self.head, "sink")?;

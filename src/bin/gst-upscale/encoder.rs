@@ -1,11 +1,15 @@
 //! The video encoders: which one, how good, how fast.
 
+use std::sync::Arc;
+
 use gst::prelude::*;
+use parking_lot::Mutex;
 
 use crate::args::Encoding;
 use crate::container::Container;
 use crate::elements;
 use crate::failure::{Result, failed, usage};
+use crate::probes::on_caps;
 
 /// Quality when nothing is said: visually close to the source with every encoder.
 const DEFAULT_QUALITY: u8 = 65;
@@ -14,7 +18,7 @@ const DEFAULT_PRESET: &str = "fast";
 /// The presets of x264, from fast to small; the other encoders' steps are named after them.
 const PRESETS: [&str; 9] =
     ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"];
-/// Bits per second that a quantizer-driven run of libvpx or libaom never reaches, so that quality alone decides.
+/// Bits per second that libvpx never needs, so that the quantizer's lower bound alone decides.
 const UNBOUNDED_BITRATE: i32 = 400_000_000;
 
 /// Short names of encoders, and the elements behind them, best first.
@@ -45,6 +49,9 @@ impl Encoder {
         let element = make(name)?;
         let factory = factory_name(&element);
         let parser = link_form(&element, muxer, name, container)?;
+        if let Some(pad) = parser.as_ref().unwrap_or(&element).static_pad("src") {
+            complete_vp9_caps(&pad);
+        }
         let lossless = configure(&element, &factory, encoding)?;
         if let Some(options) = &encoding.encoder_options {
             set_options(&element, options)?;
@@ -97,9 +104,10 @@ fn link_form(
     };
     let parser = parser_for(&made);
     if Container::template_for(muxer, &made).is_some() {
-        // x264enc gives the muxer's form itself; other H.264 and AV1 encoders may only say later that they do not.
+        // x264enc gives the muxer's form itself; the others may only say later that they do not.
+        let direct = matches!(name, "x264" | "x264enc") || parser == Some("vp9parse") && !container.has_edit_lists();
         return match parser {
-            Some(parser) if name != "x264" && name != "x264enc" => Ok(gst::ElementFactory::make(parser).build().ok()),
+            Some(parser) if !direct => elements::make(parser).map(Some),
             _ => Ok(None),
         };
     }
@@ -119,12 +127,25 @@ fn link_form(
     usage(format!("{} cannot hold what {name} makes: {advice}", container.extension()))
 }
 
+/// GStreamer's MP4 muxer (1.22.0) crashes on VP9 whose chroma siting is not said. This one is VP9's default.
+fn complete_vp9_caps(pad: &gst::Pad) {
+    on_caps(pad, |caps| {
+        let missing =
+            |structure: &gst::StructureRef| structure.name() == "video/x-vp9" && !structure.has_field("chroma-site");
+        if caps.structure(0).is_some_and(missing) {
+            caps.make_mut().set("chroma-site", "v-cosited");
+        }
+    });
+}
+
 /// The parser that converts between the stream forms of a codec.
 fn parser_for(caps: &gst::Caps) -> Option<&'static str> {
     match caps.structure(0)?.name().as_str() {
         "video/x-h264" => Some("h264parse"),
         "video/x-h265" => Some("h265parse"),
         "video/x-av1" => Some("av1parse"),
+        // Only the parser knows the profile, which MP4 asks for.
+        "video/x-vp9" => Some("vp9parse"),
         _ => None,
     }
 }
@@ -149,17 +170,23 @@ fn configure(element: &gst::Element, factory: &str, encoding: &Encoding) -> Resu
             // The element tunes for SSIM by default, which x265 itself advises against for viewing.
             element.set_property_from_str("tune", "0");
             element.set_property("option-string", format!("crf={}:pools={threads}", crf(quality, 53)));
+            // x265 does not start without a frame rate. Which one matters little to constant quality.
+            tell_rate(element, |rate| rate.filter(|rate| rate.numer() > 0).unwrap_or(gst::Fraction::new(25, 1)));
         }
         "vp8enc" | "vp9enc" => configure_vpx(element, factory == "vp9enc", quality, preset(encoding)?, threads),
         "av1enc" => {
-            // The element has no quality of its own: with no lack of bits the lowest quantizer allowed is the one used.
-            element.set_property("target-bitrate", (UNBOUNDED_BITRATE / 1000) as u32);
+            // The level of this mode cannot be set, and its default is lower than any quantizer allowed here: the lowest
+            // of these is the one used.
+            element.set_property_from_str("end-usage", "q");
             element.set_property("min-quantizer", quantizer(quality) as u32);
             element.set_property("max-quantizer", 63u32);
             element.set_property("cpu-used", [10i32, 9, 8, 7, 6, 5, 4, 3, 2][preset(encoding)?]);
             element.set_property("threads", threads);
             element.set_property("keyframe-max-dist", 250i32);
             element.set_property("lag-in-frames", 25u32);
+            // libaom's element counts time in frames of the stated rate: two frames closer than that would have the same
+            // time, which is an error, and a rate that is not known divides by zero.
+            tell_rate(element, |_| gst::Fraction::new(90_000, 1));
         }
         "svtav1enc" => {
             set_if_known(element, "crf", &quantizer(quality).to_string());
@@ -177,11 +204,9 @@ fn configure(element: &gst::Element, factory: &str, encoding: &Encoding) -> Resu
 }
 
 fn configure_vpx(element: &gst::Element, vp9: bool, quality: u8, preset: usize, threads: u32) {
-    // Constrained quality whose constraint is out of reach: libvpx's constant quality mode has no name here.
-    element.set_property_from_str("end-usage", "cq");
+    // The element does not offer libvpx's constant quality: with no lack of bits the lowest quantizer allowed is used.
     element.set_property("target-bitrate", UNBOUNDED_BITRATE);
-    element.set_property("cq-level", quantizer(quality));
-    element.set_property("min-quantizer", 0i32);
+    element.set_property("min-quantizer", quantizer(quality));
     element.set_property("max-quantizer", 63i32);
     // With the frame rate as the time base two frames closer than usual would get the same time, which is an error.
     element.set_property("timebase", gst::Fraction::new(1, 90_000));
@@ -197,6 +222,23 @@ fn configure_vpx(element: &gst::Element, vp9: bool, quality: u8, preset: usize, 
         element.set_property("frame-parallel-decoding", false);
         element.set_property("tile-columns", 2i32);
     }
+}
+
+/// Tells the encoder another frame rate than the one that is stated; what comes out again has the right one.
+fn tell_rate(element: &gst::Element, told: impl Fn(Option<gst::Fraction>) -> gst::Fraction + Send + Sync + 'static) {
+    let (Some(sink), Some(source)) = (element.static_pad("sink"), element.static_pad("src")) else { return };
+    let stated = Arc::new(Mutex::new(None::<gst::Fraction>));
+    let noted = stated.clone();
+    on_caps(&sink, move |caps| {
+        let rate = caps.structure(0).and_then(|structure| structure.get("framerate").ok());
+        *noted.lock() = rate;
+        caps.make_mut().set("framerate", told(rate));
+    });
+    on_caps(&source, move |caps| {
+        if let Some(rate) = *stated.lock() {
+            caps.make_mut().set("framerate", rate);
+        }
+    });
 }
 
 /// Hardware and other encoders: the properties that mean constant quality in the families GStreamer has.
@@ -246,7 +288,7 @@ fn crf(quality: u8, worst: u32) -> u32 {
 
 /// The quantizer (0 best, 63 worst) of VP8, VP9 and AV1 for a quality.
 fn quantizer(quality: u8) -> i32 {
-    63 - i32::from(quality) * 6 / 10
+    (63 - i32::from(quality) * 2 / 3).max(0)
 }
 
 /// Threads of the encoder: one for each core. More would only hold more frames in memory.
@@ -288,7 +330,7 @@ mod tests {
     fn quality_spans_the_encoders_ranges() {
         assert_eq!((crf(0, 51), crf(65, 51), crf(100, 51)), (51, 19, 1));
         assert_eq!((crf(0, 53), crf(65, 53), crf(100, 53)), (51, 21, 3));
-        assert_eq!((quantizer(0), quantizer(65), quantizer(100)), (63, 24, 3));
+        assert_eq!((quantizer(0), quantizer(65), quantizer(100)), (63, 20, 0));
     }
 
     #[test]

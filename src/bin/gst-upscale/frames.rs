@@ -4,6 +4,11 @@ use gst::prelude::*;
 
 use crate::output::PictureFormat;
 
+/// From this quality on JPEGs keep colour at full resolution.
+const FULL_CHROMA_QUALITY: u8 = 90;
+/// Full range, BT.601 matrix; transfer and primaries are not said in a JPEG.
+const JPEG_COLORIMETRY: &str = "1:4:0:0";
+
 /// Whether frames hold two fields, or may.
 pub fn is_interlaced(caps: &gst::Caps) -> bool {
     caps.structure(0)
@@ -25,30 +30,39 @@ pub fn orientation(pad: &gst::Pad) -> Option<String> {
     found.filter(|orientation| orientation != "rotate-0")
 }
 
-/// Formats to encode a video in, best first; `None` leaves it to encoder and converter, which keep the source's format
-/// or the nearest to it.
+/// What frames of `format` are encoded in a video as; `None` leaves it to encoder and converter, which keep the format or
+/// take the nearest to it.
 ///
 /// Pictures and screen recordings come as RGB or grey. The nearest format an encoder takes would be 4:4:4 or monochrome,
 /// which hardly any player shows.
-pub fn video_formats(format: &str) -> Option<&'static [&'static str]> {
-    let deep = format.contains("10") || format.contains("12") || format.contains("16") || format.contains("64");
+pub fn video_caps(format: &str) -> Option<gst::Caps> {
+    let deep = ["10", "12", "16", "64"].iter().any(|depth| format.contains(depth));
     let rgb = ["RGB", "BGR", "xRGB", "xBGR", "ARGB", "ABGR", "GBR", "r210"].iter().any(|name| format.starts_with(name));
-    match (rgb || format.starts_with("GRAY"), deep) {
-        (true, true) => Some(&["I420_10LE", "P010_10LE", "I420", "NV12"]),
-        (true, false) => Some(&["I420", "NV12"]),
-        (false, _) => None,
-    }
+    let formats = match (rgb || format.starts_with("GRAY"), deep) {
+        (true, true) => gst::List::new(["I420_10LE", "P010_10LE", "I420", "NV12"]),
+        (true, false) => gst::List::new(["I420", "NV12"]),
+        (false, _) => return None,
+    };
+    Some(gst::Caps::builder("video/x-raw").field("format", formats).build())
 }
 
-/// Formats to store a picture in, best first.
-pub fn picture_formats(format: &str, picture: PictureFormat) -> &'static [&'static str] {
-    let alpha = format.contains('A') && !format.starts_with("GRAY") || format == "VUYA";
+/// What frames of `format` are stored in a picture as.
+///
+/// `quality` is that of a JPEG: where it is high, colour has the resolution of brightness.
+pub fn picture_caps(format: &str, picture: PictureFormat, quality: u8) -> gst::Caps {
+    let alpha = format.contains('A') && !format.starts_with("GRAY");
+    let caps = gst::Caps::builder("video/x-raw");
     match picture {
-        PictureFormat::Png if alpha => &["RGBA"],
-        PictureFormat::Png if format.starts_with("GRAY16") || format.starts_with("GRAY10") => &["GRAY16_BE"],
-        _ if format == "GRAY8" => &["GRAY8"],
-        // The JPEG encoder takes YCbCr as it comes, but JPEG is full range BT.601, which video rarely is.
-        _ => &["RGB"],
+        PictureFormat::Png if alpha => caps.field("format", "RGBA").build(),
+        PictureFormat::Png if format.starts_with("GRAY16") => caps.field("format", "GRAY16_BE").build(),
+        PictureFormat::Png if format == "GRAY8" => caps.field("format", "GRAY8").build(),
+        PictureFormat::Png => caps.field("format", "RGB").build(),
+        PictureFormat::Jpeg if format == "GRAY8" => caps.field("format", "GRAY8").build(),
+        PictureFormat::Jpeg => {
+            // The encoder takes YCbCr as it comes, but in a JPEG it is of full range and of BT.601, as video rarely is.
+            let format = if quality >= FULL_CHROMA_QUALITY { "Y444" } else { "I420" };
+            caps.field("format", format).field("colorimetry", JPEG_COLORIMETRY).build()
+        }
     }
 }
 
@@ -89,31 +103,38 @@ mod tests {
 
     #[test]
     fn rgb_and_grey_are_encoded_in_a_format_players_know() {
-        assert_eq!(video_formats("RGBA"), Some(&["I420", "NV12"][..]));
-        assert_eq!(video_formats("GRAY8").unwrap()[0], "I420");
-        assert_eq!(video_formats("GBR_10LE").unwrap()[0], "I420_10LE");
-        assert_eq!(video_formats("ARGB64").unwrap()[0], "I420_10LE");
+        gst::init().unwrap();
+        for (format, expected) in
+            [("RGBA", "I420"), ("GRAY8", "I420"), ("GBR_10LE", "I420_10LE"), ("ARGB64", "I420_10LE")]
+        {
+            let caps = video_caps(format).unwrap();
+            let formats = caps.structure(0).unwrap().get::<gst::List>("format").unwrap();
+            assert_eq!(formats[0].get::<&str>(), Ok(expected), "{format}");
+        }
         for format in ["I420", "NV12", "Y444", "I420_10LE", "P010_10LE", "YUY2"] {
-            assert_eq!(video_formats(format), None, "{format}");
+            assert_eq!(video_caps(format), None, "{format}");
         }
     }
 
     #[test]
     fn pictures_keep_alpha_and_depth_where_they_can() {
         use PictureFormat::{Jpeg, Png};
+        gst::init().unwrap();
         for (format, picture, expected) in [
             ("RGBA", Png, "RGBA"),
             ("ARGB64", Png, "RGBA"),
             ("A420", Png, "RGBA"),
-            ("RGBA", Jpeg, "RGB"),
             ("GRAY8", Png, "GRAY8"),
-            ("GRAY8", Jpeg, "GRAY8"),
             ("GRAY16_LE", Png, "GRAY16_BE"),
-            ("GRAY16_LE", Jpeg, "RGB"),
             ("I420", Png, "RGB"),
+            ("RGBA", Jpeg, "Y444"),
+            ("GRAY8", Jpeg, "GRAY8"),
+            ("GRAY16_LE", Jpeg, "Y444"),
         ] {
-            assert_eq!(picture_formats(format, picture)[0], expected, "{format} {picture:?}");
+            let caps = picture_caps(format, picture, 92);
+            assert_eq!(caps.structure(0).unwrap().get::<&str>("format"), Ok(expected), "{format} {picture:?}");
         }
+        assert!(picture_caps("I420", Jpeg, 75).to_string().contains("I420"));
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>> {
 }
 
 /// The caps name of a picture file, by its magic number. GIF is left to the demuxers: it may be a video.
-fn media_type(bytes: &[u8]) -> Option<&'static str> {
+pub fn media_type(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Some("image/png"),
         [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),

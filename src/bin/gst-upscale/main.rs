@@ -5,8 +5,8 @@
 //! | [`args`] | the command line |
 //! | [`input`], [`pattern`], [`output`] | what IN and OUT are; the temporary place of the result |
 //! | [`upscale`], [`plan`], [`models`] | the three things the command does |
-//! | [`source`], [`streams`], [`timing`], [`subtitles`] | from a file to decoded frames and kept streams |
-//! | [`chain`], [`frames`], [`encoder`], [`container`], [`pictures`], [`mp4`] | from decoded frames to the result |
+//! | [`source`], [`streams`], [`timing`], [`subtitles`], [`probes`] | from a file to decoded frames and kept streams |
+//! | [`chain`], [`frames`], [`encoder`], [`container`], [`pictures`], [`mp4`], [`matroska`] | from decoded frames to the result |
 //! | [`upscaler`] | the element, configured |
 //! | [`mod@run`], [`shared`], [`progress`], [`interrupt`] | running it, watching it, ending it |
 //! | [`failure`], [`elements`] | what to say when something is wrong |
@@ -20,12 +20,14 @@ mod failure;
 mod frames;
 mod input;
 mod interrupt;
+mod matroska;
 mod models;
 mod mp4;
 mod output;
 mod pattern;
 mod pictures;
 mod plan;
+mod probes;
 mod progress;
 mod run;
 mod shared;

@@ -41,6 +41,11 @@ impl Numbers {
     }
 }
 
+/// The quality pictures are stored with; PNG has none.
+pub fn quality(encoding: &Encoding) -> u8 {
+    encoding.quality.unwrap_or(DEFAULT_JPEG_QUALITY)
+}
+
 /// Makes the encoder of a picture format.
 pub fn encoder(format: PictureFormat, encoding: &Encoding) -> Result<gst::Element> {
     if encoding.encoder.is_some() || encoding.preset.is_some() || encoding.encoder_options.is_some() {
@@ -55,7 +60,7 @@ pub fn encoder(format: PictureFormat, encoding: &Encoding) -> Result<gst::Elemen
         }
         PictureFormat::Jpeg => {
             let encoder = elements::make("jpegenc")?;
-            encoder.set_property("quality", i32::from(encoding.quality.unwrap_or(DEFAULT_JPEG_QUALITY)));
+            encoder.set_property("quality", i32::from(quality(encoding)));
             encoder.set_property_from_str("idct-method", "islow");
             Ok(encoder)
         }

@@ -84,6 +84,8 @@ impl Progress {
                 self.console.bar.set_position((fraction * STEPS as f64) as u64);
             }
             self.console.bar.set_message(text);
+        } else if snapshot.fraction == Some(1.0) {
+            // The summary follows at once.
         } else if self.last_line.is_none_or(|last| now.duration_since(last) >= LINE_INTERVAL) {
             self.last_line = Some(now);
             let percent = snapshot.fraction.map(|fraction| format!("{:.0} % ", fraction * 100.0)).unwrap_or_default();

@@ -37,6 +37,12 @@ impl Run<'_> {
         if self.shared.frames() == 0 {
             return failed(format!("{}: no frame could be decoded", self.input.display()));
         }
+        if let Some(total) = self.total
+            && self.shared.frames() != total
+        {
+            let unread = total.saturating_sub(self.shared.frames());
+            return failed(format!("{}: {unread} of {total} pictures could not be decoded", self.input.display()));
+        }
         Ok(())
     }
 
@@ -84,7 +90,9 @@ impl Run<'_> {
 
     /// How long the video is, if it says so.
     fn duration(&self) -> Option<gst::ClockTime> {
-        self.shared.video().pad?.query_duration::<gst::ClockTime>().filter(|duration| !duration.is_zero())
+        let video = self.shared.video();
+        let asked = || video.pad?.query_duration::<gst::ClockTime>();
+        video.duration.or_else(asked).filter(|duration| !duration.is_zero())
     }
 
     /// Passes on what the upscaler warns of; other elements' warnings are for developers.
@@ -118,7 +126,7 @@ impl Run<'_> {
         {
             return elements::missing_for(self.input, description);
         }
-        if reason.matches(gst::StreamError::TypeNotFound) {
+        if reason.matches(gst::StreamError::TypeNotFound) || reason.matches(gst::StreamError::WrongType) {
             return Failure::Failed(format!("{input} is no media file that GStreamer knows"));
         }
         let file = self.shared.current_file();

@@ -16,10 +16,12 @@ pub const FAILURE_MESSAGE: &str = "gst-upscale-failure";
 pub struct VideoFacts {
     /// The decoder's output pad, to ask for the duration.
     pub pad: Option<gst::Pad>,
-    /// Frames per second as the file states it, for estimates only.
-    pub fps: Option<f64>,
+    /// How long it is, where that is known better than by asking.
+    pub duration: Option<gst::ClockTime>,
     /// How a player is to turn the picture (GStreamer's `image-orientation`), if at all.
     pub orientation: Option<String>,
+    /// GStreamer's `mastering-display-info`, if the video has one.
+    pub mastering_display: Option<String>,
     /// By how much everything is muxed later than it is to be shown.
     pub delay: gst::ClockTime,
 }
@@ -76,7 +78,7 @@ impl Shared {
                 shared.frames.fetch_add(1, Ordering::Relaxed);
                 if let Some(position) = running_time(pad, buffer) {
                     shared.position.store(position.nseconds(), Ordering::Relaxed);
-                    let end = position + buffer.duration().unwrap_or(gst::ClockTime::MSECOND);
+                    let end = position + buffer.duration().unwrap_or_default().max(gst::ClockTime::MSECOND);
                     shared.end.fetch_max(end.nseconds(), Ordering::Relaxed);
                 }
             }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use crate::elements;
 use crate::failure::{Failure, Result, failed};
 use crate::frames;
-use crate::input::{Input, Pictures};
+use crate::input::{Input, Pictures, media_type};
 use crate::shared::Shared;
 #[cfg(doc)]
 use crate::shared::VideoFacts;
@@ -135,6 +135,7 @@ impl Demuxed {
         let delay = self.timing.correct(&video.pad, &pads, self.consumer.takes_lead_in());
         self.shared.update_video(|facts| {
             facts.delay = delay;
+            facts.duration = self.timing.duration(&video.pad).map(|duration| duration + delay);
             facts.orientation = frames::orientation(&video.pad);
         });
 
@@ -177,11 +178,7 @@ fn add_decoder(pipeline: &gst::Pipeline, consumer: Arc<dyn Consumer>, shared: &A
         if pad.direction() != gst::PadDirection::Src || !video || linked.swap(true, Ordering::SeqCst) {
             return;
         }
-        let fps = caps.structure(0).and_then(|structure| structure.get::<gst::Fraction>("framerate").ok());
-        shared.update_video(|facts| {
-            facts.pad = Some(pad.clone());
-            facts.fps = fps.map(|fps| f64::from(fps.numer()) / f64::from(fps.denom())).filter(|fps| *fps > 0.0);
-        });
+        shared.update_video(|facts| facts.pad = Some(pad.clone()));
         if let Err(failure) = consumer.video(pad) {
             shared.fail(decoder, failure);
         }
@@ -228,6 +225,10 @@ fn push_picture(source: &gst_app::AppSrc, pictures: &Pictures, index: usize, sha
     };
     let bytes =
         std::fs::read(path).map_err(|error| Failure::Failed(format!("cannot read {}: {error}", path.display())))?;
+    if media_type(&bytes) != Some(pictures.media_type) {
+        let kind = pictures.media_type.trim_start_matches("image/").to_uppercase();
+        return failed(format!("{} is no {kind} picture as the first one is", path.display()));
+    }
     shared.set_current_file(path.clone());
     let mut buffer = gst::Buffer::from_mut_slice(bytes);
     if let Some(buffer) = buffer.get_mut() {

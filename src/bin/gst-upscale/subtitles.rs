@@ -1,9 +1,8 @@
 //! Subtitles whose markup has to be written another way for the new container.
 
-use gst::prelude::*;
-
 use crate::elements;
 use crate::failure::Result;
+use crate::probes::{on_buffer, on_caps};
 use crate::source::{add_running, static_pad};
 use crate::streams::{Markup, convert_markup, plain_text};
 
@@ -12,20 +11,8 @@ pub fn add_converter(pipeline: &gst::Pipeline, markup: Markup) -> Result<gst::El
     let element = elements::make("identity")?;
     let sink = static_pad(&element, "sink")?;
     // On the way in: the element then only ever sees what the muxer takes.
-    sink.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        let replaced = match &info.data {
-            Some(gst::PadProbeData::Buffer(buffer)) => convert_buffer(buffer, markup).map(gst::PadProbeData::Buffer),
-            Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::Caps => {
-                let caps = gst::event::Caps::builder(&plain_text()).seqnum(event.seqnum()).build();
-                Some(gst::PadProbeData::Event(caps))
-            }
-            _ => None,
-        };
-        if replaced.is_some() {
-            info.data = replaced;
-        }
-        gst::PadProbeReturn::Ok
-    });
+    on_caps(&sink, |caps| *caps = plain_text());
+    on_buffer(&sink, move |buffer| convert_buffer(buffer, markup));
     add_running(pipeline, &element)?;
     Ok(element)
 }

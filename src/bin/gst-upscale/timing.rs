@@ -9,6 +9,7 @@ use gst::prelude::*;
 use parking_lot::Mutex;
 
 use crate::mp4::edits::{Edits, Shown};
+use crate::probes::{on_buffer, on_segment};
 
 /// A Matroska file whose first frame comes later than this counts from there: it was cut out of a longer recording.
 const LATE_START: gst::ClockTime = gst::ClockTime::from_seconds(10);
@@ -35,6 +36,11 @@ impl Timing {
         let mut magic = [0; 4];
         let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
         Timing { edits, matroska: read.is_ok() && magic == [0x1A, 0x45, 0xDF, 0xA3] }
+    }
+
+    /// How long the stream of `pad` is shown, where the demuxer does not know.
+    pub fn duration(&self, pad: &gst::Pad) -> Option<gst::ClockTime> {
+        self.edits.as_ref()?.shown(pad)?.end()
     }
 
     /// Corrects the segments of the streams: that of the video, and of `sound_and_text`.
@@ -84,35 +90,19 @@ fn absolute(origin: Origin) -> impl Fn(&mut gst::FormattedSegment<gst::ClockTime
     }
 }
 
-/// Changes the segments that go out by `pad`.
-fn on_segment(pad: &gst::Pad, change: impl Fn(&mut gst::FormattedSegment<gst::ClockTime>) + Send + Sync + 'static) {
-    pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
-        if let Some(gst::PadProbeData::Event(event)) = &info.data
-            && let gst::EventView::Segment(view) = event.view()
-            && let Some(segment) = view.segment().downcast_ref::<gst::ClockTime>()
-        {
-            let mut segment = segment.clone();
-            change(&mut segment);
-            let changed = gst::event::Segment::builder(&segment).seqnum(event.seqnum()).build();
-            info.data = Some(gst::PadProbeData::Event(changed));
-        }
-        gst::PadProbeReturn::Ok
-    });
-}
-
-/// Gives packets without a duration that of the packet before, at a muxer's input: MP4 muxers have no other way to know
-/// how long the last one is.
+/// Gives buffers without a duration the time since the one before, which is what lasts where times are regular. MP4 muxers
+/// have no other way to know how long the last one is.
 pub fn fill_durations(pad: &gst::Pad) {
     let before = Mutex::new(None::<gst::ClockTime>);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data {
-            let pts = buffer.pts();
-            let before = std::mem::replace(&mut *before.lock(), pts);
-            let interval = pts.zip(before).and_then(|(pts, before)| pts.checked_sub(before));
-            if let (None, Some(interval)) = (buffer.duration(), interval) {
-                buffer.make_mut().set_duration(interval);
-            }
+    on_buffer(pad, move |buffer| {
+        let pts = buffer.pts();
+        let before = std::mem::replace(&mut *before.lock(), pts);
+        if buffer.duration().is_some_and(|duration| !duration.is_zero()) {
+            return None;
         }
-        gst::PadProbeReturn::Ok
+        let interval = pts?.checked_sub(before?)?;
+        let mut filled = buffer.copy();
+        filled.make_mut().set_duration(interval);
+        Some(filled)
     });
 }

@@ -8,9 +8,11 @@ use indicatif::HumanBytes;
 
 use crate::args::{Encoding, Upscale};
 use crate::chain::{Chain, Target};
+use crate::container::Container;
 use crate::failure::{Failure, Result, failed};
 use crate::input::Input;
 use crate::interrupt;
+use crate::matroska;
 use crate::mp4;
 use crate::output::{Claim, Output};
 use crate::pictures::Numbers;
@@ -82,14 +84,20 @@ fn upscale(
         let stats = upscaler::stats(&element);
         (stats.unique, stats.duplicates)
     })?;
-    if let Output::Video { container, .. } = output
-        && container.has_edit_lists()
-    {
-        let video = shared.video();
-        mp4::result::complete(claim.part(), video.orientation.as_deref(), video.delay, shared.end())
+    if let Output::Video { container, .. } = output {
+        complete(*container, claim.part(), &shared)
             .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", output.path().display())))?;
     }
     Ok((shared.frames(), upscaler::stats(&element)))
+}
+
+/// Writes what the muxer left out.
+fn complete(container: Container, path: &Path, shared: &Shared) -> std::io::Result<()> {
+    let video = shared.video();
+    if container.has_edit_lists() {
+        return mp4::result::complete(path, video.orientation.as_deref(), video.delay, shared.end());
+    }
+    video.mastering_display.map_or(Ok(()), |display| matroska::complete(path, &display))
 }
 
 /// The plan is worth as much as the video: that it cannot be written is said before the work, not after.

@@ -191,7 +191,7 @@ fn parse_header(bytes: &[u8], available: u64) -> Option<([u8; 4], usize, u64)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::mp4) mod tests {
     use super::*;
 
     /// A box of `kind` around `contents`.

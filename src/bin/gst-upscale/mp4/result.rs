@@ -146,3 +146,84 @@ fn write_edits(moov: &mut Moov, list: &EditList, empty: u64, edit: super::Edit) 
         moov.set_number(free + 4, 4, u64::from(u32::from_be_bytes(*b"free")));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::atom;
+    use super::super::{Edit, Moov};
+    use super::*;
+
+    const MS: gst::ClockTime = gst::ClockTime::MSECOND;
+
+    fn numbers(values: &[u32]) -> Vec<u8> {
+        values.iter().flat_map(|value| value.to_be_bytes()).collect()
+    }
+
+    /// A movie of one track, both counting in milliseconds.
+    fn moov(handler: &[u8; 4], edits: &[(u32, i32)]) -> Moov {
+        let entries: Vec<u32> = edits.iter().flat_map(|(duration, time)| [*duration, *time as u32, 1 << 16]).collect();
+        let elst = atom(b"elst", &[&numbers(&[0, edits.len() as u32]), &numbers(&entries)]);
+        let mdhd = atom(b"mdhd", &[&numbers(&[0, 0, 0, 1000, 900, 0])]);
+        let hdlr = atom(b"hdlr", &[&numbers(&[0, 0]), handler, &[0; 13]]);
+        let identity = [ONE, 0, 0, 0, ONE, 0, 0, 0, W].map(|value| value as u32);
+        let tkhd = [&numbers(&[0; 10])[..], &numbers(&identity), &numbers(&[64 << 16, 48 << 16])].concat();
+        let trak = [atom(b"tkhd", &[&tkhd]), atom(b"edts", &[&elst]), atom(b"mdia", &[&mdhd, &hdlr])].concat();
+        let mvhd = atom(b"mvhd", &[&numbers(&[0, 0, 0, 1000, 900]), &[0; 80]]);
+        Moov { bytes: atom(b"moov", &[&mvhd, &atom(b"trak", &[&trak])]), offset: 0 }
+    }
+
+    fn edits(moov: &Moov) -> Vec<(u64, i64)> {
+        let list = moov.edit_list(&moov.traks()[0]).unwrap();
+        list.entries.iter().map(|Edit { duration, media_time, .. }| (*duration, *media_time)).collect()
+    }
+
+    fn movie_duration(moov: &Moov) -> u64 {
+        let (_, at, size) = moov.times(&moov.children()[0]).unwrap();
+        moov.number(at, size).unwrap()
+    }
+
+    #[test]
+    fn a_delay_is_taken_back() {
+        for (before, expected) in [
+            (&[(100, -1), (800, 5)][..], &[(70, -1), (800, 5)][..]),
+            (&[(30, -1), (800, 5)], &[(800, 5)]),
+            (&[(20, -1), (800, 5)], &[(790, 15)]),
+            (&[(800, 0)], &[(770, 30)]),
+        ] {
+            let mut moov = moov(b"soun", before);
+            let size = moov.bytes.len();
+            set_times(&mut moov, 30 * MS, gst::ClockTime::ZERO);
+            assert_eq!(edits(&moov), expected);
+            assert_eq!(movie_duration(&moov), expected.iter().map(|(duration, _)| duration).sum::<u64>());
+            // Nothing has moved, and every box still ends where the next one starts.
+            assert_eq!(moov.bytes.len(), size);
+            assert!(moov.find(&moov.traks()[0], &[b"mdia", b"mdhd"]).is_some());
+        }
+    }
+
+    #[test]
+    fn a_video_lasts_as_long_as_its_frames() {
+        let mut video = moov(b"vide", &[(800, 80)]);
+        set_times(&mut video, gst::ClockTime::ZERO, 900 * MS);
+        assert_eq!(edits(&video), [(900, 80)]);
+        assert_eq!(movie_duration(&video), 900);
+        let mut sound = moov(b"soun", &[(800, 0)]);
+        set_times(&mut sound, gst::ClockTime::ZERO, 900 * MS);
+        assert_eq!(edits(&sound), [(800, 0)]);
+    }
+
+    #[test]
+    fn a_turn_is_written_once() {
+        let matrix = |moov: &Moov| -> Vec<i32> {
+            let tkhd = moov.find(&moov.traks()[0], &[b"tkhd"]).unwrap().contents.start;
+            (0..9).map(|index| moov.u32(tkhd + 40 + 4 * index).unwrap() as i32).collect()
+        };
+        let mut moov = moov(b"vide", &[(800, 0)]);
+        write_turn(&mut moov, turn("rotate-90").unwrap());
+        let turned = [0, ONE, 0, -ONE, 0, 0, 48 << 16, 0, W];
+        assert_eq!(matrix(&moov), turned);
+        write_turn(&mut moov, turn("rotate-180").unwrap());
+        assert_eq!(matrix(&moov), turned, "what the muxer wrote stays");
+        assert_eq!(turn("rotate-0"), None);
+    }
+}

@@ -1,0 +1,17 @@
+//! The command `gst-upscale`, run as a user runs it.
+//!
+//! The clips are made here with GStreamer; what comes out is read with GStreamer too, and with ffprobe where it is
+//! installed.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod clips;
+mod ending;
+mod make;
+mod pictures;
+mod plans;
+mod read;
+mod refusals;
+mod run;
+mod videos;
