@@ -138,8 +138,9 @@ impl ObjectSubclass for UpscaleFilter {
             .chain_function(|_pad, parent, buffer| {
                 Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |imp| imp.sink_chain(buffer))
             })
-            .event_function(|pad, parent, event| {
-                Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_event(pad, event))
+            .event_full_function(|pad, parent, event| {
+                let panicked = || Err(gst::FlowError::Error);
+                Self::catch_panic_pad_function(parent, panicked, |imp| imp.sink_event(pad, event))
             })
             .query_function(|pad, parent, query| {
                 Self::catch_panic_pad_function(parent, || false, |imp| imp.sink_query(pad, query))

@@ -145,32 +145,33 @@ impl UpscaleFilter {
         })
     }
 
-    pub(super) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+    /// The flow return tells upstream why an event was refused: that of a sticky one comes back from its next push.
+    pub(super) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::debug!(CAT, obj = pad, "Event {event:?}");
         match event.view() {
             gst::EventView::FlushStart(_) => self.flush_start(event),
             gst::EventView::FlushStop(_) => self.flush_stop(event),
             gst::EventView::Caps(caps) => self.sink_caps(caps),
-            _ if !event.is_serialized() => self.srcpad.push_event(event),
+            _ if !event.is_serialized() => forwarded(self.srcpad.push_event(event)),
             _ => self.enqueue_event(event),
         }
     }
 
-    fn flush_start(&self, event: gst::Event) -> bool {
-        let forwarded = self.srcpad.push_event(event);
+    fn flush_start(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let taken = self.srcpad.push_event(event);
         let leftovers = self.abandon_frames();
         self.keep_sticky_events(leftovers);
         if let Err(error) = self.srcpad.pause_task() {
             gst::debug!(CAT, imp = self, "There is no task to pause: {error}");
         }
-        forwarded
+        forwarded(taken)
     }
 
-    fn flush_stop(&self, event: gst::Event) -> bool {
-        let forwarded = self.srcpad.push_event(event);
+    fn flush_stop(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let taken = self.srcpad.push_event(event);
         self.state.lock().flush_stop();
         self.start_src_task();
-        forwarded
+        forwarded(taken)
     }
 
     /// Takes out all that is under way, wakes whoever waits, and refuses data until further notice.
@@ -212,8 +213,8 @@ impl UpscaleFilter {
         }
     }
 
-    fn sink_caps(&self, event: &gst::event::Caps) -> bool {
-        let Some(engine) = self.engine() else { return false };
+    fn sink_caps(&self, event: &gst::event::Caps) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
         let config = {
             let state = self.state.lock();
             state.config.as_ref().filter(|config| *config.in_caps == *event.caps()).cloned()
@@ -222,7 +223,7 @@ impl UpscaleFilter {
             Ok(config) => config,
             Err(reason) => {
                 gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{reason}"), ["caps {}", event.caps()]);
-                return false;
+                return Err(gst::FlowError::NotNegotiated);
             }
         };
         gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.out_caps);
@@ -230,7 +231,7 @@ impl UpscaleFilter {
         let (before, dropped, latency_before) = {
             let mut state = self.state.lock();
             if state.flushing {
-                return false;
+                return Err(gst::FlowError::Flushing);
             }
             state.queue.push_event(Serialized::Caps(Arc::clone(&config), event.seqnum()));
             self.ready.notify_all();
@@ -248,22 +249,22 @@ impl UpscaleFilter {
                 gst::debug!(CAT, imp = self, "There is no bus to tell of the latency");
             }
         }
-        true
+        Ok(gst::FlowSuccess::Ok)
     }
 
     /// Puts a serialized event behind the frames that came before it.
-    fn enqueue_event(&self, event: gst::Event) -> bool {
+    fn enqueue_event(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
         use gst::EventView;
         let starts = matches!(event.view(), EventView::StreamStart(_) | EventView::Segment(_));
         let mut state = self.state.lock();
         if state.flushing {
-            return false;
+            return Err(gst::FlowError::Flushing);
         }
         if starts {
             state.eos = false;
             state.unexpected = false;
         } else if state.eos {
-            return false;
+            return Err(gst::FlowError::Eos);
         }
         match (event.view(), state.flow) {
             // Upstream sends nothing more that could return the error, so it is told here.
@@ -272,16 +273,16 @@ impl UpscaleFilter {
                 if is_fatal(flow) {
                     self.post_flow_error(flow);
                 }
-                return false;
+                return Err(flow);
             }
             (EventView::Eos(_), Ok(_)) => state.eos = true,
             (EventView::Segment(segment), _) => state.reverse = segment.segment().rate() < 0.0,
-            (_, Err(_)) if !event.is_sticky() => return false,
+            (_, Err(flow)) if !event.is_sticky() => return Err(flow),
             _ => {}
         }
         state.queue.push_event(Serialized::Event(event));
         self.ready.notify_all();
-        true
+        Ok(gst::FlowSuccess::Ok)
     }
 
     pub(super) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
@@ -338,6 +339,11 @@ impl UpscaleFilter {
             None => own,
         }
     }
+}
+
+/// What downstream said to an event.
+fn forwarded(taken: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
+    if taken { Ok(gst::FlowSuccess::Ok) } else { Err(gst::FlowError::Error) }
 }
 
 /// Whether a frame's result is there or on its way.
