@@ -106,7 +106,7 @@ pub struct Encoding {
     /// x264: CRF = 51 - N/2. x265: CRF = 53 - N/2. vp8, vp9, av1: quantizer = 63 - 2N/3. JPEG: N itself.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Encoding")]
     pub quality: Option<u8>,
-    /// Speed against size: ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow [default: fast]
+    /// Speed against size: ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow [default: veryfast]
     #[arg(long, value_name = "NAME", help_heading = "Encoding")]
     pub preset: Option<String>,
     /// Properties of the encoder element, set last: "key-int-max=50 tune=film" (see `gst-inspect-1.0 x264enc`)

@@ -58,7 +58,7 @@ pub struct Progress {
 impl Progress {
     pub fn new(console: &Console) -> Self {
         if !console.bar.is_hidden() {
-            console.bar.set_style(style("{spinner} {msg}"));
+            console.bar.set_style(style("{spinner} {wide_msg}"));
             console.bar.set_message("starting");
             console.bar.enable_steady_tick(Duration::from_millis(200));
         }
@@ -79,7 +79,7 @@ impl Progress {
         if !self.console.bar.is_hidden() {
             if let Some(fraction) = snapshot.fraction {
                 if self.console.bar.position() == 0 {
-                    self.console.bar.set_style(style("{bar:30} {percent:>3} % {msg}"));
+                    self.console.bar.set_style(style("{bar:20} {percent:>3} % {wide_msg}"));
                 }
                 self.console.bar.set_position((fraction * STEPS as f64) as u64);
             }
