@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,6 +10,9 @@ use common::*;
 use gst::prelude::*;
 use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
+use gstupscale::picture::Size;
+use gstupscale::picture::format::{PictureRef, PixelFormat};
+use gstupscale::reuse::{Fingerprint, Fingerprinter};
 
 const CLIPS: &[&str] = &[
     "androidx/bbb_800x640_768kbps_30fps_avc_pyramid_3b.mp4",
@@ -32,20 +34,29 @@ const CLIPS: &[&str] = &[
     "vhs/neofetch.webm",
 ];
 
-/// What passed a pad: PTS, duration and a hash of the bytes where asked for.
-type Passed = Arc<Mutex<Vec<(Option<gst::ClockTime>, Option<gst::ClockTime>, u64)>>>;
+/// What passed a pad: PTS, duration and a fingerprint of the visible pixels where asked for.
+type Passed = Arc<Mutex<Vec<(Option<gst::ClockTime>, Option<gst::ClockTime>, Option<Fingerprint>)>>>;
 
-fn watch(pad: &gst::Pad, hash: bool) -> Passed {
+fn watch(pad: &gst::Pad, look: bool) -> Passed {
     let passed = Passed::default();
     let seen = Arc::clone(&passed);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let buffer = info.buffer().expect("the probe is for buffers");
-        let hasher = BuildHasherDefault::<DefaultHasher>::default();
-        let hash = if hash { hasher.hash_one(buffer.map_readable().expect("it can be read").as_slice()) } else { 0 };
-        seen.lock().unwrap().push((buffer.pts(), buffer.duration(), hash));
+        let fingerprint = look.then(|| fingerprint(&pad.current_caps().expect("caps come first"), buffer));
+        seen.lock().unwrap().push((buffer.pts(), buffer.duration(), fingerprint));
         gst::PadProbeReturn::Ok
     });
     passed
+}
+
+/// Of the visible pixels alone: what stands between the rows is anything.
+fn fingerprint(caps: &gst::Caps, buffer: &gst::BufferRef) -> Fingerprint {
+    let info = gst_video::VideoInfo::from_caps(caps).unwrap();
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).unwrap();
+    let format = PixelFormat::from_name(info.format().to_str()).unwrap();
+    let planes = (0..format.planes()).map(|n| (frame.planes_data()[n], info.stride()[n] as usize)).collect::<Vec<_>>();
+    let size = Size { width: info.width(), height: info.height() };
+    Fingerprinter::new(1).fingerprint(&PictureRef::new(format, size, &planes).unwrap())
 }
 
 /// Decodes a clip through `element`, up to `frames` frames, and returns what went in and what came out.
