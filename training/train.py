@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""Train one of the built-in models.
+
+    python3 training/train.py fast2x --pictures PHOTOS RENDERED --steps 60000 --output fast2x.pt
+    python3 training/train.py fast2x-compressed --pictures PHOTOS RENDERED --compressed CLIPS --start fast2x.pt \\
+        --steps 12000 --output fast2x-compressed.pt
+
+PHOTOS is a folder of pictures, RENDERED what render.py made, CLIPS what compress.py made for the model's factor. Runs on CUDA
+if there is any, else on the CPU. The same arguments, library versions and number of threads give the same weights.
+
+The rate of learning stays the same until the last `--decay` steps and then falls to nought in a straight line, so a run can be
+interrupted, and resumed from its last checkpoint (OUTPUT.resume) with another number of steps.
+"""
+
+import argparse
+import copy
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from data import Pairs, pair, pictures
+from evaluate import psnr, to_bytes
+from network import MODELS, Network
+
+SEED = 20261124
+BATCH = 16
+PATCH = 48
+WARM_UP = 200
+REPORT = 1000
+CHECKPOINT = 500
+# A share of rendered pictures: animation and screens are what people enlarge, but photographs are harder.
+SHARE_OF_FIRST_FOLDER = 0.8
+# Decoded frames are what a -compressed model is for; some clean ones keep it from blurring what was well encoded.
+SHARE_OF_COMPRESSED = 0.85
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", choices=sorted(MODELS))
+    parser.add_argument("--pictures", nargs="+", type=Path, required=True, help="folders; the first gives 4 of 5 patches")
+    parser.add_argument("--compressed", type=Path, help="folder of clips that compress.py made")
+    parser.add_argument("--start", type=Path, help="weights to start from; layers of another shape are left as they are")
+    parser.add_argument("--steps", type=int, default=60_000)
+    parser.add_argument("--decay", type=int, help="steps over which the rate falls (default: 3 in 10)")
+    parser.add_argument("--rate", type=float, default=2e-3, help="rate of learning (default: 2e-3)")
+    parser.add_argument("--validate", type=Path, help="folder of pictures to report the PSNR on; not trained on")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--output", type=Path, required=True)
+    return parser.parse_args()
+
+
+def data(options: argparse.Namespace, scale: int) -> Pairs:
+    """All that is trained on."""
+    pairs = Pairs(scale, SEED)
+    clean = 1.0 - SHARE_OF_COMPRESSED if options.compressed else 1.0
+    others = len(options.pictures) - 1
+    for index, folder in enumerate(options.pictures):
+        share = 1.0 if others == 0 else SHARE_OF_FIRST_FOLDER if index == 0 else (1 - SHARE_OF_FIRST_FOLDER) / others
+        pairs.add_pictures(clean * share, folder)
+    if options.compressed:
+        pairs.add_compressed(SHARE_OF_COMPRESSED, options.compressed)
+    return pairs
+
+
+def load_matching(network: Network, path: Path) -> None:
+    """Copy the weights that fit; those of a layer with another shape (the last, for another factor) stay as they were made."""
+    own = network.state_dict()
+    for name, tensor in torch.load(path, weights_only=True).items():
+        if name in own and own[name].shape == tensor.shape:
+            own[name] = tensor
+    network.load_state_dict(own)
+
+
+def mean_psnr(network: Network, folder: Path, device: torch.device) -> float:
+    """PSNR in dB over a folder, by the protocol of evaluate.py, in PyTorch."""
+    scale, values = network.shape.scale, []
+    for path in pictures(folder):
+        with Image.open(path) as picture:
+            small, large = pair(picture.convert("RGB"), scale)
+        with torch.no_grad():
+            result = network(torch.tensor(small, device=device)[None, None].float() / 255)
+        values.append(psnr(to_bytes(result[0, 0].cpu().numpy()), large))
+    return float(np.mean(values))
+
+
+def main() -> None:
+    options = arguments()
+    torch.manual_seed(SEED)
+    torch.set_num_threads(options.threads)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = Network(MODELS[options.model]).to(device)
+    if options.start:
+        load_matching(network, options.start)
+    pairs = data(options, network.shape.scale)
+    optimizer = torch.optim.Adam(network.parameters(), lr=options.rate, betas=(0.9, 0.99))
+    average = copy.deepcopy(network)
+    decay = options.decay if options.decay is not None else options.steps * 3 // 10
+    first, resume = 0, options.output.with_suffix(".resume")
+    if resume.exists():
+        state = torch.load(resume, weights_only=False)
+        network.load_state_dict(state["network"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        pairs.random.bit_generator.state = state["random"]
+        first = state["step"]
+        print(f"{options.model}: resumed at step {first}", flush=True)
+
+    begun, total = time.monotonic(), 0.0
+    for step in range(first, options.steps):
+        remaining = (options.steps - step) / max(1, decay)
+        for group in optimizer.param_groups:
+            group["lr"] = options.rate * min(1.0, remaining, (step + 1) / WARM_UP)
+        low, high = (tensor.to(device) for tensor in pairs.batch(BATCH, PATCH))
+        # Half precision is twice as fast on processors and GPUs that have it; the last, finest steps see the weights as they are.
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=remaining > 0.3):
+            result = network(low)
+        # Absolute errors first, as they are robust; squared ones at the end, because they are what PSNR measures.
+        loss = F.l1_loss(result.float(), high) if remaining > 0.6 else 10 * F.mse_loss(result.float(), high)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        total += loss.item()
+        with torch.no_grad():
+            keep = min(0.999, (step + 1) / (step + 20))
+            torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
+        done = step + 1
+        if done % CHECKPOINT == 0 or done == options.steps:
+            temporary = resume.with_suffix(".part")
+            torch.save(
+                {
+                    "network": network.state_dict(), "average": average.state_dict(), "step": done,
+                    "optimizer": optimizer.state_dict(), "random": pairs.random.bit_generator.state,
+                },
+                temporary,
+            )
+            temporary.replace(resume)
+        if done % REPORT == 0 or done == options.steps:
+            psnr_text = f", {mean_psnr(average, options.validate, device):.3f} dB" if options.validate else ""
+            print(f"{options.model}: step {done}, loss {total / REPORT:.5f}{psnr_text}, {time.monotonic() - begun:.0f} s", flush=True)
+            total = 0.0
+    torch.save(average.state_dict(), options.output)
+
+
+if __name__ == "__main__":
+    main()
