@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+"""Render pictures to train on: what people enlarge and no folder of photographs has.
+
+    pip install -r training/requirements.txt
+    apt install fonts-dejavu-core fonts-liberation2 fonts-noto-core fonts-hack fonts-comic-neue fonts-lato
+    python3 training/render.py OUTPUT_FOLDER [--count N] [--seed S]
+
+Five kinds in turn: text, line art, cartoons, gradients, screens. PNG, 1020x768 (a multiple of 2, 3 and 4), named by number and
+kind. A picture depends on the seed, on its number, on the fonts and on Pillow's version, and on nothing else: the same command
+writes the same bytes again.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from render_drawn import cartoon, line_art, smooth
+from render_screens import screen, text
+
+KINDS = {"text": text, "line": line_art, "cartoon": cartoon, "gradient": smooth, "screen": screen}
+
+
+def picture(number: int, seed: int) -> tuple[str, Image.Image]:
+    """The kind and the RGB picture of this number."""
+    kind = list(KINDS)[number % len(KINDS)]
+    return kind, KINDS[kind](np.random.Generator(np.random.PCG64([seed, number])))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("output", type=Path, help="folder to write to")
+    parser.add_argument("--count", type=int, default=150, help="pictures to render (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
+    arguments = parser.parse_args()
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    for number in range(arguments.count):
+        kind, rendered = picture(number, arguments.seed)
+        rendered.save(arguments.output / f"{number:04}_{kind}.png", compress_level=4)
+    print(f"{arguments.output}: {arguments.count} pictures")
+
+
+if __name__ == "__main__":
+    main()
