@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 1020, 768
 Colour = tuple[int, int, int]
 Points = Sequence[tuple[float, float]] | np.ndarray
 
-# Debian's package, the style, and the files in it. Comic Neue and Lato are asked for Latin letters only.
+# Debian's package, the style, and the files in it. Style `latin` is asked for Latin letters only: others may be missing.
 FONT_PACKAGES: list[tuple[str, str, list[str]]] = [
     ("fonts-dejavu-core", "sans", ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf"]),
     ("fonts-dejavu-core", "serif", ["DejaVuSerif.ttf", "DejaVuSerif-Bold.ttf"]),
@@ -200,7 +200,7 @@ def ring(x: float, y: float, rx: float, ry: float, count: int = 48, start: float
 
 
 class Canvas:
-    """A picture drawn `factor` times as large and then reduced. All coordinates are in pixels of the result, and may be fractions."""
+    """A picture drawn `factor` times as large and then reduced. Coordinates are in pixels of the result, and may be fractions."""
 
     def __init__(self, background: Colour | Image.Image, factor: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
         self.factor = factor
@@ -274,7 +274,8 @@ class Canvas:
         """Text as a screen shows it: rasterised and hinted at the size of the result, on top of everything drawn."""
         self.crisp.append(((round(x), round(y)), text, fill, face.font(size), anchor))
 
-    def box(self, left: float, top: float, right: float, bottom: float, fill: Colour | None, outline: Colour | None = None) -> None:
+    def box(self, left: float, top: float, right: float, bottom: float, fill: Colour | None,
+            outline: Colour | None = None) -> None:  # fmt: skip
         """A rectangle on whole pixels, `right` and `bottom` not part of it, with an outline of one pixel inside."""
         (a, b), (c, d) = self.points([(round(left), round(top)), (round(right), round(bottom))])
         if c - 1 >= a and d - 1 >= b:

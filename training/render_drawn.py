@@ -1,14 +1,17 @@
 """The pictures of render.py that are drawn: line art, cartoons and gradients."""
 
+from collections.abc import Callable
+
 import numpy as np
 from PIL import Image
 
 from canvas import HEIGHT, WIDTH, Canvas, Colour, chance, colour, curve, dithered, gradient, noise, ring, shade
 
 Random = np.random.Generator
+SKINS: list[Colour] = [(255, 224, 196), (240, 195, 160), (198, 145, 105), (140, 95, 65), (255, 235, 220)]
 
 
-def pen_width(random: Random, widest: float):
+def pen_width(random: Random, widest: float) -> Callable[[np.ndarray], np.ndarray]:
     """A stroke's width along its length: thin at the ends and thick between, or even."""
     most, form = random.uniform(0.8, widest), random.integers(3)
     if form == 0:
@@ -59,18 +62,21 @@ def maze(canvas: Canvas, random: Random, ink: Colour) -> None:
                 canvas.line([(x, y), (x, y + cell)], ink, width)
 
 
-def plant(canvas: Canvas, random: Random, ink: Colour, x: float, y: float, angle: float, length: float, width: float) -> None:
+def plant(canvas: Canvas, random: Random, ink: Colour, root: tuple[float, float], angle: float, length: float,
+          width: float) -> None:  # fmt: skip
     """A branch and the branches on it, the last ones with leaves."""
+    x, y = root
     end_x, end_y = x + length * np.cos(angle), y + length * np.sin(angle)
     bend = random.uniform(-0.15, 0.15) * length
     middle = ((x + end_x) / 2 - bend * np.sin(angle), (y + end_y) / 2 + bend * np.cos(angle))
     canvas.ink(curve([(x, y), middle, (end_x, end_y)]), ink, lambda t: width * (1 - 0.35 * t))
     if length < 16:
-        leaf = curve([(end_x, end_y), (end_x + 5, end_y - 4), (end_x + 12 * np.cos(angle), end_y + 12 * np.sin(angle))], closed=True)
+        tip = (end_x + 12 * np.cos(angle), end_y + 12 * np.sin(angle))
+        leaf = curve([(end_x, end_y), (end_x + 5, end_y - 4), tip], closed=True)
         canvas.polygon(leaf, ink if chance(random, 0.4) else canvas.background, ink, 0.8)
         return
     for turn in random.uniform(-0.75, 0.75, random.integers(2, 4)):
-        plant(canvas, random, ink, end_x, end_y, angle + turn, length * random.uniform(0.55, 0.85), width * 0.68)
+        plant(canvas, random, ink, (end_x, end_y), angle + turn, length * random.uniform(0.55, 0.85), width * 0.68)
 
 
 def figures(canvas: Canvas, random: Random, ink: Colour) -> None:
@@ -99,34 +105,6 @@ def figures(canvas: Canvas, random: Random, ink: Colour) -> None:
             canvas.line(np.stack([x + t * size * 2, y + row + wave], 1), ink, width)
 
 
-def line_art(random: Random) -> Image.Image:
-    """Ink on paper: strokes, hatching, mazes, plants and geometry, in one ink or in a second beside it."""
-    inks: list[tuple[Colour, Colour]] = [
-        ((255, 255, 255), (0, 0, 0)), ((255, 255, 255), (20, 20, 30)), ((248, 240, 222), (50, 30, 20)), ((8, 8, 8), (250, 250, 250)),
-        ((20, 50, 120), (225, 235, 255)), ((235, 235, 235), (150, 20, 30)),
-    ]  # fmt: skip
-    paper, ink = inks[random.integers(len(inks))]
-    canvas = Canvas(paper, 4)
-    if chance(random, 0.35):
-        for _ in range(random.integers(2, 5)):
-            plant(canvas, random, ink, random.uniform(100, WIDTH - 100), HEIGHT, -np.pi / 2, random.uniform(90, 170), random.uniform(4, 12))
-    for _ in range(random.integers(12, 26)):
-        tint = ink if chance(random, 0.85) else colour(random, (0.5, 1), (0.4, 0.9))
-        form = random.random()
-        if form < 0.45:
-            points = np.cumsum(np.concatenate([[spot(random)], random.normal(0, 70, (random.integers(2, 8), 2))]), axis=0)
-            canvas.ink(curve(points), tint, pen_width(random, 9))
-        elif form < 0.62:
-            hatching(canvas, random, tint)
-        elif form < 0.68:
-            maze(canvas, random, tint)
-        elif form < 0.8:
-            canvas.polygon(blob(random, *spot(random), random.uniform(20, 120)), paper, tint, random.uniform(0.8, 4))
-        else:
-            figures(canvas, random, tint)
-    return canvas.finish()
-
-
 def cel(canvas: Canvas, outline: np.ndarray, fill: Colour, ink: Colour, width: float, light: int = 0) -> None:
     """A shape in two tones with an outline. The darker tone lies on the side that `light` (0..3) turns away from."""
     canvas.polygon(outline, fill)
@@ -139,7 +117,7 @@ def cel(canvas: Canvas, outline: np.ndarray, fill: Colour, ink: Colour, width: f
     canvas.polygon(outline, None, ink, width)
 
 
-def eye(canvas: Canvas, random: Random, x: float, y: float, size: float, iris: Colour, ink: Colour, width: float) -> None:
+def eye(canvas: Canvas, x: float, y: float, size: float, iris: Colour, ink: Colour, width: float) -> None:
     """A large drawn eye: white, iris in two tones, pupil, light, and a heavy lash line."""
     canvas.ellipse(x, y, size * 0.62, size * 0.75, (255, 255, 255))
     canvas.ellipse(x, y + size * 0.08, size * 0.42, size * 0.6, iris, ink, width * 0.7)
@@ -150,33 +128,37 @@ def eye(canvas: Canvas, random: Random, x: float, y: float, size: float, iris: C
     canvas.ink(lash, ink, lambda t: size * 0.2 * np.sin(np.pi * np.clip(t, 0.1, 0.95)))
 
 
-def head(canvas: Canvas, random: Random, x: float, y: float, size: float, ink: Colour, width: float) -> None:
-    """A drawn person from the shoulders up: hair behind, neck, coat, face, eyes, mouth, hair in front."""
-    skin = [(255, 224, 196), (240, 195, 160), (198, 145, 105), (140, 95, 65), (255, 235, 220)][random.integers(5)]
-    hair, coat, iris = (colour(random, (0.2, 0.9), (0.15, 0.95)) for _ in range(3))
-    light = int(random.integers(4))
-    cel(canvas, blob(random, x, y - size * 0.05, size * random.uniform(1.1, 1.35), 0.12, 13), shade(hair, 0.8), ink, width, light)
-    neck = size * 0.25
-    canvas.polygon([(x - neck, y + size * 0.6), (x + neck, y + size * 0.6), (x + neck, y + size * 1.4), (x - neck, y + size * 1.4)],
-                   shade(skin, 0.85), ink, width)  # fmt: skip
-    body = curve([(x - size * 1.4, y + size * 3), (x - size * 1.1, y + size * 1.35), (x - neck, y + size * 1.15), (x, y + size * 1.6),
-                  (x + neck, y + size * 1.15), (x + size * 1.1, y + size * 1.35), (x + size * 1.4, y + size * 3)])  # fmt: skip
-    cel(canvas, body, coat, ink, width, light)
-    face = curve([(x - size * 0.8, y - size * 0.3), (x - size * 0.72, y + size * 0.35), (x - size * 0.3, y + size * 0.85), (x, y + size),
-                  (x + size * 0.3, y + size * 0.85), (x + size * 0.72, y + size * 0.35), (x + size * 0.8, y - size * 0.3),
-                  (x + size * 0.4, y - size * 0.85), (x - size * 0.4, y - size * 0.85)], closed=True)  # fmt: skip
+def head(canvas: Canvas, random: Random, x: float, y: float, size: float, tints: tuple[Colour, Colour, Colour, Colour],
+         ink: Colour, width: float) -> None:  # fmt: skip
+    """A drawn person down to the picture's border: `tints` are those of skin, hair, coat and eyes."""
+    skin, hair, coat, iris = tints
+    light, neck, below = int(random.integers(4)), 0.25, max((canvas.size[1] - y) / size, 2.0) + 0.2
+
+    def at(*points: tuple[float, float]) -> np.ndarray:
+        """Points of the head as those of the picture: (0, 0) its middle, 1 its half height."""
+        return np.array(points) * size + (x, y)
+
+    behind = blob(random, x, y - size * 0.05, size * random.uniform(1.1, 1.35), 0.12, 13)
+    cel(canvas, behind, shade(hair, 0.8), ink, width, light)
+    canvas.polygon(at((-neck, 0.6), (neck, 0.6), (neck, 1.4), (-neck, 1.4)), shade(skin, 0.85), ink, width)
+    shoulders = curve(at((-1.25, 2), (-1.1, 1.35), (-neck, 1.15), (0, 1.6), (neck, 1.15), (1.1, 1.35), (1.25, 2)))
+    cel(canvas, np.concatenate([at((-1.4, below)), shoulders, at((1.4, below))]), coat, ink, width, light)
+    for seam in (-0.5, 0, 0.5):
+        canvas.line(at((seam, 1.6 + 0.3 * abs(seam)), (seam * 1.1, below)), ink, width * 0.6)
+    face = curve(at((-0.8, -0.3), (-0.72, 0.35), (-0.3, 0.85), (0, 1), (0.3, 0.85), (0.72, 0.35), (0.8, -0.3), (0.4, -0.85),
+                    (-0.4, -0.85)), closed=True)  # fmt: skip
     cel(canvas, face, skin, ink, width, light)
     for side in (-1, 1):
-        eye(canvas, random, x + side * size * 0.38, y + size * 0.12, size * 0.34, iris, ink, width)
-        brow = curve([(x + side * size * 0.15, y - size * 0.28), (x + side * size * 0.4, y - size * 0.36), (x + side * size * 0.62, y - size * 0.26)])
+        eye(canvas, x + side * size * 0.38, y + size * 0.12, size * 0.34, iris, ink, width)
+        brow = curve(at((side * 0.15, -0.28), (side * 0.4, -0.36), (side * 0.62, -0.26)))
         canvas.ink(brow, ink, lambda t: width * 1.8 * np.sin(np.pi * np.clip(t, 0.1, 0.9)))
-    canvas.line([(x - size * 0.02, y + size * 0.42), (x + size * 0.04, y + size * 0.5), (x - size * 0.02, y + size * 0.53)], ink, width * 0.8)
-    mouth = size * random.uniform(0.08, 0.25)
+    canvas.line(at((-0.02, 0.42), (0.04, 0.5), (-0.02, 0.53)), ink, width * 0.8)
+    wide = random.uniform(0.08, 0.25)
     if chance(random, 0.5):
-        canvas.polygon(curve([(x - mouth, y + size * 0.68), (x + mouth, y + size * 0.68), (x, y + size * 0.68 + mouth)], closed=True),
-                       (150, 40, 50), ink, width * 0.8)  # fmt: skip
+        mouth = curve(at((-wide, 0.68), (wide, 0.68), (0, 0.68 + wide)), closed=True)
+        canvas.polygon(mouth, shade((190, 60, 70), 0.8) if skin != (255, 255, 255) else ink, ink, width * 0.8)
     else:
-        canvas.ink(curve([(x - mouth, y + size * 0.68), (x, y + size * 0.74), (x + mouth, y + size * 0.68)]), ink, lambda t: width * np.ones_like(t))
+        canvas.ink(curve(at((-wide, 0.68), (0, 0.74), (wide, 0.68))), ink, lambda t: width * np.ones_like(t))
     fringe(canvas, random, x, y, size, hair, ink, width)
 
 
@@ -208,25 +190,41 @@ def landscape(canvas: Canvas, random: Random, ink: Colour, width: float) -> None
         ridge = curve(np.stack([xs, base + random.uniform(-70, 70, 9)], 1))
         green = colour(random, (0.3, 0.8), (0.3, 0.85))
         canvas.polygon(np.concatenate([ridge, [(WIDTH + 20, HEIGHT + 20), (-20, HEIGHT + 20)]]), green, ink, width)
-        for _ in range(random.integers(0, 6)):
-            x, y = ridge[random.integers(len(ridge))]
-            size = random.uniform(15, 50)
+        for x, y in ridge[random.integers(0, len(ridge), random.integers(0, 9))]:
+            size = random.uniform(15, 60)
             if chance(random, 0.5):
-                canvas.polygon([(x - size / 8, y + 8), (x + size / 8, y + 8), (x + size / 10, y - size), (x - size / 10, y - size)], (110, 75, 45), ink, width)
+                trunk = np.array([(-0.12, 8 / size), (0.12, 8 / size), (0.1, -1), (-0.1, -1)]) * size + (x, y)
+                canvas.polygon(trunk, (110, 75, 45), ink, width)
                 cel(canvas, blob(random, x, y - size * 1.5, size * 0.8), shade(green, 0.75), ink, width)
             else:
-                wall = colour(random, (0.05, 0.5), (0.7, 1))
-                canvas.polygon([(x - size, y + 8), (x + size, y + 8), (x + size, y - size), (x - size, y - size)], wall, ink, width)
-                canvas.polygon([(x - size * 1.2, y - size), (x + size * 1.2, y - size), (x, y - size * 1.9)], colour(random, (0.5, 0.9), (0.4, 0.8)), ink, width)
-                for side in (-0.5, 0.3):
-                    canvas.polygon(np.array([(0, 0), (0.3, 0), (0.3, 0.4), (0, 0.4)]) * size + (x + side * size, y - size * 0.7), (255, 240, 150), ink, width * 0.7)
+                house(canvas, random, x, y + 8, size, ink, width)
+
+
+def house(canvas: Canvas, random: Random, x: float, y: float, size: float, ink: Colour, width: float) -> None:
+    """A house with a roof in rows of tiles, two windows and a door, standing on (x, y)."""
+    wall, roof = colour(random, (0.05, 0.5), (0.7, 1)), colour(random, (0.5, 0.9), (0.4, 0.8))
+    square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * size
+    canvas.polygon(square * (2, 1.2) + (x - size, y - size * 1.2), wall, ink, width)
+    top = y - size * 1.2
+    canvas.polygon([(x - size * 1.2, top), (x + size * 1.2, top), (x, top - size)], roof, ink, width)
+    for row in (0.25, 0.5, 0.75):
+        half = size * 1.2 * (1 - row)
+        canvas.line([(x - half, top - size * row), (x + half, top - size * row)], shade(roof, 0.6), width * 0.6)
+    for side in (-0.75, 0.4):
+        left, high = x + side * size, top + size * 0.25
+        canvas.polygon(square * (0.35, 0.4) + (left, high), (255, 240, 150), ink, width * 0.7)
+        canvas.line([(left + size * 0.175, high), (left + size * 0.175, high + size * 0.4)], ink, width * 0.5)
+        canvas.line([(left, high + size * 0.2), (left + size * 0.35, high + size * 0.2)], ink, width * 0.5)
+    canvas.polygon(square * (0.3, 0.6) + (x - size * 0.15, y - size * 0.6), shade(wall, 0.5), ink, width * 0.7)
 
 
 def speed_lines(canvas: Canvas, random: Random, ink: Colour) -> None:
     """Wedges from the border towards one point."""
-    x, y = spot(random, 250)
+    width, height = canvas.size
+    x, y = width * random.uniform(0.3, 0.7), height * random.uniform(0.3, 0.7)
     for _ in range(random.integers(40, 130)):
-        angle, near, spread = random.uniform(0, 2 * np.pi), random.uniform(180, 420), random.uniform(0.002, 0.012)
+        angle, near = random.uniform(0, 2 * np.pi), min(width, height) * random.uniform(0.25, 0.55)
+        spread = random.uniform(0.002, 0.012)
         far = [(x + 1200 * np.cos(angle + s), y + 1200 * np.sin(angle + s)) for s in (-spread, spread)]
         canvas.polygon([*far, (x + near * np.cos(angle), y + near * np.sin(angle))], ink)
 
@@ -244,10 +242,95 @@ def cartoon(random: Random) -> Image.Image:
     for _ in range(random.integers(0, 10)):
         shape = blob(random, *spot(random), random.uniform(15, 90), random.uniform(0.02, 0.4), int(random.integers(4, 12)))
         cel(canvas, shape, colour(random, (0.2, 0.95), (0.4, 1)), ink, width, int(random.integers(4)))
-    places = random.permutation(np.linspace(120, WIDTH - 120, 5))
-    for place in places[: random.integers(1, 5)]:
-        size = 55 * 2 ** random.uniform(0, 1.4)
-        head(canvas, random, place, random.uniform(180, HEIGHT - 120), size, ink, width)
+    places = random.permutation(np.linspace(120, WIDTH - 120, 6))[: random.integers(1, 6)]
+    # Those that stand lower are nearer, and so larger and in front.
+    for place, y in zip(places, np.sort(random.uniform(200, HEIGHT - 150, len(places)))):
+        skin = SKINS[random.integers(len(SKINS))]
+        hair, coat, iris = (colour(random, (0.2, 0.9), (0.15, 0.95)) for _ in range(3))
+        size = max(y * random.uniform(0.22, 0.38), (HEIGHT - y) / 4.5)
+        head(canvas, random, place, y, size, (skin, hair, coat, iris), ink, width)
+    return canvas.finish()
+
+
+def strokes(canvas: Canvas, random: Random, ink: Colour, count: int) -> None:
+    """Strokes of the pen, hatching, mazes, rounded outlines and geometry, most of them in one ink."""
+    for _ in range(count):
+        tint = ink if chance(random, 0.85) else colour(random, (0.5, 1), (0.4, 0.9))
+        form = random.random()
+        if form < 0.4:
+            points = np.cumsum(np.concatenate([[spot(random)], random.normal(0, 70, (random.integers(2, 8), 2))]), axis=0)
+            canvas.ink(curve(points), tint, pen_width(random, 9))
+        elif form < 0.57:
+            hatching(canvas, random, tint)
+        elif form < 0.63:
+            maze(canvas, random, tint)
+        elif form < 0.75:
+            shape = blob(random, *spot(random), random.uniform(20, 120))
+            canvas.polygon(shape, canvas.background, tint, random.uniform(0.8, 4))
+        else:
+            figures(canvas, random, tint)
+
+
+def panel(random: Random, width: int, height: int) -> Image.Image:
+    """One panel of a comic in black and white: people before wedges, hatching, dots of screentone, or nothing."""
+    canvas = Canvas((255, 255, 255), 4, (width, height))
+    ink, line = (0, 0, 0), random.uniform(1, 2.5)
+    roll = random.random()
+    if roll < 0.35:
+        speed_lines(canvas, random, ink)
+    elif roll < 0.6:
+        hatching(canvas, random, ink)
+        strokes(canvas, random, ink, 2)
+    elif roll < 0.85:
+        pitch, limit = random.uniform(5, 9), random.uniform(0.2, 0.45)
+        for row, y in enumerate(np.arange(0, height, pitch)):
+            for x in np.arange(row % 2 * pitch / 2, width, pitch):
+                radius = pitch * limit * (1 - 0.7 * y / height)
+                canvas.ellipse(x, y, radius, radius, ink)
+    tones = [(255, 255, 255), (255, 255, 255), (225, 225, 225), (120, 120, 120), (25, 25, 25)]
+    for _ in range(random.integers(1, 3)):
+        skin, hair, coat, iris = tones[0], *(tones[i] for i in random.integers(0, 5, 3))
+        size = min(width, height) * random.uniform(0.2, 0.42)
+        x, y = random.uniform(0.2, 0.8) * width, random.uniform(0.4, 0.7) * height
+        head(canvas, random, x, y, size, (skin, hair, coat, iris), ink, line)
+    canvas.box(0, 0, width, height, None, ink)
+    canvas.box(1, 1, width - 1, height - 1, None, ink)
+    return canvas.finish()
+
+
+def comic(random: Random) -> Image.Image:
+    """A page of panels with white between them."""
+    sheet = Image.new("RGB", (WIDTH, HEIGHT), (255, 255, 255))
+    rows = int(random.integers(1, 4))
+    tall = (HEIGHT - 10) // rows
+    for row in range(rows):
+        cuts = np.sort(random.choice(np.arange(1, 6), random.integers(0, 3), replace=False)) * WIDTH // 6
+        edges = [10, *(int(cut) for cut in cuts), WIDTH]
+        for left, right in zip(edges, edges[1:]):
+            sheet.paste(panel(random, right - left - 10, tall - 10), (left, 10 + row * tall))
+    return sheet
+
+
+def line_art(random: Random) -> Image.Image:
+    """Ink on paper: a comic's page, or plants, strokes and geometry in one ink or a second beside it."""
+    if chance(random, 0.35):
+        return comic(random)
+    inks: list[tuple[Colour, Colour]] = [
+        ((255, 255, 255), (0, 0, 0)),
+        ((255, 255, 255), (20, 20, 30)),
+        ((255, 255, 255), (40, 40, 40)),
+        ((248, 240, 222), (50, 30, 20)),
+        ((8, 8, 8), (250, 250, 250)),
+        ((20, 50, 120), (225, 235, 255)),
+        ((235, 235, 235), (150, 20, 30)),
+    ]
+    paper, ink = inks[random.integers(len(inks))]
+    canvas = Canvas(paper, 4)
+    if chance(random, 0.4):
+        for _ in range(random.integers(2, 6)):
+            root, length = random.uniform(60, WIDTH - 60), random.uniform(90, 170)
+            plant(canvas, random, ink, (root, HEIGHT), -np.pi / 2, length, random.uniform(4, 12))
+    strokes(canvas, random, ink, int(random.integers(20, 45)))
     return canvas.finish()
 
 

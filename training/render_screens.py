@@ -18,6 +18,7 @@ from canvas import (
 )
 
 Random = np.random.Generator
+Box = tuple[float, float, float, float]
 TERMINALS: list[tuple[Colour, Colour]] = [
     ((0, 0, 0), (204, 204, 204)),
     ((30, 30, 30), (230, 230, 225)),
@@ -40,7 +41,7 @@ def page_colours(random: Random) -> tuple[Colour, Colour]:
     return colour(random, (0.3, 1.0), (0.05, 0.4)), colour(random, (0.0, 0.5), (0.85, 1.0))
 
 
-def paragraph(canvas: Canvas, writer: Writer, box: tuple[float, float, float, float], size: float, ink: Colour, crisp: bool) -> None:
+def paragraph(canvas: Canvas, writer: Writer, box: Box, size: float, ink: Colour, crisp: bool) -> None:
     """Lines of words from the top to the bottom of a box, with an indent or a short line now and then."""
     left, top, right, bottom = box
     spacing = size * writer.random.uniform(1.15, 1.6)
@@ -218,7 +219,7 @@ def scroll_bar(canvas: Canvas, theme: Theme, x: float, top: float, bottom: float
     canvas.rounded((x + 2, start, x + 10, start + (bottom - top) * 0.3), min(theme.radius, 4), theme.faint)
 
 
-def table(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) -> None:
+def table(canvas: Canvas, theme: Theme, box: Box) -> None:
     """Rows and columns of words and numbers with rules of one pixel, a header, and one row selected."""
     left, top, right, bottom = box
     random = theme.random
@@ -240,7 +241,7 @@ def table(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) 
     canvas.box(left, top, right, top + rows * theme.row, None, theme.rule)
 
 
-def chart(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) -> None:
+def chart(canvas: Canvas, theme: Theme, box: Box) -> None:
     """A diagram: bars, lines or a pie, with a grid, axes and figures beside them."""
     left, top, right, bottom = box
     random = theme.random
@@ -275,7 +276,7 @@ def chart(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) 
                 canvas.ellipse(x, y, 3, 3, theme.paper, tint, 1.2)
 
 
-def form_fields(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) -> None:
+def form_fields(canvas: Canvas, theme: Theme, box: Box) -> None:
     """Labels with fields to fill in, ticks, sliders and buttons."""
     left, top, right, bottom = box
     random, row = theme.random, theme.row
@@ -288,7 +289,8 @@ def form_fields(canvas: Canvas, theme: Theme, box: tuple[float, float, float, fl
             canvas.label(half + 6, y + row / 2, theme.writer.word(), theme.writer, theme.size, theme.faint, "lm")
         elif form == 1:
             canvas.rounded((half, y + 4, half + row - 8, y + row - 4), min(theme.radius, 4), theme.accent, theme.rule, 1)
-            canvas.line([(half + 3, y + row / 2), (half + row * 0.3, y + row - 8), (half + row - 11, y + 8)], (255, 255, 255), 1.6)
+            tick = [(half + 3, y + row / 2), (half + row * 0.3, y + row - 8), (half + row - 11, y + 8)]
+            canvas.line(tick, (255, 255, 255), 1.6)
         elif form == 2:
             at = random.uniform(half, right - 20)
             canvas.box(half, y + row // 2, right - 12, y + row // 2 + 2, theme.rule)
@@ -301,7 +303,7 @@ def form_fields(canvas: Canvas, theme: Theme, box: tuple[float, float, float, fl
         y += row + 8
 
 
-def code(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) -> None:
+def code(canvas: Canvas, theme: Theme, box: Box) -> None:
     """A text editor: numbered, indented lines in the colours of syntax."""
     left, top, right, bottom = box
     random, size = theme.random, theme.size
@@ -321,10 +323,11 @@ def code(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) -
         indent = int(np.clip(indent + random.integers(-1, 2), 0, 5))
 
 
-def article(canvas: Canvas, theme: Theme, box: tuple[float, float, float, float]) -> None:
+def article(canvas: Canvas, theme: Theme, box: Box) -> None:
     """Text to read, with a picture's frame."""
     left, top, right, bottom = box
-    canvas.label(left + 6, top + 4, theme.writer.line(theme.size * 1.8, right - left - 20), theme.writer, theme.size * 1.8, theme.ink)
+    large = theme.size * 1.8
+    canvas.label(left + 6, top + 4, theme.writer.line(large, right - left - 20), theme.writer, large, theme.ink)
     middle = top + theme.size * 3 + (bottom - top) * 0.3
     canvas.box(left + 6, top + theme.size * 3, right - 10, middle, theme.accent, theme.rule)
     canvas.ellipse((left + right) / 2, (top + theme.size * 3 + middle) / 2, 20, 20, shade(theme.accent, 1.5))
@@ -353,8 +356,9 @@ def window(random: Random, width: int, height: int) -> Image.Image:
     edges = np.linspace(0, width, panes + 1).round()
     for left, right in zip(edges, edges[1:]):
         content = [table, chart, form_fields, code, article][random.integers(5)]
-        inner = (left + 40, top + 14, right - 24, bottom - 14) if content is chart else (left + 4, top + 4, right - 18, bottom - 4)
-        content(canvas, theme, inner)
+        # A chart has its figures to the left of its box.
+        margin, indent = (14, 40) if content is chart else (4, 4)
+        content(canvas, theme, (left + indent, top + margin, right - margin - 14, bottom - margin))
         scroll_bar(canvas, theme, right - 13, top, bottom)
     canvas.box(0, bottom, width, height, theme.panel)
     canvas.label(6, (bottom + height) / 2, theme.writer.phrase(5), theme.writer, theme.size * 0.9, theme.faint, "lm")
