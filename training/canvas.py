@@ -200,7 +200,7 @@ def ring(x: float, y: float, rx: float, ry: float, count: int = 48, start: float
 
 
 class Canvas:
-    """A picture drawn `factor` times as large and then reduced. Coordinates are in pixels of the result, and may be fractions."""
+    """A picture drawn `factor` times as large and then reduced. Coordinates are in pixels of the result, also fractions."""
 
     def __init__(self, background: Colour | Image.Image, factor: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
         self.factor = factor
