@@ -29,7 +29,9 @@ from network import MODELS, Network
 SEED = 20261124
 BATCH = 16
 PATCH = 48
-WARM_UP = 200
+WARM_UP = 500
+# A rare step that would throw the weights far off is shortened: with many layers all ReLUs can die of one.
+LARGEST_GRADIENT = 0.5
 REPORT = 1000
 CHECKPOINT = 500
 # A share of rendered pictures: animation and screens are what people enlarge, but photographs are harder.
@@ -46,7 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--start", type=Path, help="weights to start from; layers of another shape are left as they are")
     parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--decay", type=int, help="steps over which the rate falls (default: 3 in 10)")
-    parser.add_argument("--rate", type=float, default=2e-3, help="rate of learning (default: 2e-3)")
+    parser.add_argument("--rate", type=float, default=1e-3, help="rate of learning (default: 1e-3)")
     parser.add_argument("--validate", type=Path, help="folder of pictures to report the PSNR on; not trained on")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--output", type=Path, required=True)
@@ -122,6 +124,7 @@ def main() -> None:
         loss = F.l1_loss(result.float(), high) if remaining > 0.6 else 10 * F.mse_loss(result.float(), high)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
         optimizer.step()
         total += loss.item()
         with torch.no_grad():
