@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 1020, 768
 Colour = tuple[int, int, int]
 Points = Sequence[tuple[float, float]] | np.ndarray
 
-# Debian's package, the style, and the files in it. Style `latin` is asked for Latin letters only: others may be missing.
+# Debian's package, the style, and the files in it. Style `latin` is asked for Latin letters only.
 FONT_PACKAGES: list[tuple[str, str, list[str]]] = [
     ("fonts-dejavu-core", "sans", ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf"]),
     ("fonts-dejavu-core", "serif", ["DejaVuSerif.ttf", "DejaVuSerif-Bold.ttf"]),
@@ -89,6 +89,13 @@ def font(path: Path, size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
+@functools.lru_cache(maxsize=4096)
+def writes(path: Path, character: str) -> bool:
+    """Whether a font has this character: what it lacks, it draws as it draws a character that is none."""
+    face = font(path, 24)
+    return bytes(face.getmask(character)) != bytes(face.getmask("\uffff"))
+
+
 class Writer:
     """A typeface, and the words that it can write."""
 
@@ -101,6 +108,7 @@ class Writer:
         self.words = LATIN_WORDS
         if style != "latin" and chance(random, 0.25):
             self.words = OTHER_WORDS
+        self.words = [word for word in self.words if all(writes(self.path, character) for character in word)]
 
     def font(self, size: float) -> ImageFont.FreeTypeFont:
         """The typeface at a size in pixels."""

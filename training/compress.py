@@ -7,8 +7,8 @@
 A window moves over a picture, or stands still while a patch moves over it. Each frame of the window is reduced by Pillow's
 bicubic filter; the small frames are encoded by x264 (crf 20-32, presets ultrafast to medium, veryfast most often) or by VP9 of
 libvpx (crf 28-45), decoded again, and stored: `low` uint8 [frames, h, w] as decoded, `high` uint8 [frames, scale*h, scale*w] as
-it was. Both are luma, BT.601 at full range, as Pillow's mode YCbCr has it: the samples go into and out of the codec as they are,
-with their chroma at half size, so that the encoder has the work of a real one.
+it was. Both are luma, BT.601 at full range, as Pillow's mode YCbCr has it: the samples go into and out of the codec as they
+are, with their chroma at half size, so that the encoder has the work of a real one.
 
 Every clip is checked: decoded frames must match the frames that were encoded, best without any shift. The same seed gives the
 same clips with the same FFmpeg.
@@ -33,11 +33,11 @@ FRAMES = 10
 RATE = 25
 # Photographs of 2,000 pixels and more are smooth at full size; reduced they are as sharp as what people enlarge.
 REDUCTIONS = (0.7, 0.5, 0.35)
+LARGE = 1300
 # A window starts at the most detailed of so many random places: an encoder changes little where there is little.
 PLACES = 3
-LARGE = 1300
-# By how much a shift by a pixel must be better, in dB, to be one. A real one is by ten and more; in frames with next to nothing in
-# them, the codec's noise favours one or the other by 1 dB.
+# By how much a shift by a pixel must be better, in dB, to be one. A real one is by ten and more; in frames with next to nothing
+# in them, the codec's noise favours one or the other by 1 dB.
 SHIFT_MARGIN = 3.0
 # Below this the frames have lost what they showed.
 LEAST_PSNR = 25.0
@@ -91,7 +91,7 @@ def planes(frame: Image.Image) -> bytes:
 
 
 def through_codec(frames: Sequence[Image.Image], encoder: Encoder) -> np.ndarray:
-    """The luma of RGB frames of one even size after the codec, uint8 [frames, h, w].
+    """RGB frames of one even size after the codec, uint8 [frames, h * w * 3 / 2]: samples of yuv420p, luma first.
 
     The stream says nothing of its range, so that FFmpeg converts nothing: full-range samples come back as full-range samples.
     """
@@ -105,7 +105,7 @@ def through_codec(frames: Sequence[Image.Image], encoder: Encoder) -> np.ndarray
     samples = np.frombuffer(decoded, np.uint8).reshape(-1, width * height * 3 // 2)
     if len(samples) != len(frames):
         raise SystemExit(f"{encoder.name}: {len(frames)} frames went in, {len(samples)} came out")
-    return samples[:, : width * height].reshape(-1, height, width)
+    return samples
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -135,7 +135,8 @@ def compressed(frames: Sequence[Image.Image], scale: int, encoder: Encoder) -> t
     """(low, high, PSNR of low against the frames before the codec) of large RGB frames; 2 * scale divides their size."""
     width, height = frames[0].size
     small = [frame.resize((width // scale, height // scale), Image.Resampling.BICUBIC) for frame in frames]
-    decoded = through_codec(small, encoder)
+    pixels = small[0].width * small[0].height
+    decoded = through_codec(small, encoder)[:, :pixels].reshape(-1, small[0].height, small[0].width)
     quality = checked(np.stack([luma(frame) for frame in small]), decoded)
     return decoded, np.stack([luma(frame) for frame in frames]), quality
 
@@ -211,25 +212,30 @@ def training_clip(random: np.random.Generator, file: Path, scale: int) -> tuple[
     return *compressed(moving(random, picture, (width, height), scale), scale, encoder), encoder.name
 
 
+def evaluation_frames(picture: Image.Image, number: int, scale: int) -> list[Image.Image]:
+    """2 s of a window crossing an RGB picture from corner to corner, some 2.6 pixels a frame; `number` chooses the corner."""
+    long, short = (side - side % (2 * scale) for side in EVALUATION_WINDOW)
+    width, height = (long, short) if picture.width >= picture.height else (short, long)
+    if picture.width < width or picture.height < height:
+        raise SystemExit(f"a picture of {picture.width}x{picture.height} is smaller than the window of {width}x{height}")
+    frames = []
+    for t in np.linspace(0, 1, EVALUATION_FRAMES):
+        x = round((picture.width - width) * (1 - t if number % 2 else t))
+        y = round((picture.height - height) * (1 - t if number // 2 % 2 else t))
+        frames.append(picture.crop((x, y, x + width, y + height)))
+    return frames
+
+
 def evaluation_clips(folder: Path, crf: int, scale: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """For each picture of a folder a clip of 2 s, reduced and encoded by x264 (preset medium, its default) at this crf.
 
-    Gives (low, high): uint8 [50, h, w] after the codec and [50, scale*h, scale*w] before; 224x320 and 448x640 at scale 2. The
-    window crosses the picture from corner to corner, some 2.6 large pixels a frame, from another corner for each next picture.
+    Gives (low, high): uint8 [50, h, w] after the codec and [50, scale*h, scale*w] before; 224x320 and 448x640 at scale 2
+    (upright pictures: 320x224 and 640x448). The window starts in another corner for each next picture.
     """
     for number, file in enumerate(found(folder)):
         with Image.open(file) as stored:
             picture = stored.convert("RGB")
-        long, short = (side - side % (2 * scale) for side in EVALUATION_WINDOW)
-        width, height = (long, short) if picture.width >= picture.height else (short, long)
-        if picture.width < width or picture.height < height:
-            raise SystemExit(f"{file}: {picture.width}x{picture.height} is smaller than the window of {width}x{height}")
-        frames = []
-        for t in np.linspace(0, 1, EVALUATION_FRAMES):
-            x = round((picture.width - width) * (1 - t if number % 2 else t))
-            y = round((picture.height - height) * (1 - t if number // 2 % 2 else t))
-            frames.append(picture.crop((x, y, x + width, y + height)))
-        low, high, _ = compressed(frames, scale, x264(crf))
+        low, high, _ = compressed(evaluation_frames(picture, number, scale), scale, x264(crf))
         yield low, high
 
 
