@@ -63,13 +63,12 @@ impl Frame {
     fn new(format: PixelFormat, channels: Channels) -> Self {
         let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site: ChromaSite::MPEG2 };
         let converter = Converter::new(format, colour, INPUT, channels, SCALE);
-        let limits = Limits { fixed: None, multiple: Size { width: 1, height: 1 }, halo: 0 };
         let values = channels.count() * (INPUT.width * INPUT.height * SCALE * SCALE) as usize;
         let mut frame = Self {
             src: Picture::new(format, INPUT),
             dst: Picture::new(format, converter.output_size()),
             converter,
-            region: cover(INPUT, limits)[0],
+            region: cover(INPUT, Limits::default())[0],
             scratch: Scratch::default(),
             tensor: Vec::new(),
             result: (0..values).map(|at| (at % 1009) as f32 / 1008.0).collect(),

@@ -50,7 +50,7 @@ pub fn run(model: &Path, frames: &Path, count: usize, workers: usize, threads: u
 
 /// The frames as the network takes them.
 fn tensors(frames: &Frames, info: &ModelInfo) -> Result<Vec<Vec<f32>>> {
-    let limits = Limits { fixed: info.fixed_size, multiple: info.multiple, halo: 0 };
+    let limits = Limits { fixed: info.fixed_size, multiple: info.multiple, min: info.min_size, ..Limits::default() };
     let regions = cover(SIZE, limits);
     ensure!(regions.len() == 1 && regions[0].tensor == SIZE, "{} does not take 640x360 as it is", info.name);
     let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site: ChromaSite::MPEG2 };

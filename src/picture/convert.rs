@@ -101,7 +101,7 @@ impl Converter {
     }
 
     pub(super) fn check_region(&self, region: &Region) {
-        let Region { keep, read, tensor } = region;
+        let Region { keep, read, tensor, .. } = region;
         let within = |start: u32, length: u32, limit: u32| length > 0 && start <= limit && length <= limit - start;
         assert!(
             within(read.x, read.width, self.input.width) && within(read.y, read.height, self.input.height),

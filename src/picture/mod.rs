@@ -7,14 +7,16 @@
 //! | [`colour`] | matrix, range, chroma siting |
 //! | [`region`] | cutting a frame into regions |
 //! | [`convert`] | the converter: pixels to tensors and back |
+//! | [`feather`] | blending of regions that do not fit together by themselves |
 //!
 //! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
 //! what the network has no say in. All three work row by row on planar `f32`, with the loops of `samples` (codes to and
 //! from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
-//! Lanczos resizing.
+//! Lanczos resizing. `span` is the arithmetic behind `region`.
 
 pub mod colour;
 pub mod convert;
+pub mod feather;
 pub mod format;
 pub mod region;
 pub mod view;
@@ -27,6 +29,7 @@ mod resize;
 mod samples;
 mod scatter;
 mod siting;
+mod span;
 
 #[cfg(test)]
 mod tests;

@@ -116,13 +116,17 @@ impl Drop for StreamConfig {
 /// The regions a frame is cut into: one, unless the network's size is fixed. `halo` is what conversion needs beside the network.
 fn regions(frame: Size, model: &ModelInfo, halo: u32) -> Vec<Region> {
     let radius = model.radius.unwrap_or(HALO_OF_UNKNOWN_RADIUS);
-    let limits = Limits { fixed: model.fixed_size, multiple: model.multiple, halo: radius + halo };
-    let mut regions = region::cover(frame, limits);
-    for Region { tensor, .. } in &mut regions {
-        tensor.width = tensor.width.max(model.min_size.width);
-        tensor.height = tensor.height.max(model.min_size.height);
-    }
-    regions
+    let limits = Limits {
+        fixed: model.fixed_size,
+        multiple: model.multiple,
+        align: model.multiple,
+        min: model.min_size,
+        halo: radius + halo,
+        local: model.radius.is_some(),
+        tile: None,
+        overlap: 0,
+    };
+    region::cover(frame, limits)
 }
 
 /// Matrix, range and siting as the caps say, or GStreamer's defaults where they do not.

@@ -1,8 +1,10 @@
 //! Tests of pictures: helpers here, one file for each question.
 
 mod colours;
+mod feather;
 mod formats;
 mod lanes;
+mod networks;
 mod regions;
 mod siting;
 mod sizes;
@@ -12,8 +14,9 @@ mod tiles;
 
 use super::Size;
 use super::convert::{Converter, Scratch};
+use super::feather::Feather;
 use super::format::*;
-use super::region::Region;
+use super::region::{Blend, Limits, Region, cover};
 use crate::model::Channels;
 
 pub const CHANNELS: [Channels; 2] = [Channels::Luma, Channels::Rgb];
@@ -173,21 +176,34 @@ pub fn nearest(input: &[f32], size: Size, channels: Channels, scale: u32) -> Vec
     output
 }
 
-/// Takes a picture through `regions` and the nearest network into `dst`.
-pub fn convert_into(converter: &Converter, src: &Owned, regions: &[Region], channels: Channels, dst: &mut Owned) {
-    let scale = dst.size.width / src.size.width;
+/// Takes a picture through `regions` and `network` into `dst`, blending where the regions say so.
+pub fn upscale(
+    converter: &Converter,
+    src: &Owned,
+    regions: &[Region],
+    mut network: impl FnMut(&[f32], Size) -> Vec<f32>,
+    dst: &mut Owned,
+) {
     let mut scratch = Scratch::default();
+    let mut feather = Feather::new(src.size, converter.scale, converter.channels);
     let mut tensor = Vec::new();
     converter.begin(&src.view(), &mut dst.view_mut(), &mut scratch);
     for region in regions {
         converter.gather(&src.view(), region, &mut scratch, &mut tensor);
-        let result = nearest(&tensor, region.tensor, channels, scale);
+        let mut result = network(&tensor, region.tensor);
+        feather.blend(&mut result, region);
         converter.scatter(&result, region, &mut scratch, &mut dst.view_mut());
     }
 }
 
+/// Takes a picture through `regions` and the nearest network into `dst`.
+pub fn convert_into(converter: &Converter, src: &Owned, regions: &[Region], channels: Channels, dst: &mut Owned) {
+    let scale = dst.size.width / src.size.width;
+    upscale(converter, src, regions, |tensor, size| nearest(tensor, size, channels, scale), dst);
+}
+
 pub fn whole(frame: Size) -> Vec<Region> {
-    super::region::cover(frame, super::region::Limits { fixed: None, multiple: Size { width: 1, height: 1 }, halo: 0 })
+    cover(frame, Limits::default())
 }
 
 /// The picture enlarged by the nearest network, as one region.

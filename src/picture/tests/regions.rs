@@ -2,9 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::size;
-use crate::picture::region::{Limits, Region, cover};
-use crate::picture::{Rect, Size};
+use super::*;
+use crate::picture::Rect;
 
 fn contains(outer: Rect, inner: Rect) -> bool {
     inner.x >= outer.x
@@ -30,17 +29,166 @@ fn assert_tiles(frame: Size, regions: &[Region]) {
     assert_eq!(area, u64::from(frame.width) * u64::from(frame.height));
 }
 
+/// One direction of a region.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    keep: (u32, u32),
+    read: (u32, u32),
+    tensor: (u32, u32),
+    before: u32,
+    behind: u32,
+}
+
+/// Begin and end of what a region keeps, reads and has as tensor, in columns and in rows.
+fn lines(region: &Region) -> [Line; 2] {
+    let Region { keep, read, tensor, blend } = *region;
+    let line = |keep: (u32, u32), read: (u32, u32), tensor: u32, before: u32, behind: u32| Line {
+        keep: (keep.0, keep.0 + keep.1),
+        read: (read.0, read.0 + read.1),
+        tensor: (read.0, read.0 + tensor),
+        before,
+        behind,
+    };
+    [
+        line((keep.x, keep.width), (read.x, read.width), tensor.width, blend.left, blend.right),
+        line((keep.y, keep.height), (read.y, read.height), tensor.height, blend.top, blend.bottom),
+    ]
+}
+
+/// What each tensor must be for a local network to give the whole frame's result, in one direction.
+fn assert_window(line: Line, length: u32, limits: Limits) {
+    let (multiple, align, min) = (limits.multiple.width, limits.align.width, limits.min.width);
+    let whole = length.max(min).next_multiple_of(multiple);
+    let (begin, end) = line.tensor;
+    // On the grid, of a size that the network takes.
+    assert!(begin.is_multiple_of(align) && begin.is_multiple_of(multiple), "{line:?}");
+    assert!((end - begin).is_multiple_of(multiple) && end - begin >= min, "{line:?}");
+    assert!(end == whole || (end - begin).is_multiple_of(align), "{line:?}");
+    // A window of the whole frame's tensor: padding only where that has it, all of the frame elsewhere.
+    assert!(end <= whole, "{line:?} of {whole}");
+    assert_eq!(line.read, (begin, end.min(length)));
+    // The halo, up to the whole tensor's ends.
+    assert!(begin <= line.keep.0.saturating_sub(limits.halo), "{line:?}");
+    assert!(end >= (line.keep.1 + line.behind + limits.halo).min(whole), "{line:?} of {whole}");
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let align = proptest::sample::select(&[1, 1, 2, 3, 4, 8][..]);
+    let multiple = proptest::sample::select(&[1, 1, 2, 3, 4, 8, 16][..]);
+    (multiple, align, 0u32..4, 0u32..40, 1u32..160, any::<bool>(), 0u32..40).prop_map(
+        |(multiple, align, min, halo, tile, local, overlap)| Limits {
+            fixed: None,
+            multiple: size(multiple, multiple),
+            align: size(align, align),
+            min: size(min * multiple, min * multiple),
+            halo,
+            tile: Some(size(tile, tile)),
+            local,
+            overlap,
+        },
+    )
+}
+
 proptest! {
     #[test]
-    fn one_region_where_any_size_goes(width in 1u32..500, height in 1u32..500, mw in 1u32..20, mh in 1u32..20, halo in 0u32..50) {
+    fn one_region_where_any_size_goes(
+        width in 1u32..500, height in 1u32..500, mw in 1u32..20, mh in 1u32..20, min in 0u32..5, halo in 0u32..50,
+    ) {
         let frame = size(width, height);
-        let regions = cover(frame, Limits { fixed: None, multiple: size(mw, mh), halo });
+        let limits = Limits { multiple: size(mw, mh), min: size(min * mw, min * mh), halo, ..Limits::default() };
+        let regions = cover(frame, limits);
         prop_assert_eq!(regions.len(), 1);
-        let Region { keep, read, tensor } = regions[0];
+        let Region { keep, read, tensor, blend } = regions[0];
         prop_assert_eq!(keep, Rect { x: 0, y: 0, width, height });
         prop_assert_eq!(read, keep);
-        prop_assert!(tensor.width.is_multiple_of(mw) && tensor.width >= width && tensor.width < width + mw);
-        prop_assert!(tensor.height.is_multiple_of(mh) && tensor.height >= height && tensor.height < height + mh);
+        prop_assert_eq!(blend, Blend::default());
+        prop_assert_eq!(tensor.width, width.next_multiple_of(mw).max(min * mw));
+        prop_assert_eq!(tensor.height, height.next_multiple_of(mh).max(min * mh));
+        // So it is with a tile that holds the frame.
+        let enough = Limits { tile: Some(tensor), ..limits };
+        prop_assert_eq!(cover(frame, enough), regions);
+    }
+
+    #[test]
+    fn tiles_are_windows_of_the_whole_tensor(width in 1u32..400, height in 1u32..400, limits in limits()) {
+        let frame = size(width, height);
+        let regions = cover(frame, limits);
+        assert_tiles(frame, &regions);
+        for region in &regions {
+            for (line, length) in lines(region).into_iter().zip([width, height]) {
+                assert_window(line, length, limits);
+            }
+        }
+    }
+
+    #[test]
+    fn tiles_are_no_larger_than_asked_nor_more_than_needed(width in 1u32..400, height in 1u32..400, limits in limits()) {
+        let frame = size(width, height);
+        let regions = cover(frame, limits);
+        let (tile, least) = (limits.tile.unwrap(), limits.least_tile());
+        let most = size(tile.width.max(least.width), tile.height.max(least.height));
+        let first = regions[0].tensor;
+        let (multiple, align) = (limits.multiple.width, limits.align.width);
+        let unit = (1..).map(|n| n * multiple).find(|n| n.is_multiple_of(align)).unwrap();
+        for Region { tensor, keep, .. } in &regions {
+            prop_assert!(tensor.width <= most.width && tensor.height <= most.height, "{:?} of {:?}", tensor, most);
+            // One size, but for the last where the frame ends off the grid.
+            let last = keep.x + keep.width == width;
+            prop_assert!(tensor.width == first.width || last && first.width - tensor.width < unit);
+        }
+        // What came out is what serves best.
+        let again = Limits { tile: Some(first), ..limits };
+        prop_assert_eq!(cover(frame, again).len(), regions.len());
+        // One tile less would have to be larger.
+        let columns = regions.iter().filter(|region| region.keep.y == 0).count() as u32;
+        let step = 2 * unit;
+        let overlap = if limits.local { 0 } else { limits.overlap };
+        let halo = 2 * limits.halo + overlap;
+        if columns > 1 {
+            let room = (columns - 1) * most.width.saturating_sub(halo) + halo;
+            // Up to a step may be lost to the grid in each tile's size and on each side of it.
+            prop_assert!(room <= width.next_multiple_of(multiple) + (columns + 1) * 3 * step);
+        }
+    }
+
+    #[test]
+    fn borders_lie_on_even_pixels_and_on_the_grid(width in 1u32..400, height in 1u32..400, limits in limits()) {
+        let step = [2, limits.multiple.width, limits.align.width];
+        for Region { keep, .. } in cover(size(width, height), limits) {
+            prop_assert!(step.iter().all(|&step| keep.x.is_multiple_of(step) && keep.y.is_multiple_of(step)));
+        }
+    }
+
+    #[test]
+    fn blended_parts_are_read_by_both_and_do_not_meet(
+        width in 1u32..300, height in 1u32..300, limits in limits(), fixed in proptest::option::of((1u32..80, 1u32..80)),
+    ) {
+        let limits = Limits { fixed: fixed.map(|(width, height)| size(width, height)), ..limits };
+        let frame = size(width, height);
+        let regions = cover(frame, limits);
+        let columns = regions.iter().filter(|region| region.keep.y == 0).count();
+        let full = if limits.local { 0 } else { limits.overlap };
+        for (index, region) in regions.iter().enumerate() {
+            let neighbours = [
+                (index % columns + 1 < columns).then(|| &regions[index + 1]),
+                regions.get(index + columns),
+            ];
+            for (side, neighbour) in neighbours.into_iter().enumerate() {
+                let line = lines(region)[side];
+                let Some(next) = neighbour.map(|next| lines(next)[side]) else {
+                    prop_assert_eq!(line.behind, 0);
+                    continue;
+                };
+                prop_assert_eq!(line.behind, next.before);
+                prop_assert!(line.tensor.1 >= line.keep.1 + line.behind);
+                prop_assert!(next.tensor.0 <= next.keep.0 && next.tensor.1 >= next.keep.0 + next.before);
+                prop_assert!(line.keep.0 + line.before <= line.keep.1, "{:?}", line);
+                prop_assert!(limits.fixed.is_some() || line.behind == full.min([width, height][side]));
+            }
+            let [column, row] = lines(region);
+            prop_assert!(index % columns != 0 || column.before == 0);
+            prop_assert!(index >= columns || row.before == 0);
+        }
     }
 
     #[test]
@@ -48,13 +196,14 @@ proptest! {
         width in 1u32..300, height in 1u32..300, fw in 1u32..80, fh in 1u32..80, halo in 0u32..60,
     ) {
         let (frame, fixed) = (size(width, height), size(fw, fh));
-        let regions = cover(frame, Limits { fixed: Some(fixed), multiple: size(1, 1), halo });
+        let regions = cover(frame, Limits { fixed: Some(fixed), halo, ..Limits::default() });
         assert_tiles(frame, &regions);
         let all = Rect { x: 0, y: 0, width, height };
         // What is left of the halo in each direction.
         let room = |fixed: u32| halo.min(fixed.saturating_sub(2) / 2);
-        for Region { keep, read, tensor } in regions {
+        for Region { keep, read, tensor, blend } in regions {
             prop_assert_eq!(tensor, fixed);
+            prop_assert_eq!(blend, Blend::default());
             prop_assert!(contains(all, read) && contains(read, keep));
             prop_assert!(read.width <= fw && read.height <= fh);
             // Padding only where the frame itself is smaller.
@@ -68,30 +217,72 @@ proptest! {
     }
 
     #[test]
-    fn a_region_around_a_part_reads_the_halo(
-        x in 0u32..100, y in 0u32..100, width in 1u32..50, height in 1u32..50, halo in 0u32..30, multiple in 1u32..9,
+    fn fixed_regions_that_blend_tile_the_frame(
+        width in 1u32..300, height in 1u32..300, fw in 1u32..80, fh in 1u32..80, halo in 0u32..60, overlap in 0u32..40,
     ) {
-        let frame = size(150, 150);
+        let (frame, fixed) = (size(width, height), size(fw, fh));
+        let limits = Limits { fixed: Some(fixed), halo, overlap, local: false, ..Limits::default() };
+        let regions = cover(frame, limits);
+        assert_tiles(frame, &regions);
+        for Region { keep, read, tensor, .. } in regions {
+            prop_assert_eq!(tensor, fixed);
+            prop_assert!(contains(read, keep) && read.width == fw.min(width) && read.height == fh.min(height));
+            prop_assert!(fw == 1 || keep.x.is_multiple_of(2));
+        }
+    }
+
+    #[test]
+    fn a_region_around_a_part_is_a_window_of_the_whole_tensor(
+        x in 0u32..100, y in 0u32..100, width in 1u32..50, height in 1u32..50, limits in limits(),
+    ) {
+        let frame = size(151, 150);
         let keep = Rect { x, y, width, height };
-        let region = Region::around(keep, frame, halo, size(multiple, multiple));
+        let region = Region::around(keep, frame, limits);
         prop_assert_eq!(region.keep, keep);
-        prop_assert_eq!(region.read.x, x.saturating_sub(halo));
-        prop_assert_eq!(region.read.x + region.read.width, (x + width + halo).min(150));
-        prop_assert_eq!(region.read.y + region.read.height, (y + height + halo).min(150));
-        prop_assert!(region.tensor.width >= region.read.width && region.tensor.width.is_multiple_of(multiple));
+        for (line, length) in lines(&region).into_iter().zip([frame.width, frame.height]) {
+            assert_window(line, length, limits);
+        }
+        // Nothing more than the grid asks for.
+        let slack = 2 * limits.multiple.width * limits.align.width + limits.min.width;
+        prop_assert!(region.tensor.width <= width + 2 * limits.halo + slack);
     }
 }
 
 #[test]
 fn an_empty_frame_has_no_regions() {
-    assert!(cover(size(0, 5), Limits { fixed: Some(size(4, 4)), multiple: size(1, 1), halo: 0 }).is_empty());
+    assert!(cover(size(0, 5), Limits { fixed: Some(size(4, 4)), ..Limits::default() }).is_empty());
+    assert!(cover(size(5, 0), Limits { tile: Some(size(4, 4)), ..Limits::default() }).is_empty());
 }
 
 #[test]
 fn a_halo_is_kept_whole_where_it_leaves_a_step() {
-    let regions = cover(size(40, 10), Limits { fixed: Some(size(10, 10)), multiple: size(1, 1), halo: 4 });
+    let regions = cover(size(40, 10), Limits { fixed: Some(size(10, 10)), halo: 4, ..Limits::default() });
     // 6 at first, then 2 at a time, and the rest at the end.
     assert_eq!(regions[0].keep.width, 6);
     assert_eq!(regions[1].keep, Rect { x: 6, y: 0, width: 2, height: 10 });
     assert_eq!(regions[1].read, Rect { x: 2, y: 0, width: 10, height: 10 });
+}
+
+#[test]
+fn a_fixed_size_with_room_for_the_halo_does_not_blend_and_one_without_does() {
+    let limits = Limits { fixed: Some(size(32, 32)), halo: 15, overlap: 16, ..Limits::default() };
+    assert!(cover(size(100, 100), limits).iter().all(|region| region.blend == Blend::default()));
+    let regions = cover(size(100, 100), Limits { halo: 16, ..limits });
+    assert_eq!(regions[0].blend, Blend { left: 0, top: 0, right: 6, bottom: 6 });
+}
+
+#[test]
+fn a_row_is_split_evenly() {
+    let tile = Some(size(128, 128));
+    let regions = cover(size(130, 100), Limits { tile, ..Limits::default() });
+    assert_eq!(regions.iter().map(|region| region.keep.width).collect::<Vec<_>>(), [66, 64]);
+    let regions = cover(size(130, 100), Limits { tile, halo: 10, ..Limits::default() });
+    assert_eq!(regions.iter().map(|region| region.tensor.width).collect::<Vec<_>>(), [76, 76]);
+}
+
+#[test]
+fn a_tile_that_is_too_small_grows_to_halo_and_step() {
+    let limits = Limits { tile: Some(size(16, 16)), halo: 18, align: size(4, 4), ..Limits::default() };
+    assert_eq!(limits.least_tile(), size(20 + 4 + 20, 20 + 4 + 20));
+    assert!(cover(size(200, 200), limits).iter().all(|region| region.tensor == size(44, 44)));
 }

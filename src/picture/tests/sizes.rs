@@ -3,7 +3,6 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::picture::region::{Limits, cover};
 
 /// Checks what the nearest network must leave as it was, wherever that does not depend on a filter.
 fn assert_enlarged(src: &Owned, channels: Channels, scale: u32) {
@@ -55,7 +54,7 @@ fn odd_and_tiny_sizes() {
 fn a_larger_tensor_repeats_the_last_column_and_row() {
     let src = Owned::random(PixelFormat::Gray8, size(5, 3), 7);
     let converter = Converter::new(src.format, hd(), src.size, Channels::Rgb, 2);
-    let limits = Limits { fixed: None, multiple: size(4, 4), halo: 0 };
+    let limits = Limits { multiple: size(4, 4), ..Limits::default() };
     let region = cover(src.size, limits)[0];
     let mut tensor = vec![f32::NAN; 1000];
     converter.gather(&src.view(), &region, &mut Scratch::default(), &mut tensor);
