@@ -80,8 +80,8 @@ fn a_frame_may_begin_anew_after_one_that_was_not_finished() {
         for number in 0..stop {
             run(number, f32::NAN);
         }
-        for number in 0..regions.len() {
-            assert!(run(number, number as f32) == expected[number], "region {number} after {stop}");
+        for (number, expected) in expected.iter().enumerate() {
+            assert!(run(number, number as f32) == *expected, "region {number} after {stop}");
         }
     }
 }
@@ -163,6 +163,17 @@ fn odd_strips_and_fixed_sizes_go_too() {
             let multiple = Limits { multiple: size(4, 8), align: size(4, 8), ..limits };
             assert_composed(&src, Channels::Rgb, 1, ChromaSite::JPEG, &cover(src.size, multiple));
         }
+    }
+}
+
+#[test]
+fn tiles_that_are_nothing_but_seams_go_too() {
+    let src = Owned::random(PixelFormat::I420, size(50, 46), 24);
+    for channels in CHANNELS {
+        let regions = cover(src.size, blending(1, 1));
+        assert_eq!(regions[0].blend.bottom, OVERLAP);
+        assert!(regions.iter().any(|region| region.keep.height == OVERLAP && region.blend.top == OVERLAP));
+        assert_composed(&src, channels, 1, ChromaSite::COSITED, &regions);
     }
 }
 
