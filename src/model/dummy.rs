@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::graph::{Local, Locality, Reach};
 use super::{Channels, Element, Interrupt, Model, ModelError, ModelInfo, Provider, RunError, Upscaler};
 use crate::picture::Size;
 
@@ -156,7 +157,7 @@ impl DummyModel {
             fixed_size: None,
             multiple: one,
             min_size: one,
-            radius: Some(0),
+            locality: Locality::Local(Local { reach: Reach::default(), alignment: one, least: one }),
             input: Element::Float32,
             output: Element::Float32,
             provider: Provider::Cpu,

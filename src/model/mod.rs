@@ -7,6 +7,7 @@
 pub mod builtin;
 #[cfg(any(test, feature = "test-support"))]
 pub mod dummy;
+pub mod graph;
 pub mod log;
 pub mod onnx;
 mod sniff;
@@ -15,6 +16,7 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::graph::Locality;
 use crate::picture::Size;
 
 /// What the tensor's channels mean.
@@ -75,12 +77,19 @@ pub struct ModelInfo {
     pub multiple: Size,
     /// The smallest input that works; a multiple of `multiple`, and 1x1 where the size is fixed.
     pub min_size: Size,
-    /// How many input pixels beside a pixel may have a say in its result, where that is known.
-    pub radius: Option<u32>,
+    /// Whether parts of a picture can be computed by themselves; with the network's reach, or the reason why not.
+    pub locality: Locality,
     pub input: Element,
     pub output: Element,
     /// The provider in use; never [`Provider::Auto`].
     pub provider: Provider,
+}
+
+impl ModelInfo {
+    /// How many input pixels beside a pixel may have a say in its result, where that is known.
+    pub fn radius(&self) -> Option<u32> {
+        self.locality.radius()
+    }
 }
 
 /// A network ready to open sessions.

@@ -115,14 +115,14 @@ impl Drop for StreamConfig {
 
 /// The regions a frame is cut into: one, unless the network's size is fixed. `halo` is what conversion needs beside the network.
 fn regions(frame: Size, model: &ModelInfo, halo: u32) -> Vec<Region> {
-    let radius = model.radius.unwrap_or(HALO_OF_UNKNOWN_RADIUS);
+    let local = model.local();
     let limits = Limits {
         fixed: model.fixed_size,
         multiple: model.multiple,
-        align: model.multiple,
+        align: local.map_or(model.multiple, |local| local.alignment),
         min: model.min_size,
-        halo: radius + halo,
-        local: model.radius.is_some(),
+        halo: local.map_or(HALO_OF_UNKNOWN_RADIUS, |local| local.reach.radius()) + halo,
+        local: local.is_some(),
         tile: None,
         overlap: 0,
     };

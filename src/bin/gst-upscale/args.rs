@@ -45,8 +45,8 @@ Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.";
 pub enum Command {
     /// Finds out which frames are duplicates, without upscaling: a plan in JSON, and statistics
     Plan(Plan),
-    /// Lists the built-in models
-    Models,
+    /// Lists the built-in models, or tells how model files work
+    Models(Models),
 }
 
 /// Everything about an upscaling run.
@@ -137,6 +137,14 @@ pub struct Plan {
     pub quiet: bool,
 }
 
+#[derive(Args, Debug)]
+pub struct Models {
+    /// Tell what is found out about these ONNX files by reading them: channels, scale, which sizes they take, and how many pixels
+    /// around a pixel have a say in its result
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub analyse: Vec<PathBuf>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Duplicates {
     /// Compute every frame
@@ -213,7 +221,8 @@ mod tests {
         assert!(Cli::try_parse_from(["gst-upscale", "in.mp4"]).is_err());
         let cli = Cli::try_parse_from(["gst-upscale", "in.mp4", "out.mp4", "--quality", "70"]).unwrap();
         assert_eq!((cli.upscale.is_some(), cli.encoding.quality), (true, Some(70)));
-        assert!(matches!(Cli::try_parse_from(["gst-upscale", "models"]).unwrap().command, Some(Command::Models)));
+        assert!(matches!(Cli::try_parse_from(["gst-upscale", "models"]).unwrap().command, Some(Command::Models(_))));
+        assert!(Cli::try_parse_from(["gst-upscale", "models", "--analyse"]).is_err());
         assert!(Cli::try_parse_from(["gst-upscale", "in.mp4", "out.mp4", "--quality", "101"]).is_err());
     }
 

@@ -57,8 +57,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<()> {
-    if let Some(Command::Models) = cli.command {
-        return models::list();
+    if let Some(Command::Models(models)) = &cli.command {
+        return if models.analyse.is_empty() { models::list() } else { models::analyse(&models.analyse) };
     }
     gst::init().map_err(|error| Failure::Failed(format!("GStreamer cannot be started: {error}")))?;
     gstupscale::plugin_register_static()

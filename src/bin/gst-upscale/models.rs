@@ -1,8 +1,12 @@
 //! `gst-upscale models`
 
+use std::fs;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use gstupscale::model::builtin;
+use gstupscale::model::graph::{self, Analysis, Locality, Reach};
+use gstupscale::picture::Size;
 
 use crate::failure::{Result, failed};
 
@@ -12,8 +16,65 @@ pub fn list() -> Result<()> {
         .iter()
         .map(|model| [model.name.to_owned(), format!("x{}", model.scale), model.summary.to_owned()])
         .collect();
-    let table = table(&["NAME", "SCALE", "WHAT IT IS"], &rows);
-    match std::io::stdout().write_all(table.as_bytes()) {
+    print(&table(&["NAME", "SCALE", "WHAT IT IS"], &rows))
+}
+
+/// Prints a table of what the graphs of these files tell; says of each file that cannot be read why, and fails if there is one.
+pub fn analyse(files: &[PathBuf]) -> Result<()> {
+    let mut rows = Vec::new();
+    let mut unread = 0;
+    for file in files {
+        match read(file) {
+            Ok(analysis) => rows.push(row(file, &analysis)),
+            Err(reason) => {
+                eprintln!("gst-upscale: {}: {reason}", file.display());
+                unread += 1;
+            }
+        }
+    }
+    if !rows.is_empty() {
+        print(&table(&["FILE", "CHANNELS", "SCALE", "MULTIPLE", "ALIGNMENT", "OPERATORS", "RADIUS"], &rows))?;
+    }
+    match unread {
+        0 => Ok(()),
+        1 => failed("one file could not be analysed"),
+        _ => failed(format!("{unread} files could not be analysed")),
+    }
+}
+
+fn read(file: &Path) -> std::result::Result<Analysis, String> {
+    let bytes = fs::read(file).map_err(|error| error.to_string())?;
+    graph::analyse(bytes.into(), None)
+}
+
+fn row(file: &Path, analysis: &Analysis) -> [String; 7] {
+    let known = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
+    let operators: Vec<String> =
+        analysis.operators.iter().map(|(operator, count)| format!("{operator} {count}")).collect();
+    let (multiple, alignment, radius) = match &analysis.locality {
+        Locality::Local(local) => (size(analysis.multiple), size(local.alignment), reach(local.reach)),
+        Locality::Global { reason } => ("?".into(), "?".into(), format!("not local: {reason}")),
+    };
+    let scale = analysis.scale.map_or_else(|| "?".to_owned(), |scale| format!("x{scale}"));
+    [file.display().to_string(), known(analysis.channels), scale, multiple, alignment, operators.join(", "), radius]
+}
+
+/// One number where both are the same.
+fn size(size: Size) -> String {
+    if size.width == size.height { size.width.to_string() } else { format!("{}x{}", size.width, size.height) }
+}
+
+/// One number where all sides are the same.
+fn reach(reach: Reach) -> String {
+    let Reach { left, right, top, bottom } = reach;
+    if [left, right, top].iter().all(|side| *side == bottom) {
+        return bottom.to_string();
+    }
+    format!("{} (left {left}, right {right}, top {top}, bottom {bottom})", reach.radius())
+}
+
+fn print(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has read enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failed(format!("cannot print: {error}")),
         _ => Ok(()),

@@ -18,6 +18,7 @@ use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use half::f16;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
@@ -28,6 +29,7 @@ use parking_lot::Mutex;
 use self::runtime::Runtime;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
+use super::graph::{self, Locality};
 use super::{Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Provider, Source, Upscaler, sniff};
 use crate::picture::Size;
 
@@ -48,7 +50,7 @@ impl OnnxModel {
     pub fn load(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
         let provider = provider(options.provider)?;
         let opener = Opener::read(source, options)?;
-        sniff::check(opener.bytes.as_ref()).map_err(|reason| opener.invalid(reason))?;
+        sniff::check(&opener.bytes).map_err(|reason| opener.invalid(reason))?;
         let mut session = opener.open()?;
         let signature =
             Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
@@ -69,7 +71,7 @@ impl OnnxModel {
             fixed_size,
             multiple: findings.multiple,
             min_size: findings.min_size,
-            radius: None,
+            locality: locality(&opener.bytes, findings.channels, findings.scale),
             input: signature.input,
             output: signature.output,
             provider,
@@ -106,18 +108,15 @@ fn provider(asked: Provider) -> Result<Provider, ModelError> {
     Err(ModelError::Provider(format!("execution-provider={name} is not available in this build yet; use cpu or auto")))
 }
 
-/// The bytes of a model file.
-enum Bytes {
-    Static(&'static [u8]),
-    Owned(Vec<u8>),
-}
-
-impl AsRef<[u8]> for Bytes {
-    fn as_ref(&self) -> &[u8] {
-        match self {
-            Bytes::Static(bytes) => bytes,
-            Bytes::Owned(bytes) => bytes,
+/// What the graph tells of a network that was found to enlarge by `scale`.
+fn locality(bytes: &Bytes, channels: Channels, scale: u32) -> Locality {
+    let global = |reason| Locality::Global { reason };
+    match graph::analyse(bytes.clone(), Some(channels.count() as u32)) {
+        Ok(graph::Analysis { scale: Some(found), .. }) if found != scale => {
+            global(format!("its graph says that it enlarges by {found}, but it enlarges by {scale}"))
         }
+        Ok(analysis) => analysis.locality,
+        Err(reason) => global(reason),
     }
 }
 
@@ -125,6 +124,7 @@ impl AsRef<[u8]> for Bytes {
 struct Opener {
     /// For messages: the built-in's name or the file's path.
     name: String,
+    /// The model file.
     bytes: Bytes,
     /// Where data outside the model file lies.
     folder: Option<PathBuf>,
@@ -136,11 +136,11 @@ impl Opener {
         let intra_threads = options.intra_threads.max(1);
         Ok(match source {
             Source::Builtin(builtin) => {
-                Self { name: builtin.name.into(), bytes: Bytes::Static(builtin.onnx), folder: None, intra_threads }
+                Self { name: builtin.name.into(), bytes: Bytes::from_static(builtin.onnx), folder: None, intra_threads }
             }
             Source::File(path) => Self {
                 name: path.display().to_string(),
-                bytes: Bytes::Owned(read_file(path)?),
+                bytes: read_file(path)?.into(),
                 folder: std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned)),
                 intra_threads,
             },
@@ -150,7 +150,7 @@ impl Opener {
     fn open(&self) -> Result<Session, ModelError> {
         let runtime = runtime::runtime()?;
         self.builder(runtime)
-            .and_then(|mut builder| builder.commit_from_memory(self.bytes.as_ref()))
+            .and_then(|mut builder| builder.commit_from_memory(&self.bytes))
             .map_err(|error| self.invalid(text::load_reason(error.message())))
     }
 

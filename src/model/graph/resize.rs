@@ -1,0 +1,168 @@
+//! `Resize` and the older `Upsample`.
+
+use num_rational::Ratio;
+
+use super::border::Borders;
+use super::node::Call;
+use super::picture::{Dim, Picture, Span};
+use super::sizes::{Affine, Rational, Sizes, Stop, global, whole};
+
+/// Where an output element's centre lies in the input, as the scale `s` says: at `(i + shift) / s - back`.
+#[derive(Clone, Copy, Debug)]
+struct Centres {
+    shift: Rational,
+    back: Rational,
+}
+
+/// Which input elements beside the centre `c` have a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taps {
+    /// `floor(c)`
+    Below,
+    /// `ceil(c)`
+    Above,
+    /// The nearest.
+    Nearest,
+    /// `floor(c)` and the next.
+    Linear,
+    /// `floor(c) - 1` to `floor(c) + 2`.
+    Cubic,
+}
+
+/// `Resize`, `Upsample`
+pub(super) fn resize(call: &mut Call, borders: &mut Borders) -> Result<Picture, Stop> {
+    call.node.allow(&[
+        "antialias",
+        "axes",
+        "coordinate_transformation_mode",
+        "cubic_coeff_a",
+        "exclude_outside",
+        "extrapolation_value",
+        "keep_aspect_ratio_policy",
+        "mode",
+        "nearest_mode",
+        "scales",
+    ])?;
+    let picture = call.picture(0)?;
+    call.node.choice("keep_aspect_ratio_policy", "stretch", &["stretch"])?;
+    let scales = scales(call, picture)?;
+    if call.opset < 11 && scales.iter().any(|scale| *scale < whole(1)) {
+        return global("a reduction as it was before version 11, which has been read in two ways");
+    }
+    let mut dims = Vec::with_capacity(picture.dims.len());
+    for (dim, scale) in picture.dims.iter().zip(scales) {
+        let same = scale == whole(1);
+        dims.push(match dim.as_span() {
+            _ if same => dim.clone(),
+            Some(span) => {
+                borders.of(span.axis).repeat(&span, call.sizes)?;
+                Dim::along(resized(span, scale, centres(call, scale)?, taps(call)?, call.sizes)?)
+            }
+            None => return global("a resize of something else than rows and columns"),
+        });
+    }
+    Picture::new(dims)
+}
+
+/// The factor for each dimension: given, or by the sizes.
+fn scales(call: &Call, picture: &Picture) -> Result<Vec<Rational>, Stop> {
+    let count = picture.dims.len();
+    // Before version 11, the second input holds the scales; in version 7 an attribute does.
+    let (scales, sizes) = if call.opset < 11 { (1, None) } else { (2, Some(3)) };
+    if let Some(scales) = call.node.floats("scales") {
+        let scales: Option<Vec<_>> = scales.iter().map(|&scale| super::known::exact(scale.into())).collect();
+        return placed(call, scales.unwrap_or_default(), count, |_, scale| scale.as_constant());
+    }
+    let given = call.known(scales)?.filter(|scales| scales.shape != [0]);
+    match (given, sizes.map(|at| call.known(at)).transpose()?.flatten()) {
+        (Some(scales), _) => placed(call, scales.values()?, count, |_, scale| scale.as_constant()),
+        (None, Some(sizes)) => placed(call, sizes.values()?, count, |at, size| size.ratio(picture.dims[at].len()?)),
+        (None, None) => global("no scales are given"),
+    }
+}
+
+/// The numbers at the dimensions that they are for, as factors; 1 for the rest.
+fn placed(
+    call: &Call,
+    numbers: Vec<Affine>,
+    count: usize,
+    factor: impl Fn(usize, Affine) -> Option<Rational>,
+) -> Result<Vec<Rational>, Stop> {
+    let mut factors = vec![whole(1); count];
+    let axes: Vec<i64> = call.node.ints("axes").map_or_else(|| (0..count as i64).collect(), <[i64]>::to_vec);
+    if axes.len() != numbers.len() {
+        return global("not as many scales as dimensions");
+    }
+    for (axis, number) in axes.into_iter().zip(numbers) {
+        let at = super::picture::position(axis, count)?;
+        match factor(at, number).filter(|factor| *factor > whole(0)) {
+            Some(factor) => factors[at] = factor,
+            None => return global("a scale that is not the same for all sizes"),
+        }
+    }
+    Ok(factors)
+}
+
+fn centres(call: &Call, scale: Rational) -> Result<Centres, Stop> {
+    let half = Rational::new(1, 2);
+    let default = if call.opset < 11 { "asymmetric" } else { "half_pixel" };
+    let known = ["asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "tf_half_pixel_for_nn"];
+    // Not `align_corners` and `tf_crop_and_resize`: what they see depends on the whole size.
+    Ok(match call.node.choice("coordinate_transformation_mode", default, &known)? {
+        "asymmetric" => Centres { shift: whole(0), back: whole(0) },
+        "tf_half_pixel_for_nn" => Centres { shift: half, back: whole(0) },
+        // An output of one element is at another place.
+        "pytorch_half_pixel" if scale < whole(1) => return global("a reduction by pytorch_half_pixel"),
+        _ => Centres { shift: half, back: half },
+    })
+}
+
+fn taps(call: &Call) -> Result<Taps, Stop> {
+    if call.node.int("antialias", 0) != 0 {
+        return global("its attribute \"antialias\" is not known");
+    }
+    let default = if call.opset < 11 { "floor" } else { "round_prefer_floor" };
+    Ok(match call.node.choice("mode", "nearest", &["nearest", "linear", "bilinear", "cubic"])? {
+        "linear" | "bilinear" => Taps::Linear,
+        "cubic" => Taps::Cubic,
+        _ => match call.node.choice(
+            "nearest_mode",
+            default,
+            &["floor", "ceil", "round_prefer_floor", "round_prefer_ceil"],
+        )? {
+            "floor" => Taps::Below,
+            "ceil" => Taps::Above,
+            _ => Taps::Nearest,
+        },
+    })
+}
+
+fn resized(span: Span, scale: Rational, centres: Centres, taps: Taps, sizes: &Sizes) -> Result<Span, Stop> {
+    // The length is rounded down; a scale that is no short binary fraction would be rounded itself before that.
+    let len = span.len.times_constant(scale).map(|len| sizes.floor(len)).transpose()?;
+    let Some(len) = len.filter(|len| len.ratio(span.len) == Some(scale)) else {
+        return global("lengths that cannot be followed");
+    };
+    // The ends are repeated, so they matter.
+    let span = span.bordered_before().bordered_behind(sizes)?;
+    let first = span.skipped(centres.shift / scale - centres.back);
+    // Centres lie on a grid, so that `c - floor(c)` is at most 1 less the grid's step. A scale that is no power of 2 makes runtimes
+    // round the centre, and `floor` may then be 1 less where the centre is whole.
+    let exact = scale.numer().count_ones() == 1 && scale.denom().count_ones() == 1;
+    let off = if exact { whole(1) - Ratio::new(1, grid(scale, centres)) } else { whole(1) };
+    let (below, above) = match taps {
+        Taps::Below => (off, whole(0)),
+        Taps::Above => (whole(0), off),
+        Taps::Nearest => (Ratio::new(1, 2), Ratio::new(1, 2)),
+        Taps::Linear => (off, off),
+        Taps::Cubic => (whole(2), whole(2)),
+    };
+    let (low, high) = (first.low - span.step * below, first.high + span.step * above);
+    Span { len, step: span.step / scale, low, high, ..span }.checked()
+}
+
+/// The denominator of the centres, for a scale that is a power of 2: then one of the two is a multiple of the other.
+fn grid(scale: Rational, centres: Centres) -> i128 {
+    let first = centres.shift / scale - centres.back;
+    (*scale.recip().denom()).max(*first.denom())
+}
