@@ -157,7 +157,7 @@ impl DummyModel {
             fixed_size: None,
             multiple: one,
             min_size: one,
-            locality: Locality::Local(Local { reach: Reach::default(), alignment: one, least: one }),
+            locality: Locality::Local(Local { reach: Reach::default(), alignment: one, least: one, exact: true }),
             input: Element::Float32,
             output: Element::Float32,
             provider: Provider::Cpu,

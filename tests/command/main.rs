@@ -9,6 +9,7 @@ mod common;
 mod clips;
 mod ending;
 mod make;
+mod models;
 mod pictures;
 mod plans;
 mod read;

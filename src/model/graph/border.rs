@@ -16,11 +16,13 @@ use super::sizes::{Axis, Rational, Sizes, Stop, global, whole};
 pub(super) struct Borders {
     pub vertical: Border,
     pub horizontal: Border,
+    /// Whether weights depend on where in the picture they are, by their rounding.
+    pub rounded: bool,
 }
 
 impl Borders {
     pub fn new() -> Self {
-        Borders { vertical: Border::new(), horizontal: Border::new() }
+        Borders { vertical: Border::new(), horizontal: Border::new(), rounded: false }
     }
 
     pub fn of(&mut self, axis: Axis) -> &mut Border {

@@ -377,6 +377,9 @@ fn cut(dim: &Dim, range: Range, call: &mut Call) -> Result<Dim, Stop> {
     let (Some(start), Some(end)) = (from_start(start), from_start(end)) else {
         return global("an end that cannot be compared with the picture's size");
     };
+    if start.plus(Affine::ONE).and_then(|next| sizes.at_least(end, next)) != Some(true) {
+        return global("an end that is not known to lie behind the start");
+    }
     let Some(first) = start.as_constant() else { return global("a start that depends on the picture's size") };
     let room = end.minus(start).and_then(|room| room.plus(Affine::whole(step - 1)));
     let Some(room) = room.and_then(|room| room.over(Affine::whole(step))) else {
@@ -439,7 +442,13 @@ fn padded(dim: &Dim, pads: [i64; 2], mode: &str, call: &mut Call, borders: &mut 
     if before > 0 || behind > 0 {
         match mode {
             "edge" => borders.of(span.axis).repeat(&span, call.sizes)?,
-            "reflect" => borders.of(span.axis).reflect(&span, call.sizes)?,
+            "reflect" => {
+                // There must be as many elements beside the outermost one.
+                if call.sizes.at_least(span.len, Affine::whole(before.max(behind) + 1)) != Some(true) {
+                    return global("more elements reflected than there are");
+                }
+                borders.of(span.axis).reflect(&span, call.sizes)?;
+            }
             _ => {}
         }
     }

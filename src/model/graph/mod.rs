@@ -102,6 +102,9 @@ pub struct Local {
     pub alignment: Size,
     /// The size from which on this is known to be true. Networks need not take all smaller ones.
     pub least: Size,
+    /// Whether the result is the same to the last bit, as far as it is for the network to say. It is not with a `Resize` whose weights
+    /// are rounded by where in the picture they are, as they are for an enlargement by 3: then it differs by about 1e-6.
+    pub exact: bool,
 }
 
 /// What was found out about a graph.
@@ -299,7 +302,7 @@ fn merged(walks: &[Walk], multiple: Size) -> Result<Found, Stop> {
     let mut found = Found {
         scale: scale(&walks[0])?,
         multiple,
-        local: Local { reach: Reach::default(), alignment: ONE, least: ONE },
+        local: Local { reach: Reach::default(), alignment: ONE, least: ONE, exact: !walks[0].borders.rounded },
     };
     let local = &mut found.local;
     for walk in walks {

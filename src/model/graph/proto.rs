@@ -1,4 +1,4 @@
-//! The part of the ONNX file format (onnx.proto, IR version 3 to 13) that the analysis reads.
+//! The part of the ONNX file format (onnx.proto of ONNX 1.19) that the analysis reads.
 //!
 //! Nested messages of which there may be many are declared as the bytes that they are on the wire: they are counted before they
 //! are decoded, one at a time, and their bytes stay in the file's buffer. So a hostile file cannot take more than a small multiple

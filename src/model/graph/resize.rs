@@ -55,8 +55,10 @@ pub(super) fn resize(call: &mut Call, borders: &mut Borders) -> Result<Picture, 
         dims.push(match dim.as_span() {
             _ if same => dim.clone(),
             Some(span) => {
+                let taps = taps(call)?;
                 borders.of(span.axis).repeat(&span, call.sizes)?;
-                Dim::along(resized(span, scale, centres(call, scale)?, taps(call)?, call.sizes)?)
+                borders.rounded |= rounded(scale, taps);
+                Dim::along(resized(span, scale, centres(call, scale)?, taps, call.sizes)?)
             }
             None => return global("a resize of something else than rows and columns"),
         });
@@ -146,10 +148,9 @@ fn resized(span: Span, scale: Rational, centres: Centres, taps: Taps, sizes: &Si
     // The ends are repeated, so they matter.
     let span = span.bordered_before().bordered_behind(sizes)?;
     let first = span.skipped(centres.shift / scale - centres.back);
-    // Centres lie on a grid, so that `c - floor(c)` is at most 1 less the grid's step. A scale that is no power of 2 makes runtimes
-    // round the centre, and `floor` may then be 1 less where the centre is whole.
-    let exact = scale.numer().count_ones() == 1 && scale.denom().count_ones() == 1;
-    let off = if exact { whole(1) - Ratio::new(1, grid(scale, centres)) } else { whole(1) };
+    // Centres lie on a grid, so that `c - floor(c)` is at most 1 less the grid's step. Where they are rounded, `floor` may be 1 less if
+    // the centre is whole.
+    let off = if is_power_of_two(scale) { whole(1) - Ratio::new(1, grid(scale, centres)) } else { whole(1) };
     let (below, above) = match taps {
         Taps::Below => (off, whole(0)),
         Taps::Above => (whole(0), off),
@@ -159,6 +160,20 @@ fn resized(span: Span, scale: Rational, centres: Centres, taps: Taps, sizes: &Si
     };
     let (low, high) = (first.low - span.step * below, first.high + span.step * above);
     Span { len, step: span.step / scale, low, high, ..span }.checked()
+}
+
+/// Whether a runtime computes the centres without rounding.
+fn is_power_of_two(scale: Rational) -> bool {
+    scale.numer().count_ones() == 1 && scale.denom().count_ones() == 1
+}
+
+/// Whether what an element sees, or its weights, may depend on the rounding of its centre, which is another in each part of a picture.
+///
+/// The nearest element does not for a whole scale: `i / s` and `(i + 1/2) / s` are rounded only where they lie between the numbers
+/// at which the nearest element changes.
+fn rounded(scale: Rational, taps: Taps) -> bool {
+    let nearest = matches!(taps, Taps::Below | Taps::Above | Taps::Nearest);
+    !is_power_of_two(scale) && !(nearest && scale.is_integer())
 }
 
 /// The denominator of the centres, for a scale that is a power of 2: then one of the two is a multiple of the other.

@@ -108,10 +108,10 @@ pub(super) fn reason(stop: Stop) -> String {
 #[derive(Debug)]
 pub(super) struct Walk {
     pub output: Picture,
-    /// Which pixels the elements of each tensor see, as far as it must not depend on the size: see [`Picture::layout`].
+    /// The [`Picture::layout`] of each tensor that depends on the picture, in their order.
     pub layouts: Vec<Vec<Vec<Atom>>>,
-    /// Everything in the layouts that runs along the picture.
     pub borders: Borders,
+    /// The sizes for which all of this is true.
     pub sizes: Sizes,
 }
 

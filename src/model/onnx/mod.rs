@@ -238,3 +238,20 @@ fn run_grey(session: &mut Session, element: Element, channels: Channels, size: S
     let outputs = session.run_with_options([(&input).into()], &options)?;
     Ok(outputs[0].shape().to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::builtin;
+
+    #[test]
+    fn a_graph_that_says_another_scale_than_was_seen_is_not_trusted() {
+        let bytes = Bytes::from_static(builtin::find("lanczos2x").unwrap().onnx);
+        assert_eq!(locality(&bytes, Channels::Luma, 2).radius(), Some(3));
+        let other = locality(&bytes, Channels::Luma, 3);
+        assert!(
+            matches!(&other, Locality::Global { reason } if reason.contains("by 2, but it enlarges by 3")),
+            "{other:?}"
+        );
+    }
+}

@@ -1,1 +1,8 @@
+//! What the analysis says of graphs made here, of real ones, and of damaged ones.
 
+mod builder;
+mod files;
+mod global;
+mod hostile;
+mod local;
+mod perturb;

@@ -1,0 +1,126 @@
+//! Damaged and hostile files: an answer or an error, soon, and never a panic.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use prost::Message;
+
+use super::builder::{Builder, int, ints};
+use crate::model::builtin;
+use crate::model::graph::{Locality, analyse, proto};
+
+/// Files to damage: built-in ones, one with arithmetic on sizes, and a real one where it is there.
+fn files() -> Vec<Bytes> {
+    let arithmetic = Builder::new(1)
+        .ints("two", &[4], &[1, 1, 2, 2])
+        .node("Shape", "x", "shape", &[])
+        .node("Div", "shape two", "half", &[])
+        .node("Mul", "half two", "sizes", &[])
+        .node("Resize", "x - - sizes", "a", &[])
+        .node("Slice", "a two shape", "b", &[])
+        .node("Reshape", "b shape", "c", &[])
+        .node("Pad", "c shape", "d", &[])
+        .node("Split", "d", "e f", &[int("axis", 1)])
+        .node("Transpose", "e", "g", &[ints("perm", &[0, 1, 2, 3])])
+        .node("Concat", "g f", "y", &[int("axis", 1)])
+        .build();
+    let mut files: Vec<Bytes> = builtin::BUILTINS.iter().map(|builtin| Bytes::from_static(builtin.onnx)).collect();
+    files.push(arithmetic);
+    let real = "../shared/data/models/animejanai/2x_AnimeJaNai_HD_V3.1_Performance_SPANF3_b5f48_unshuffle_fp16.onnx";
+    match std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(real)) {
+        Ok(bytes) => files.push(bytes.into()),
+        Err(error) => eprintln!("SKIPPED: {real}: {error}"),
+    }
+    files
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn cut_and_damaged_files_are_survived(
+        file in any::<prop::sample::Index>(),
+        end in prop::option::of(any::<prop::sample::Index>()),
+        flips in vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+    ) {
+        let files = files();
+        let mut bytes = file.get(&files).to_vec();
+        if let Some(end) = end {
+            bytes.truncate(end.index(bytes.len()));
+        }
+        for (at, value) in flips {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+        }
+        let start = Instant::now();
+        // Whatever it says; it must come back.
+        drop(analyse(bytes.into(), None));
+        prop_assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    /// Sound files with senseless numbers: every attribute and constant is read by some operator.
+    #[test]
+    fn senseless_numbers_are_survived(
+        operator in prop::sample::select(vec![
+            "Conv", "ConvTranspose", "MaxPool", "Resize", "Slice", "Pad", "Reshape", "Gather", "Split", "Tile", "Expand", "Squeeze",
+            "Unsqueeze", "Concat", "Transpose", "DepthToSpace", "SpaceToDepth", "ReduceSum", "Softmax", "Flatten", "ConstantOfShape", "Shape",
+        ]),
+        on_picture in any::<bool>(),
+        opset in 1i64..22,
+        numbers in vec(vec(prop_oneof![-3i64..5, any::<i64>(), Just(i64::MAX), Just(i64::MIN)], 0..9), 4),
+        attributes in vec((
+            prop::sample::select(vec![
+                "pads", "strides", "dilations", "kernel_shape", "axes", "axis", "perm", "starts", "ends", "split", "blocksize", "group",
+                "output_padding", "start", "end", "num_outputs", "keepdims", "ceil_mode", "shape",
+            ]),
+            prop_oneof![-3i64..5, any::<i64>()],
+            vec(prop_oneof![0i64..4, any::<i64>()], 0..7),
+        ), 0..4),
+        weights in vec(prop_oneof![0i64..4, any::<i64>()], 4),
+    ) {
+        let mut graph = Builder::new(1).opset(opset).tensor(&proto::Tensor {
+            dims: weights, data_type: 1, data_location: 1, name: "w".into(), ..proto::Tensor::default()
+        });
+        for (at, numbers) in numbers.iter().enumerate() {
+            graph = graph.ints(&format!("n{at}"), &[numbers.len() as i64], numbers);
+        }
+        let attributes: Vec<proto::Attribute> = attributes
+            .into_iter()
+            .map(|(name, i, ints)| proto::Attribute { name: name.into(), i, ints, ..proto::Attribute::default() })
+            .collect();
+        let second = if operator.starts_with("Conv") { "w" } else { "n1" };
+        let first = if on_picture { "x" } else { "n0" };
+        let graph = graph
+            .node(operator, &format!("{first} {second} n2 n3"), "a b", &attributes)
+            .node("Concat", "a x", "y", &[int("axis", 1)]);
+        drop(analyse(graph.build(), None));
+    }
+}
+
+#[test]
+fn many_operators_are_followed_in_little_time_or_not_at_all() {
+    let start = Instant::now();
+    let mut graph = Builder::new(1).node("SpaceToDepth", "x", "a0", &[int("blocksize", 8)]);
+    for at in 0..20_000 {
+        graph = graph.node("Concat", &format!("a{at}"), &format!("a{}", at + 1), &[int("axis", 1)]);
+    }
+    let graph = graph.node("DepthToSpace", "a20000", "y", &[int("blocksize", 8)]);
+    assert!(
+        matches!(analyse(graph.build(), None).unwrap().locality, Locality::Global { reason } if reason.contains("blocks"))
+    );
+    assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn empty_parts_take_no_memory_to_speak_of() {
+    // A node is two bytes on the wire; these would be hundreds of megabytes.
+    let graph = proto::Graph { node: vec![Bytes::new(); 2_000_000], ..proto::Graph::default() };
+    let model = proto::Model { ir_version: 8, graph: vec![graph.encode_to_vec().into()], ..proto::Model::default() };
+    let error = analyse(model.encode_to_vec().into(), None).unwrap_err();
+    assert!(error.contains("2000000 operators"), "{error}");
+}
