@@ -124,7 +124,7 @@ pub struct Analysis {
 
 /// Most remainders that are looked at, of height times of width.
 const MOST_REMAINDERS: i128 = 256;
-/// Most operators that are looked at, over all remainders. It bounds the time to about a second.
+/// Most operators and inputs of operators that are looked at, over all remainders. It bounds the time to about a second.
 const MOST_STEPS: i128 = 1 << 18;
 
 /// Analyses a model file. `channels` is what the input has, where that is known otherwise than by the graph.
@@ -180,6 +180,9 @@ fn input(graph: &Graph, known: Option<u32>) -> Result<Input, String> {
     if batch.is_some_and(|batch| batch != 1) {
         return Err("it takes several pictures at a time".into());
     }
+    if !matches!(channels, Some(1 | 3)) && matches!(width, Some(1 | 3)) {
+        return Err("its input has the channels last (NHWC)".into());
+    }
     let channels = channels.or(known).map_or_else(|| vec![3, 1], |channels| vec![channels]);
     // As for the session: a network that fixes one direction gets the same length for the other.
     let fixed =
@@ -218,6 +221,7 @@ fn local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<Found, Sto
         let walk = graph.walk(channels.into(), Sizes::fixed(size))?;
         return merged(&[walk], ONE);
     }
+    let steps: i128 = graph.nodes.iter().map(|node| 1 + node.inputs.len() as i128).sum();
     let mut multiple = [1, 1];
     loop {
         match remainders(graph, channels, multiple) {
@@ -225,7 +229,7 @@ fn local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<Found, Sto
                 let side = &mut multiple[usize::from(axis == Axis::Horizontal)];
                 *side *= factor.clamp(2, MOST_REMAINDERS);
                 let remainders = multiple[0] * multiple[1];
-                if remainders > MOST_REMAINDERS || remainders * graph.nodes.len() as i128 > MOST_STEPS {
+                if remainders > MOST_REMAINDERS || remainders * steps > MOST_STEPS {
                     return sizes::global(format!("it works in blocks of {}x{} pixels", multiple[1], multiple[0]));
                 }
             }

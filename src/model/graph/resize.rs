@@ -173,7 +173,7 @@ fn is_power_of_two(scale: Rational) -> bool {
 /// at which the nearest element changes.
 fn rounded(scale: Rational, taps: Taps) -> bool {
     let nearest = matches!(taps, Taps::Below | Taps::Above | Taps::Nearest);
-    !is_power_of_two(scale) && !(nearest && scale.is_integer())
+    !(is_power_of_two(scale) || nearest && scale.is_integer())
 }
 
 /// The denominator of the centres, for a scale that is a power of 2: then one of the two is a multiple of the other.

@@ -127,7 +127,7 @@ fn the_odd_networks_of_other_tests_are_told_apart() {
     assert_eq!(local.least, Size { width: 5, height: 5 });
     for (name, reason) in [
         ("cuts_at_64_rows", "no enlargement"),
-        ("channels_last", "rows and columns"),
+        ("channels_last", "NHWC"),
         ("scale_1_5", "no enlargement"),
         ("two_outputs", "2 outputs"),
         ("unknown_operator", "org.example:Sharpen"),
