@@ -89,8 +89,8 @@ fn changed(before: &[f32], after: &[f32], size: Size, scale: u32) -> Vec<(u32, u
 pub(super) fn everywhere(size: Size) -> Vec<Vec<(u32, u32)>> {
     let Size { width, height } = size;
     let mut places = Vec::new();
-    for x in [0, 1, 2, 4, 8, width / 2, width - 2, width - 1] {
-        for y in [0, 1, 4, 8, height / 2, height / 2 + 1, height - 3, height - 1] {
+    for x in [0, 1, 2, 4, 8, width / 2, width - 9, width - 5, width - 2, width - 1] {
+        for y in [0, 1, 4, 8, height / 2, height / 2 + 1, height - 9, height - 5, height - 3, height - 1] {
             places.push(vec![(x, y)]);
         }
     }
