@@ -17,7 +17,7 @@
 //! | `fold`, `window`, `resize`, `layout`, `reshape`, `pointwise` | the operators |
 //!
 //! How: each tensor's dimension that runs along the picture has a map from its elements to the interval of input pixels that
-//! they see ([`Span`](picture::Span)), exact and for all sizes at once. A convolution widens the interval, a shuffle of pixels
+//! they see (`picture::Span`), exact and for all sizes at once. A convolution widens the interval, a shuffle of pixels
 //! changes the distance from one element to the next, a sum takes the union. The receptive field of the last tensor is the result.
 
 mod border;
