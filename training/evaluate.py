@@ -12,17 +12,19 @@ in one run.
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
+from compress import evaluation_clips
 from data import pair, pictures
 
 BORDER = 8
 THREADS = 2
+COMPRESSED_CRF = (23, 28)
 TURNS = 30
 Enlarge = Callable[[np.ndarray], np.ndarray]
 
@@ -55,6 +57,35 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int = BORDER) -> float:
 def to_bytes(picture: np.ndarray) -> np.ndarray:
     """uint8 from floats 0..1, rounded, clipped."""
     return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+
+
+def clean_pairs(folder: Path, scale: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(small, large) luma of each picture."""
+    for path in pictures(folder):
+        with Image.open(path) as picture:
+            yield pair(picture.convert("RGB"), scale)
+
+
+def compressed_pairs(folder: Path, crf: int, scale: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(small as decoded, large) luma of every tenth frame of clips that pan over the pictures."""
+    for low, high in evaluation_clips(folder, crf, scale):
+        yield from zip(low[::10], high[::10])
+
+
+def report(title: str, models: list["Model"], scale: int, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
+    """Print the mean PSNR and SSIM of all that enlarge by `scale`."""
+    ways: dict[str, Enlarge] = {
+        "bicubic": resize(Image.Resampling.BICUBIC, scale), "Lanczos": resize(Image.Resampling.LANCZOS, scale)
+    } | {model.name: model for model in models}
+    figures: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for small, large in pairs:
+        for name, enlarge in ways.items():
+            result = enlarge(small)
+            figures[name].append((psnr(result, large), ssim(result, large)))
+    print(f"\n{title:32} {'PSNR':>8} {'SSIM':>8}")
+    for name, values in figures.items():
+        mean_psnr, mean_ssim = np.mean(values, axis=0)
+        print(f"{name:32} {mean_psnr:8.3f} {mean_ssim:8.4f}", flush=True)
 
 
 def resize(filter_: Image.Resampling, scale: int) -> Enlarge:

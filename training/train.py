@@ -32,10 +32,10 @@ PATCH = 48
 WARM_UP = 500
 # A rare step that would throw the weights far off is shortened: with many layers all ReLUs can die of one.
 LARGEST_GRADIENT = 0.5
+# Below this squared error (50 dB) a patch is good enough: flat ones would count without end.
+LEAST_ERROR = 1e-5
 REPORT = 1000
 CHECKPOINT = 500
-# A share of rendered pictures: animation and screens are what people enlarge, but photographs are harder.
-SHARE_OF_FIRST_FOLDER = 0.8
 # Decoded frames are what a -compressed model is for; some clean ones keep it from blurring what was well encoded.
 SHARE_OF_COMPRESSED = 0.85
 
@@ -43,7 +43,9 @@ SHARE_OF_COMPRESSED = 0.85
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=sorted(MODELS))
-    parser.add_argument("--pictures", nargs="+", type=Path, required=True, help="folders; the first gives 4 of 5 patches")
+    parser.add_argument("--pictures", nargs="+", type=Path, required=True, help="folders of pictures")
+    # Animation and screens are what people enlarge; but their edges make most of the loss, and photographs are harder.
+    parser.add_argument("--first-share", type=float, default=0.9, help="share of patches from the first folder (default: 0.9)")
     parser.add_argument("--compressed", type=Path, help="folder of clips that compress.py made")
     parser.add_argument("--start", type=Path, help="weights to start from; layers of another shape are left as they are")
     parser.add_argument("--steps", type=int, default=60_000)
@@ -61,7 +63,7 @@ def data(options: argparse.Namespace, scale: int) -> Pairs:
     clean = 1.0 - SHARE_OF_COMPRESSED if options.compressed else 1.0
     others = len(options.pictures) - 1
     for index, folder in enumerate(options.pictures):
-        share = 1.0 if others == 0 else SHARE_OF_FIRST_FOLDER if index == 0 else (1 - SHARE_OF_FIRST_FOLDER) / others
+        share = 1.0 if others == 0 else options.first_share if index == 0 else (1 - options.first_share) / others
         pairs.add_pictures(clean * share, folder)
     if options.compressed:
         pairs.add_compressed(SHARE_OF_COMPRESSED, options.compressed)
@@ -87,6 +89,15 @@ def mean_psnr(network: Network, folder: Path, device: torch.device) -> float:
             result = network(torch.tensor(small, device=device)[None, None].float() / 255)
         values.append(psnr(to_bytes(result[0, 0].cpu().numpy()), large))
     return float(np.mean(values))
+
+
+def decibels(result: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """The mean over patches of the logarithm of the squared error: PSNR less its sign and factor.
+
+    Every patch has the same say, however strong its edges are. Plain squared errors are those of rendered text above all.
+    """
+    squared = F.mse_loss(result, high, reduction="none").mean((1, 2, 3))
+    return 0.01 * torch.log(squared + LEAST_ERROR).mean()
 
 
 def main() -> None:
@@ -120,8 +131,7 @@ def main() -> None:
         # Half precision is twice as fast on processors and GPUs that have it; the last, finest steps see the weights as they are.
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=remaining > 0.3):
             result = network(low)
-        # Absolute errors first, as they are robust; squared ones at the end, because they are what PSNR measures.
-        loss = F.l1_loss(result.float(), high) if remaining > 0.6 else 10 * F.mse_loss(result.float(), high)
+        loss = F.l1_loss(result.float(), high) if remaining > 0.9 else decibels(result.float(), high)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)

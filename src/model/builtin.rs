@@ -1,5 +1,27 @@
 //! The networks that come with the plugin.
 
+/// How much work a network is, for people who choose one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speed {
+    /// A resize filter: next to nothing.
+    Filter,
+    /// Real time for 360p video on a few processor cores.
+    Fast,
+    /// Three to four times the work of [`Speed::Fast`]: for a GPU, many cores, or a file that may take its time.
+    Quality,
+}
+
+impl Speed {
+    /// One word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Speed::Filter => "filter",
+            Speed::Fast => "fast",
+            Speed::Quality => "quality",
+        }
+    }
+}
+
 /// A network embedded in the library.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Builtin {
@@ -9,20 +31,39 @@ pub struct Builtin {
     pub summary: &'static str,
     /// Output size over input size.
     pub scale: u32,
+    pub speed: Speed,
     /// The whole ONNX file.
     pub onnx: &'static [u8],
 }
 
 /// The one that is used where none is asked for.
-pub const DEFAULT: &str = "lanczos2x";
+pub const DEFAULT: &str = "fast2x";
+
+/// The built-in whose file is `models/NAME.onnx`.
+macro_rules! builtin {
+    ($name:literal, $scale:literal, $speed:ident, $summary:literal) => {
+        Builtin {
+            name: $name,
+            summary: $summary,
+            scale: $scale,
+            speed: Speed::$speed,
+            onnx: include_bytes!(concat!("../../models/", $name, ".onnx")),
+        }
+    };
+}
 
 /// All of them; `models/README.md` has their cards.
-pub static BUILTINS: &[Builtin] = &[Builtin {
-    name: "lanczos2x",
-    summary: "Lanczos-3 enlargement by 2: no learning, for tests and comparison",
-    scale: 2,
-    onnx: include_bytes!("../../models/lanczos2x.onnx"),
-}];
+pub static BUILTINS: &[Builtin] = &[
+    builtin!("fast2x", 2, Fast, "clean sources: screens, animation, high-bitrate video"),
+    builtin!("fast2x-compressed", 2, Fast, "compressed video: removes blocking and ringing too"),
+    builtin!("quality2x", 2, Quality, "clean sources, the best picture"),
+    builtin!("quality2x-compressed", 2, Quality, "compressed video, the best picture"),
+    builtin!("quality3x", 3, Quality, "clean sources, the best picture"),
+    builtin!("quality3x-compressed", 3, Quality, "compressed video, the best picture"),
+    builtin!("quality4x", 4, Quality, "clean sources, the best picture"),
+    builtin!("quality4x-compressed", 4, Quality, "compressed video, the best picture"),
+    builtin!("lanczos2x", 2, Filter, "Lanczos-3 without learning, for tests and comparison"),
+];
 
 /// The built-in of that name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
