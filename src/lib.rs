@@ -7,10 +7,12 @@
 //! | [`schedule`] | ordered queue, worker pool, memory budget | no |
 //! | [`model`] | loading and running networks; the only place that knows ONNX Runtime | no |
 //! | [`picture`] | planes, regions, conversion between pixels and tensors | no |
+//! | [`device`] | how much memory a device has and has free | no |
 //! | [`plan`], [`stats`] | the JSON plan, counters | no |
 //!
 //! The threads, the locks and the way of a frame are drawn in `ARCHITECTURE.md`.
 
+pub mod device;
 pub mod model;
 pub mod picture;
 pub mod plan;

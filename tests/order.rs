@@ -158,7 +158,10 @@ fn a_frame_that_fails_is_an_error_with_its_pts_and_upstream_gets_it() {
         [Failure::Error("on purpose".into()), Failure::WrongSize, Failure::OutOfMemory, Failure::Panic("oh".into())]
     {
         let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-        model.fail_run(2, failure.clone());
+        // Again in the new session in which it is tried once more; a panic is not.
+        for run in [2, 3] {
+            model.fail_run(run, failure.clone());
+        }
         let element = dummy_element(&model, &[("workers", "1"), ("max-in-flight", "2")]);
         let bus = gst::Bus::new();
         element.set_bus(Some(&bus));

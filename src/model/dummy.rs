@@ -1,5 +1,7 @@
 //! A network for tests: enlarges by repeating pixels, and does when and as the test says.
 //!
+//! [`DummyModel::with_device`] gives it a device with a memory of some size, of which each run takes a part and other programs may, too.
+//!
 //! A [`Gate`] holds runs until the test lets them go, in any order; a script makes chosen runs or sessions fail. Everything waits on
 //! condition variables, so that a test needs no sleep; a wait that lasts [`PATIENCE`] panics, so that a test that hangs says where.
 
@@ -12,6 +14,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::graph::{Local, Locality, Reach};
 use super::{Channels, Element, Interrupt, Model, ModelError, ModelInfo, Provider, RunError, Upscaler};
+use crate::device::Memory;
 use crate::picture::Size;
 
 /// How long a test waits for something that should happen.
@@ -57,6 +60,36 @@ struct State {
     session_failures: HashMap<usize, String>,
     sessions_opened: usize,
     sessions_open: usize,
+    device: Option<Device>,
+}
+
+/// A device with a memory, in bytes.
+#[derive(Clone, Copy)]
+struct Device {
+    total: u64,
+    /// What a run takes for each pixel of its tensor.
+    per_pixel: u64,
+    used: u64,
+    /// The most that runs had together.
+    peak: u64,
+    /// What other programs have.
+    others: u64,
+}
+
+/// A run's part of the device's memory; given back when it is dropped.
+struct Taken<'a> {
+    shared: &'a Shared,
+    bytes: u64,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.shared.change(|state| {
+            if let Some(device) = &mut state.device {
+                device.used -= self.bytes;
+            }
+        });
+    }
 }
 
 #[derive(Default)]
@@ -158,6 +191,7 @@ impl DummyModel {
             multiple: one,
             min_size: one,
             locality: Locality::Local(Local { reach: Reach::default(), alignment: one, least: one, exact: true }),
+            live_elements: Some(0),
             input: Element::Float32,
             output: Element::Float32,
             provider: Provider::Cpu,
@@ -169,6 +203,28 @@ impl DummyModel {
     pub fn with_info(mut self, change: impl FnOnce(&mut ModelInfo)) -> Self {
         change(&mut self.info);
         self
+    }
+
+    /// Runs on a device with `total` bytes of memory, of which a run takes `per_pixel` for each pixel of its tensor; one that finds
+    /// too little left fails with [`RunError::OutOfMemory`].
+    pub fn with_device(self, total: u64, per_pixel: u64) -> Self {
+        let device = Device { total, per_pixel, used: 0, peak: 0, others: 0 };
+        self.shared.change(|state| state.device = Some(device));
+        self
+    }
+
+    /// Other programs have `bytes` of the device's memory from now on.
+    pub fn others_take(&self, bytes: u64) {
+        self.shared.change(|state| {
+            if let Some(device) = &mut state.device {
+                device.others = bytes;
+            }
+        });
+    }
+
+    /// The most bytes of the device that runs had together, and what they have now.
+    pub fn device_bytes(&self) -> (u64, u64) {
+        self.shared.state.lock().device.map_or((0, 0), |device| (device.peak, device.used))
     }
 
     /// Makes run number `run` fail, counted from 0 in the order of arrival. It passes the gate first.
@@ -232,6 +288,14 @@ impl Model for DummyModel {
         drop(state);
         Ok(Box::new(DummyUpscaler { info: self.info.clone(), shared: self.shared.clone(), raised: Arc::default() }))
     }
+
+    fn memory(&self) -> Option<Memory> {
+        self.shared.state.lock().device.map(|device| Memory {
+            total: device.total,
+            free: device.total.saturating_sub(device.used + device.others),
+            used: Some(device.peak),
+        })
+    }
 }
 
 struct DummyUpscaler {
@@ -251,6 +315,20 @@ impl Drop for Finish<'_> {
 }
 
 impl DummyUpscaler {
+    /// Takes the device's memory for a run.
+    fn allocate(&self, size: Size) -> Result<Taken<'_>, RunError> {
+        let mut state = self.shared.state.lock();
+        let Some(device) = &mut state.device else { return Ok(Taken { shared: &self.shared, bytes: 0 }) };
+        let bytes = device.per_pixel * u64::from(size.width) * u64::from(size.height);
+        let free = device.total.saturating_sub(device.used + device.others);
+        if bytes > free {
+            return Err(RunError::OutOfMemory(format!("{bytes} bytes are wanted, {free} are free")));
+        }
+        device.used += bytes;
+        device.peak = device.peak.max(device.used);
+        Ok(Taken { shared: &self.shared, bytes })
+    }
+
     /// Stands at the gate. Gives what is to go wrong with the run.
     fn pass(&self, mark: f32) -> Result<Option<Failure>, RunError> {
         let mut state = self.shared.state.lock();
@@ -297,7 +375,9 @@ impl DummyUpscaler {
 impl Upscaler for DummyUpscaler {
     fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError> {
         let _finish = Finish(&self.shared);
+        let taken = self.allocate(size);
         let failure = self.pass(input.first().copied().unwrap_or(f32::NAN))?;
+        let _taken = taken?;
         let scale = self.info.scale as usize;
         let expected = input.len() * scale * scale;
         match failure {
@@ -434,5 +514,20 @@ mod tests {
         assert!(session.run(&[0.0; 2], SIZE, &mut Vec::new()).is_err());
         assert!(session.run(&[0.0; 4], two, &mut Vec::new()).is_ok());
         assert!(session.run(&[0.0; 3], two, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn runs_share_the_memory_of_the_device_with_other_programs() {
+        let model = DummyModel::new(Channels::Luma, 1).with_device(100, 10);
+        let mut session = model.open_session().unwrap();
+        let mut run = || session.run(&[0.0, 0.0], SIZE, &mut Vec::new());
+        run().unwrap();
+        assert_eq!(model.device_bytes(), (20, 0));
+        model.others_take(81);
+        assert!(matches!(run(), Err(RunError::OutOfMemory(_))));
+        assert_eq!(model.memory().unwrap().free, 19);
+        model.others_take(80);
+        run().unwrap();
+        assert_eq!(model.device_bytes(), (20, 0));
     }
 }

@@ -16,7 +16,8 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::graph::Locality;
+use self::graph::{Local, Locality};
+use crate::device;
 use crate::picture::Size;
 
 /// What the tensor's channels mean.
@@ -79,16 +80,34 @@ pub struct ModelInfo {
     pub min_size: Size,
     /// Whether parts of a picture can be computed by themselves; with the network's reach, or the reason why not.
     pub locality: Locality,
+    /// Numbers that a run holds at a time for each input pixel, its input and output included, where that is known.
+    pub live_elements: Option<u64>,
     pub input: Element,
     pub output: Element,
     /// The provider in use; never [`Provider::Auto`].
     pub provider: Provider,
 }
 
+/// What is taken for [`ModelInfo::live_elements`] where they are not known: about three layers of 64 channels.
+const UNKNOWN_LIVE_ELEMENTS: u64 = 3 * 64;
+
 impl ModelInfo {
-    /// How many input pixels beside a pixel may have a say in its result, where that is known.
-    pub fn radius(&self) -> Option<u32> {
-        self.locality.radius()
+    /// What holds if the network is local.
+    pub fn local(&self) -> Option<&Local> {
+        match &self.locality {
+            Locality::Local(local) => Some(local),
+            Locality::Global { .. } => None,
+        }
+    }
+
+    /// Bytes for each input pixel that a run takes at least: the tensors that go in and come out, as 32-bit floats.
+    pub fn least_bytes(&self) -> u64 {
+        4 * self.channels.count() as u64 * (1 + u64::from(self.scale).pow(2))
+    }
+
+    /// Bytes for each input pixel that a run is reckoned to take: its numbers are 32-bit floats nearly everywhere.
+    pub fn reckoned_bytes(&self) -> u64 {
+        4 * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
     }
 }
 
@@ -97,6 +116,8 @@ pub trait Model: Send + Sync {
     fn info(&self) -> &ModelInfo;
     /// Opens one more session. Blocking and slow (milliseconds to seconds); call it without holding a lock.
     fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError>;
+    /// The memory of the device that the sessions run on; `None` where nobody tells.
+    fn memory(&self) -> Option<device::Memory>;
 }
 
 /// One session: runs the network on one tensor at a time.

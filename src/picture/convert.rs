@@ -80,6 +80,16 @@ impl Converter {
         self.format
     }
 
+    /// Output size over input size.
+    pub fn scale(&self) -> u32 {
+        self.scale
+    }
+
+    /// What the network's channels mean.
+    pub fn channels(&self) -> Channels {
+        self.channels
+    }
+
     /// The output's size in pixels.
     pub fn output_size(&self) -> Size {
         self.output

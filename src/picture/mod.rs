@@ -41,6 +41,13 @@ pub struct Size {
     pub height: u32,
 }
 
+impl Size {
+    /// Width times height.
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
 /// A rectangle in pixels, from the top left corner of the frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Rect {

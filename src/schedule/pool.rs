@@ -13,11 +13,19 @@ pub trait Job: Send + 'static {
     /// What each worker owns and lends to its jobs.
     type Context: Interruptible;
 
-    /// Does the work. Whoever waits for the result is told from in here.
-    fn run(&mut self, context: &mut Self::Context);
+    /// Does the work. Whoever waits for the result is told from in here, unless the job is to be run again.
+    fn run(&mut self, context: &mut Self::Context) -> Outcome;
 
     /// Called instead of the rest of `run` if that panicked with `message`.
     fn panicked(&mut self, message: &str);
+}
+
+/// What becomes of a job that has run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// It goes before all that wait, to whichever worker is free first.
+    Again,
 }
 
 /// Work in progress on this context can be cut short from another thread.
@@ -28,9 +36,11 @@ pub trait Interruptible: Send + 'static {
     fn interrupt(handle: &Self::Handle);
     /// Lets the context run again.
     fn rearm(handle: &Self::Handle);
+    /// The worker gets no jobs for now: lets go of what holds memory. The next job finds it again.
+    fn park(&mut self);
 }
 
-/// A fixed set of worker threads named `upscale-0` on. Jobs start in the order of submission.
+/// A fixed set of worker threads named `upscale-0` on, of which the first few are active. Jobs start in the order of submission.
 ///
 /// Dropping the pool abandons waiting jobs, interrupts those under way and joins the threads.
 pub struct WorkerPool<J: Job> {
@@ -40,7 +50,7 @@ pub struct WorkerPool<J: Job> {
 
 struct Shared<J: Job> {
     inner: Mutex<Inner<J>>,
-    /// Signalled when a job came or the pool stops.
+    /// Signalled when a job came, the number of active workers was changed, or the pool stops.
     work: Condvar,
     /// Signalled when a worker has become idle.
     idle: Condvar,
@@ -49,6 +59,8 @@ struct Shared<J: Job> {
 struct Inner<J: Job> {
     jobs: VecDeque<J>,
     workers: Vec<Worker<J>>,
+    /// Workers from this number on get no jobs.
+    active: usize,
     stopping: bool,
 }
 
@@ -61,9 +73,10 @@ struct Worker<J: Job> {
 impl<J: Job> WorkerPool<J> {
     /// Starts one thread for each context.
     pub fn new(contexts: Vec<J::Context>) -> std::io::Result<Self> {
-        let workers = contexts.iter().map(|context| Worker { handle: context.handle(), busy: false }).collect();
+        let workers: Vec<_> = contexts.iter().map(|context| Worker { handle: context.handle(), busy: false }).collect();
+        let active = workers.len();
         let shared = Arc::new(Shared {
-            inner: Mutex::new(Inner { jobs: VecDeque::new(), workers, stopping: false }),
+            inner: Mutex::new(Inner { jobs: VecDeque::new(), workers, active, stopping: false }),
             work: Condvar::new(),
             idle: Condvar::new(),
         });
@@ -79,8 +92,22 @@ impl<J: Job> WorkerPool<J> {
 
     /// Puts a job behind those that wait.
     pub fn submit(&self, job: J) {
-        self.shared.inner.lock().jobs.push_back(job);
-        self.shared.work.notify_one();
+        let mut inner = self.shared.inner.lock();
+        inner.jobs.push_back(job);
+        self.shared.wake(&inner);
+    }
+
+    /// From now on only the first `count` workers (at least one) get jobs; others that are at work finish first, then park. A job
+    /// starts only when fewer than `count` are under way, those of parking workers included: who runs alone shares with nobody.
+    pub fn set_active(&self, count: usize) {
+        let mut inner = self.shared.inner.lock();
+        inner.active = count.clamp(1, inner.workers.len().max(1));
+        self.shared.work.notify_all();
+    }
+
+    /// Workers that get jobs.
+    pub fn active(&self) -> usize {
+        self.shared.inner.lock().active
     }
 
     /// Takes out the jobs that wait and interrupts those under way; they may still be running when this returns.
@@ -135,28 +162,80 @@ impl<J: Job> Inner<J> {
 impl<J: Job> Shared<J> {
     /// A worker's life.
     fn serve(&self, index: usize, mut context: J::Context) {
-        while let Some(mut job) = self.next(index) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.run(&mut context))) {
+        loop {
+            let mut job = match self.next(index) {
+                Next::Job(job) => job,
+                Next::Park => {
+                    context.park();
+                    if self.wait_until_active(index) { continue } else { return }
+                }
+                Next::Stop => return,
+            };
+            let outcome = catch_unwind(AssertUnwindSafe(|| job.run(&mut context))).unwrap_or_else(|panic| {
                 job.panicked(panic_message(&*panic));
-            }
-            drop(job);
-            self.inner.lock().workers[index].busy = false;
-            self.idle.notify_all();
+                Outcome::Done
+            });
+            self.finish(index, job, outcome);
         }
     }
 
-    /// Waits for a job; `None` when the pool stops.
-    fn next(&self, index: usize) -> Option<J> {
+    fn finish(&self, index: usize, job: J, outcome: Outcome) {
+        let mut done = Some(job);
+        if outcome == Outcome::Done {
+            // Without the lock: it may own buffers.
+            done = None;
+        }
+        let mut inner = self.inner.lock();
+        inner.workers[index].busy = false;
+        if !inner.stopping
+            && let Some(job) = done.take()
+        {
+            inner.jobs.push_front(job);
+        }
+        // Others may have waited for this one to end.
+        if !inner.jobs.is_empty() {
+            self.wake(&inner);
+        }
+        drop(inner);
+        self.idle.notify_all();
+    }
+
+    /// Wakes a worker that may take a job. Those that are parked wait at the same place and could swallow a single call.
+    fn wake(&self, inner: &Inner<J>) {
+        if inner.active < inner.workers.len() {
+            self.work.notify_all();
+        } else {
+            self.work.notify_one();
+        }
+    }
+
+    /// Waits for a job, for being parked, or for the end.
+    fn next(&self, index: usize) -> Next<J> {
         let mut inner = self.inner.lock();
         loop {
             if inner.stopping {
-                return None;
+                return Next::Stop;
             }
-            if let Some(job) = inner.jobs.pop_front() {
-                return Some(Self::begin(&mut inner, index, job));
+            if index >= inner.active {
+                return Next::Park;
+            }
+            let busy = inner.workers.iter().filter(|worker| worker.busy).count();
+            if busy < inner.active
+                && let Some(job) = inner.jobs.pop_front()
+            {
+                return Next::Job(Self::begin(&mut inner, index, job));
             }
             self.work.wait(&mut inner);
         }
+    }
+
+    /// `false` when the pool stops.
+    fn wait_until_active(&self, index: usize) -> bool {
+        let mut inner = self.inner.lock();
+        while !inner.stopping && index >= inner.active {
+            self.work.wait(&mut inner);
+        }
+        !inner.stopping
     }
 
     /// Under the lock that `cancel` takes, so that an interrupt meant for an earlier job never reaches this one, and one that
@@ -167,6 +246,13 @@ impl<J: Job> Shared<J> {
         worker.busy = true;
         job
     }
+}
+
+/// What a worker does next.
+enum Next<J> {
+    Job(J),
+    Park,
+    Stop,
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {
@@ -180,9 +266,9 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    /// A context whose interrupt is a flag with a condition variable.
+    /// A context whose interrupt is a flag with a condition variable, and which counts how often it was parked.
     #[derive(Clone, Default)]
-    struct Flag(Arc<(Mutex<bool>, Condvar)>);
+    struct Flag(Arc<(Mutex<bool>, Condvar)>, Arc<AtomicUsize>);
 
     impl Flag {
         fn wait(&self) {
@@ -205,6 +291,9 @@ mod tests {
         fn rearm(handle: &Flag) {
             *handle.0.0.lock() = false;
         }
+        fn park(&mut self) {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     enum Test {
@@ -213,11 +302,15 @@ mod tests {
         Hang(Sender<u32>),
         Panic(Sender<u32>),
         Count(Arc<AtomicUsize>),
+        /// Runs again as often as this says, telling how often it is still to be.
+        Again(u32, Sender<u32>),
+        /// Tells the thread's number.
+        Where(Sender<u32>),
     }
 
     impl Job for Test {
         type Context = Flag;
-        fn run(&mut self, context: &mut Flag) {
+        fn run(&mut self, context: &mut Flag) -> Outcome {
             match self {
                 Test::Say(n, to) => to.send(*n).unwrap(),
                 Test::Hang(to) => {
@@ -228,7 +321,19 @@ mod tests {
                 Test::Count(count) => {
                     count.fetch_add(1, Ordering::Relaxed);
                 }
+                Test::Again(times, to) => {
+                    to.send(*times).unwrap();
+                    if *times > 0 {
+                        *times -= 1;
+                        return Outcome::Again;
+                    }
+                }
+                Test::Where(to) => {
+                    let thread = thread::current();
+                    to.send(thread.name().unwrap().trim_start_matches("upscale-").parse().unwrap()).unwrap();
+                }
             }
+            Outcome::Done
         }
         fn panicked(&mut self, message: &str) {
             if let Test::Panic(to) = self {
@@ -289,5 +394,60 @@ mod tests {
         drop(pool);
         drop(sender);
         assert!(receiver.recv().is_err());
+    }
+
+    #[test]
+    fn a_job_to_be_run_again_goes_first() {
+        let (pool, sender, receiver) = pool(1);
+        pool.submit(Test::Hang(sender.clone()));
+        assert_eq!(receiver.recv(), Ok(0));
+        pool.shared.inner.lock().jobs.extend([Test::Again(2, sender.clone()), Test::Say(9, sender.clone())]);
+        for worker in &pool.shared.inner.lock().workers {
+            Flag::interrupt(&worker.handle);
+        }
+        pool.wait_idle();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [2, 1, 0, 9]);
+    }
+
+    #[test]
+    fn only_active_workers_get_jobs_and_the_others_park_once() {
+        let parked = Arc::new(AtomicUsize::new(0));
+        let contexts = (0..3).map(|_| Flag(Arc::default(), Arc::clone(&parked))).collect();
+        let pool: WorkerPool<Test> = WorkerPool::new(contexts).unwrap();
+        let (sender, receiver) = channel();
+        pool.set_active(1);
+        (0..50).for_each(|_| pool.submit(Test::Where(sender.clone())));
+        pool.wait_idle();
+        assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0; 50]);
+        pool.set_active(0);
+        assert_eq!(pool.active(), 1);
+        pool.set_active(9);
+        assert_eq!(pool.active(), 3);
+        // All three are needed at once.
+        for _ in 0..3 {
+            pool.submit(Test::Hang(sender.clone()));
+        }
+        assert_eq!((0..3).map(|_| receiver.recv().unwrap()).collect::<Vec<_>>(), [0; 3]);
+        drop(pool);
+        assert!(parked.load(Ordering::Relaxed) <= 2);
+    }
+
+    #[test]
+    fn who_is_to_run_alone_waits_for_those_under_way() {
+        let (pool, sender, receiver) = pool(2);
+        pool.submit(Test::Hang(sender.clone()));
+        pool.submit(Test::Hang(sender.clone()));
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(0), Ok(0)));
+        pool.set_active(1);
+        pool.submit(Test::Say(7, sender.clone()));
+        let interrupt = |index: usize| Flag::interrupt(&pool.shared.inner.lock().workers[index].handle);
+        interrupt(0);
+        // The first worker is free now, but the second is still at it.
+        while pool.shared.inner.lock().workers[0].busy {
+            thread::yield_now();
+        }
+        assert!(receiver.try_recv().is_err());
+        interrupt(1);
+        assert_eq!(receiver.recv(), Ok(7));
     }
 }

@@ -1,22 +1,33 @@
-//! The loaded model and its workers: made on the way to READY, gone on the way to NULL, untouched by flushes.
+//! The loaded model, its workers and their memory: made on the way to READY, gone on the way to NULL, untouched by flushes.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 
 use gst::glib;
+use parking_lot::Mutex;
 
-use crate::model::{self, LoadOptions, Model, ModelError, Source};
+use crate::device::{self, Memory};
+use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Provider, Source};
+use crate::schedule::footprint::Footprints;
+use crate::schedule::governor::{Bounds, Governor, Rung};
 use crate::schedule::{WorkerPool, budget};
 
 use super::errors;
 use super::job::{FrameJob, Worker};
 use super::settings::Settings;
+use super::stream::StreamConfig;
 
 pub(super) struct Engine {
     pub model: Arc<dyn Model>,
     pub pool: WorkerPool<FrameJob>,
     /// Frames that may be between sink and source pad.
     pub max_in_flight: usize,
+    pub governor: Mutex<Governor>,
+    /// The first run of a stream is under way alone, to be measured.
+    alone: AtomicBool,
+    /// The network on the CPU, loaded when it is first needed.
+    fallback: OnceLock<Result<Arc<dyn Model>, String>>,
     /// What it was made from.
     settings: Settings,
 }
@@ -24,48 +35,139 @@ pub(super) struct Engine {
 impl Engine {
     /// Loads the model and opens a session for each worker. Slow; call it without a lock.
     pub fn open(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        let cores = cores();
-        let workers = workers(settings, cores);
-        let options = LoadOptions {
-            provider: settings.execution_provider.into(),
-            device_id: settings.device_id,
-            intra_threads: budget::threads_per_worker(cores, workers),
-        };
-        let model =
-            model::load(&Source::parse(&settings.model), options).map_err(|error| errors::model_error(&error))?;
+        let model = load(settings, settings.execution_provider.into()).map_err(|error| errors::model_error(&error))?;
         Self::with_model(model, settings)
     }
 
     /// Whether this is what `settings` ask for.
     pub fn serves(&self, settings: &Settings) -> bool {
-        let key = |s: &Settings| (s.model.clone(), s.execution_provider, s.device_id, s.workers, s.max_in_flight);
+        let key = |s: &Settings| {
+            let model = (s.model.clone(), s.execution_provider, s.device_id);
+            let memory = (s.vram_limit, s.tile_size, s.tile_overlap, s.fallback);
+            (model, memory, s.workers, s.max_in_flight)
+        };
         key(&self.settings) == key(settings)
     }
 
     /// The same with a model that is loaded already.
     pub fn with_model(model: Arc<dyn Model>, settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        let workers = workers(settings, cores());
+        let memory = model.memory();
+        let limit = limit(settings, memory);
+        let info = model.info();
+        let footprints = Footprints::new(info.reckoned_bytes(), info.least_bytes());
+        let workers = workers(settings, info.provider, memory);
+        let governor = Governor::new(bounds(settings, info, workers, 0), footprints, limit);
+
         let sessions: Result<Vec<_>, ModelError> = (0..workers).map(|_| model.open_session()).collect();
         let sessions = sessions.map_err(|error| errors::model_error(&error))?;
-        let pool = WorkerPool::new(sessions.into_iter().map(Worker::new).collect())
+        let permits = governor.permits();
+        let pool = WorkerPool::new(sessions.into_iter().map(|session| Worker::new(session, permits)).collect())
             .map_err(|error| gst::error_msg!(gst::CoreError::Thread, ("Cannot start a worker thread: {error}")))?;
         let max_in_flight = match settings.max_in_flight {
             0 => budget::max_in_flight(workers),
             set => set as usize,
         };
-        Ok(Engine { model, pool, max_in_flight, settings: settings.clone() })
+        Ok(Engine {
+            model,
+            pool,
+            max_in_flight,
+            governor: Mutex::new(governor),
+            alone: AtomicBool::new(false),
+            fallback: OnceLock::new(),
+            settings: settings.clone(),
+        })
+    }
+
+    /// All that follows from the sink pad's caps; the error's text is for people.
+    pub fn config(&self, caps: &gst::CapsRef) -> Result<Arc<StreamConfig>, String> {
+        StreamConfig::new(caps, self.model.info(), self.settings.tile_overlap)
+    }
+
+    /// Frames of this kind come from now on.
+    pub fn set_stream(&self, config: &StreamConfig) {
+        let info = self.model.info();
+        let bounds = bounds(&self.settings, info, self.pool.workers(), config.least_tile());
+        let mut governor = self.governor.lock();
+        governor.set_frame(config.in_info.width(), config.in_info.height(), bounds);
+        let rung = governor.rung().0;
+        let largest = config.regions(rung.tile).iter().map(|region| region.tensor.pixels()).max().unwrap_or(0);
+        let alone = self.model.memory().is_some() && governor.wants_measurement(largest);
+        self.alone.store(alone, Ordering::Relaxed);
+        self.pool.set_active(if alone { 1 } else { rung.workers });
+    }
+
+    /// A first run on `pixels`, with no other beside it, began when memory was as `before`.
+    pub fn note_measurement(&self, pixels: u64, before: Memory) {
+        let used = |memory: Memory| memory.used.unwrap_or(memory.total - memory.free);
+        if let Some(after) = self.model.memory() {
+            self.governor.lock().measured(pixels, used(after).saturating_sub(used(before)));
+        }
+    }
+
+    /// A frame has succeeded: more may be done at a time. Gives the step up the ladder, if there was one.
+    pub fn succeeded(&self) -> Option<(Rung, Rung)> {
+        let mut governor = self.governor.lock();
+        let climbed = governor.succeeded(|| self.model.memory().map(|memory| memory.free));
+        if self.alone.swap(false, Ordering::Relaxed) || climbed.is_some() {
+            self.pool.set_active(governor.rung().0.workers);
+        }
+        climbed
+    }
+
+    /// The network on the CPU. Slow at first; call it without a lock.
+    pub fn fallback(&self) -> Result<&Arc<dyn Model>, &str> {
+        let load = || load(&self.settings, Provider::Cpu).map_err(|error| error.to_string());
+        self.fallback.get_or_init(load).as_ref().map_err(String::as_str)
     }
 }
+
+fn load(settings: &Settings, provider: Provider) -> Result<Arc<dyn Model>, ModelError> {
+    let workers = workers(settings, provider, device::memory(provider, settings.device_id));
+    let options = LoadOptions {
+        provider,
+        device_id: settings.device_id,
+        intra_threads: budget::threads_per_worker(cores(), workers),
+    };
+    model::load(&Source::parse(&settings.model), options)
+}
+
+/// Bytes that runs may take together.
+fn limit(settings: &Settings, memory: Option<Memory>) -> u64 {
+    match (settings.vram_limit, memory) {
+        (0, Some(memory)) => memory.free.saturating_sub(device::reserve(memory.free)),
+        (0, None) => u64::MAX,
+        (set, _) => set,
+    }
+}
+
+/// How far up and down the ladder goes. `least_tile` is the smallest tile that halo and network allow.
+fn bounds(settings: &Settings, info: &ModelInfo, workers: usize, least_tile: u32) -> Bounds {
+    // The size of a fixed-size network's tensors is not ours to choose.
+    let (tile, smallest_tile) = match info.fixed_size {
+        Some(fixed) => (Some(fixed.width.max(fixed.height)), u32::MAX),
+        None => (Some(settings.tile_size).filter(|size| *size > 0), least_tile.max(SMALLEST_TILE)),
+    };
+    // A halo of a quarter on each side makes the work four times as much, one of an eighth less than twice.
+    let efficient_tile = least_tile.saturating_mul(4).max(EFFICIENT_TILE);
+    // On the CPU already there is nothing to fall back to.
+    let fallback = settings.fallback && info.provider != Provider::Cpu;
+    Bounds { workers, tile, efficient_tile, smallest_tile, fallback }
+}
+
+/// Below this side, what a run costs by itself is more than its pixels.
+const EFFICIENT_TILE: u32 = 192;
+const SMALLEST_TILE: u32 = 32;
 
 fn cores() -> usize {
     available_parallelism().map_or(1, Into::into)
 }
 
-/// Only the CPU provider is there yet, so "automatic" is the CPU's rule.
-fn workers(settings: &Settings, cores: usize) -> usize {
-    match settings.workers {
-        0 => budget::workers_for_cpu(cores, budget::available_memory()),
-        set => set as usize,
+fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> usize {
+    match (settings.workers, provider, memory) {
+        (0, Provider::Cpu | Provider::Auto | Provider::OpenVino | Provider::CoreMl, _) => cores(),
+        (0, _, Some(memory)) => budget::workers_for_device(memory.total),
+        (0, _, None) => budget::workers_for_device(0),
+        (set, ..) => set as usize,
     }
 }
 
@@ -79,12 +181,26 @@ impl std::fmt::Debug for Engine {
 pub(super) fn describe(engine: &Engine) -> glib::GString {
     let info = engine.model.info();
     glib::gformat!(
-        "model {}: {:?}, x{}, {:?}; {} workers, {} frames in flight",
+        "model {}: {:?}, x{}, {:?}; {} workers, {} frames in flight, {} for runs",
         info.name,
         info.channels,
         info.scale,
         info.provider,
         engine.pool.workers(),
-        engine.max_in_flight
+        engine.max_in_flight,
+        bytes(engine.governor.lock().permits().limit())
     )
+}
+
+/// For people: "512 MiB"; an unlimited amount as such.
+pub(super) fn bytes(bytes: u64) -> String {
+    if bytes == u64::MAX { "unlimited memory".into() } else { format!("{} MiB", bytes >> 20) }
+}
+
+/// For people: "2 workers, tiles of 256".
+pub(super) fn describe_rung(rung: Rung) -> String {
+    let tiles = rung.tile.map_or("whole frames".into(), |side| format!("tiles of {side}"));
+    let place = if rung.fallback { " on the CPU" } else { "" };
+    let plural = if rung.workers == 1 { "" } else { "s" };
+    format!("{} worker{plural}, {tiles}{place}", rung.workers)
 }

@@ -3,6 +3,7 @@
 use gst::prelude::*;
 
 use crate::model::{ModelError, RunError};
+use crate::schedule::permits::Refusal;
 
 /// Why one frame could not be upscaled.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -13,7 +14,7 @@ pub(super) enum FrameError {
     Output(String),
     #[error("the model failed: {0}")]
     Run(String),
-    #[error("out of memory; set fewer workers, or use a smaller model: {0}")]
+    #[error("out of memory; free some, use a smaller model, or set fallback=true: {0}")]
     OutOfMemory(String),
     /// A flush or a stop came in between; then nobody waits for the frame any more.
     #[error("interrupted")]
@@ -32,7 +33,23 @@ impl From<RunError> for FrameError {
     }
 }
 
+impl From<Refusal> for FrameError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Cancelled => FrameError::Interrupted,
+            Refusal::TooLarge { limit } => {
+                FrameError::OutOfMemory(format!("a run takes more than the limit of {}", super::engine::bytes(limit)))
+            }
+        }
+    }
+}
+
 impl FrameError {
+    /// Whether fewer or smaller runs, a new session or another device may do what failed.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, FrameError::Run(_) | FrameError::OutOfMemory(_))
+    }
+
     /// Posts this error for the frame of this PTS.
     pub fn post(&self, element: &super::UpscaleFilter, index: u64, pts: Option<gst::ClockTime>) {
         let frame = format!("Frame {index} (PTS {}): {self}", pts.display());

@@ -11,6 +11,7 @@ use crate::plan::{self, Numbered, Recorder};
 use crate::reuse::Fingerprinter;
 
 use super::engine::{Engine, describe};
+use super::progress::Runs;
 use super::settings::{Settings, param_specs};
 use super::state::{Plan, State};
 use super::{CAT, caps, progress};
@@ -216,8 +217,8 @@ impl ObjectImpl for UpscaleFilter {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == "stats" {
-            let workers = self.workers();
-            return progress::structure(&self.state.lock(), workers).to_value();
+            let runs = Runs::of(self.engine().as_deref());
+            return progress::structure(&self.state.lock(), &runs).to_value();
         }
         self.settings.lock().get(pspec.name())
     }

@@ -2,13 +2,47 @@
 
 use gst::prelude::*;
 
+use super::engine::Engine;
 use super::state::State;
 
 /// Name of the element message and of the structure.
 const MESSAGE: &str = "upscalefilter-progress";
 
+/// How the network is run at the moment.
+#[derive(Default)]
+pub(super) struct Runs {
+    workers: usize,
+    /// Pixels; 0: whole frames.
+    tile_size: u32,
+    /// Bytes.
+    used: u64,
+    peak: u64,
+    limit: u64,
+    /// Of the ladder.
+    steps_down: u64,
+    steps_up: u64,
+}
+
+impl Runs {
+    /// All nought where there is no engine.
+    pub fn of(engine: Option<&Engine>) -> Self {
+        let Some(engine) = engine else { return Runs::default() };
+        let governor = engine.governor.lock();
+        let (permits, (steps_down, steps_up)) = (governor.permits(), governor.steps());
+        Runs {
+            workers: engine.pool.active(),
+            tile_size: governor.rung().0.tile.unwrap_or(0),
+            used: permits.used(),
+            peak: permits.peak(),
+            limit: permits.limit(),
+            steps_down,
+            steps_up,
+        }
+    }
+}
+
 /// The figures as they stand.
-pub(super) fn structure(state: &State, workers: usize) -> gst::Structure {
+pub(super) fn structure(state: &State, runs: &Runs) -> gst::Structure {
     let stats = &state.stats;
     gst::Structure::builder(MESSAGE)
         .field("frames-in", stats.frames_in)
@@ -17,7 +51,13 @@ pub(super) fn structure(state: &State, workers: usize) -> gst::Structure {
         .field("duplicates", stats.duplicates)
         .field("duplicate-percentage", stats.duplicate_percentage())
         .field("in-flight", state.queue.frames() as u64)
-        .field("workers", workers as u64)
+        .field("workers", runs.workers as u64)
+        .field("tile-size", runs.tile_size)
+        .field("memory-used", runs.used)
+        .field("memory-peak", runs.peak)
+        .field("memory-limit", runs.limit)
+        .field("steps-down", runs.steps_down)
+        .field("steps-up", runs.steps_up)
         .field("fps", stats.fps())
         .field("inference-ms-average", stats.inference_ms_average())
         .field("inference-ms-worst", stats.inference_ms_worst())

@@ -13,6 +13,10 @@ const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
 /// More frames than this under way would be hours of latency, not throughput.
 const MAX_IN_FLIGHT: u32 = 1024;
 const MAX_WORKERS: u32 = 256;
+const DEFAULT_TILE_OVERLAP: u32 = 16;
+/// Larger than any frame.
+const MAX_TILE_SIZE: u32 = 65_535;
+const MAX_TILE_OVERLAP: u32 = 256;
 
 /// Where the network runs (property `execution-provider`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -75,6 +79,13 @@ pub(super) struct Settings {
     pub workers: u32,
     /// 0 = automatic.
     pub max_in_flight: u32,
+    /// Bytes; 0 = automatic.
+    pub vram_limit: u64,
+    /// Pixels; 0 = automatic.
+    pub tile_size: u32,
+    /// Pixels.
+    pub tile_overlap: u32,
+    pub fallback: bool,
     pub duplicates: Duplicates,
     /// Bytes.
     pub cache_size: u64,
@@ -91,6 +102,10 @@ impl Default for Settings {
             device_id: 0,
             workers: 0,
             max_in_flight: 0,
+            vram_limit: 0,
+            tile_size: 0,
+            tile_overlap: DEFAULT_TILE_OVERLAP,
+            fallback: false,
             duplicates: Duplicates::default(),
             cache_size: DEFAULT_CACHE_SIZE,
             plan_location: None,
@@ -108,6 +123,10 @@ impl Settings {
             "device-id" => self.device_id = value.get().expect(TYPE),
             "workers" => self.workers = value.get().expect(TYPE),
             "max-in-flight" => self.max_in_flight = value.get().expect(TYPE),
+            "vram-limit" => self.vram_limit = value.get().expect(TYPE),
+            "tile-size" => self.tile_size = value.get().expect(TYPE),
+            "tile-overlap" => self.tile_overlap = value.get().expect(TYPE),
+            "fallback" => self.fallback = value.get().expect(TYPE),
             "duplicates" => self.duplicates = value.get().expect(TYPE),
             "cache-size" => self.cache_size = value.get().expect(TYPE),
             "plan-location" => self.plan_location = text(value).map(PathBuf::from),
@@ -126,6 +145,10 @@ impl Settings {
             "device-id" => self.device_id.to_value(),
             "workers" => self.workers.to_value(),
             "max-in-flight" => self.max_in_flight.to_value(),
+            "vram-limit" => self.vram_limit.to_value(),
+            "tile-size" => self.tile_size.to_value(),
+            "tile-overlap" => self.tile_overlap.to_value(),
+            "fallback" => self.fallback.to_value(),
             "duplicates" => self.duplicates.to_value(),
             "cache-size" => self.cache_size.to_value(),
             "plan-location" => self.plan_location.as_ref().map(|path| path.to_string_lossy().into_owned()).to_value(),
@@ -160,6 +183,7 @@ fn os_string(bytes: &[u8]) -> OsString {
 pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
     static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         let mut specs = engine_specs();
+        specs.extend(memory_specs());
         specs.extend(stream_specs());
         specs
     });
@@ -168,7 +192,10 @@ pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
 
 /// The properties that say how the network is loaded and run.
 fn engine_specs() -> Vec<glib::ParamSpec> {
-    let builtins: Vec<_> = builtin::BUILTINS.iter().map(|b| format!("'{}' ({})", b.name, b.summary)).collect();
+    let describe = |b: &builtin::Builtin| {
+        format!("'{}' (x{}, {}, {} kB: {})", b.name, b.scale, b.speed.name(), b.onnx.len().div_ceil(1000), b.summary)
+    };
+    let builtins: Vec<_> = builtin::BUILTINS.iter().map(describe).collect();
     let model_blurb = format!(
         "The network: the path of an ONNX super-resolution model, or the name of a built-in one: {}. Channels (1 = luma, \
          3 = RGB), scale, number types and sizes are found out from the file",
@@ -197,8 +224,8 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("workers")
             .nick("Workers")
             .blurb(
-                "Frames upscaled at a time, each in a session of its own. 0 = automatic: on the CPU one for each core as far \
-                 as memory goes, on a GPU one below 5 GB of its memory, two below 7 GB, three below 10 GB, else four. \
+                "Frames upscaled at a time, each in a session of its own, as far as 'vram-limit' allows. 0 = automatic: on the \
+                 CPU one for each core, on a GPU one below 5 GB of its memory, two below 7 GB, three below 10 GB, else four. \
                  1 = sequential. The output does not depend on it",
             )
             .maximum(MAX_WORKERS)
@@ -212,6 +239,48 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
                  and two",
             )
             .maximum(MAX_IN_FLIGHT)
+            .mutable_ready()
+            .build(),
+    ]
+}
+
+/// The properties that say how much memory is used, and what happens when it runs out.
+fn memory_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecUInt64::builder("vram-limit")
+            .nick("Memory limit")
+            .blurb(
+                "Bytes of the device's memory (on the CPU: of the machine's) that runs of the network may take together. \
+                 Frames too large for it are cut into tiles, without a difference to be seen. 0 = automatic: what is free at \
+                 the start, less a tenth and at least 256 MiB",
+            )
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("tile-size")
+            .nick("Tile size")
+            .blurb(
+                "Largest width and height, in input pixels, of what goes through the network at once, with what is read around a \
+                 tile; never smaller than the network needs. 0 = automatic: whole frames, or tiles as large as 'vram-limit' allows",
+            )
+            .maximum(MAX_TILE_SIZE)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("tile-overlap")
+            .nick("Tile overlap")
+            .blurb(
+                "Input pixels over which tiles are blended, where the network's reach is not known or its fixed size leaves no \
+                 room for it. Other networks' tiles give exactly what the whole frame does",
+            )
+            .maximum(MAX_TILE_OVERLAP)
+            .default_value(DEFAULT_TILE_OVERLAP)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("fallback")
+            .nick("Fall back to the CPU")
+            .blurb(
+                "Whether the CPU takes over, with a warning, when the device has run out of memory or failed and neither fewer \
+                 workers nor smaller tiles help. Else that is an error",
+            )
             .mutable_ready()
             .build(),
     ]
@@ -258,7 +327,8 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .nick("Statistics")
             .blurb(
                 "What happened since the stream began or was last flushed: frames-in, frames-out, unique, duplicates, duplicate-percentage, \
-                 in-flight, workers, fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
+                 in-flight, workers (at a time, now), tile-size (0 = whole frames), memory-used, memory-peak and memory-limit \
+                 (bytes of runs), steps-down and steps-up (changes after failures), fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
                  alone, for each frame), reorders (frames put into PTS order), late (of these, too late to be put right), \
                  cache-bytes",
             )

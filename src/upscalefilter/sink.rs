@@ -96,6 +96,8 @@ impl UpscaleFilter {
             config: Arc::clone(config),
             input: Some(buffer),
             slot: Some(slot),
+            tries: 0,
+            last_try: false,
         };
         engine.pool.submit(job);
         (dropped, None)
@@ -219,7 +221,7 @@ impl UpscaleFilter {
             let state = self.state.lock();
             state.config.as_ref().filter(|config| *config.in_caps == *event.caps()).cloned()
         };
-        let config = match config.map_or_else(|| StreamConfig::new(event.caps(), engine.model.info()), Ok) {
+        let config = match config.map_or_else(|| engine.config(event.caps()), Ok) {
             Ok(config) => config,
             Err(reason) => {
                 gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{reason}"), ["caps {}", event.caps()]);
@@ -228,6 +230,13 @@ impl UpscaleFilter {
         };
         gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.out_caps);
         let own_latency = latency::of_frames(&config, engine.max_in_flight);
+        let same = {
+            let state = self.state.lock();
+            state.config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &config))
+        };
+        if !same {
+            engine.set_stream(&config);
+        }
         let (before, dropped, latency_before) = {
             let mut state = self.state.lock();
             if state.flushing {
@@ -235,7 +244,6 @@ impl UpscaleFilter {
             }
             state.queue.push_event(Serialized::Caps(Arc::clone(&config), event.seqnum()));
             self.ready.notify_all();
-            let same = state.config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &config));
             // What was upscaled under other caps looks different, even where the pixels are the same.
             let dropped = if same { Vec::new() } else { state.cache.retain(|_| false) };
             let before = state.config.replace(config);

@@ -11,6 +11,7 @@ use crate::schedule::Item;
 
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;
+use super::progress::Runs;
 use super::settings::Duplicates;
 use super::state::{Queued, QueuedFrame, Serialized, Slot};
 use super::stream::StreamConfig;
@@ -171,13 +172,13 @@ impl UpscaleFilter {
     /// Counts a frame as pushed, and tells of the progress when that is due.
     fn note_output(&self) {
         let interval = self.settings.lock().progress_interval;
-        let workers = self.workers();
+        let engine = self.engine();
         let figures = {
             let mut state = self.state.lock();
             let now = Instant::now();
             state.stats.frame_out(now);
             let due = interval.is_some_and(|interval| state.progress_is_due(interval.into(), now));
-            due.then(|| progress::structure(&state, workers))
+            due.then(|| progress::structure(&state, &Runs::of(engine.as_deref())))
         };
         if let Some(figures) = figures {
             progress::post(&self.obj(), figures);
@@ -189,8 +190,8 @@ impl UpscaleFilter {
             self.write_plan();
             let interval = self.settings.lock().progress_interval;
             if interval.is_some() {
-                let workers = self.workers();
-                let figures = progress::structure(&self.state.lock(), workers);
+                let runs = Runs::of(self.engine().as_deref());
+                let figures = progress::structure(&self.state.lock(), &runs);
                 progress::post(&self.obj(), figures);
             }
         }

@@ -8,9 +8,10 @@
 //! 2. `settings`, the values of the properties,
 //! 3. `engine`, the loaded model and its workers,
 //! 4. `state`, this file,
-//! 5. what is inside `schedule::WorkerPool`, `StreamConfig::pool`, a serialized query's reply.
+//! 5. `Engine::governor`,
+//! 6. what is inside `schedule::WorkerPool`, `schedule::permits`, `StreamConfig::pool`, a worker's `Handle`, a serialized query's reply.
 //!
-//! None of 2 to 5 is held across: pushing a buffer, event or query, posting a message, notify, starting, pausing or stopping the
+//! None of 2 to 6 is held across: pushing a buffer, event or query, posting a message, notify, starting, pausing or stopping the
 //! task, joining a thread, acquiring or releasing a buffer, loading a model, running it.
 //!
 //! The source pad's task waits for `ready`, the streaming thread for `room`; both go with `state`.

@@ -1,5 +1,6 @@
 //! All that follows from the sink pad's caps, made once and shared by the frames that came under them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gst::prelude::*;
@@ -9,13 +10,14 @@ use parking_lot::Mutex;
 use crate::model::ModelInfo;
 use crate::picture::Size;
 use crate::picture::convert::Converter;
+use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
-use crate::picture::region::{self, Limits, Region};
+use crate::picture::region::{self, Blend, Limits, Region};
 
 use super::{allocation, caps};
 
-/// Input pixels around a tile of a fixed-size network, beyond what is kept of it: its padding at the tile's edge must not be seen.
-/// Where the network's radius is not known, that of a plain network of 16 3x3 layers.
+/// Input pixels around a tile, beyond what is kept of it, where the network's reach is not known: its padding at the tile's edge must
+/// not be seen. That of a plain network of 16 3x3 layers.
 const HALO_OF_UNKNOWN_RADIUS: u32 = 16;
 
 /// The negotiated formats, and how a frame gets from one to the other.
@@ -27,7 +29,12 @@ pub(super) struct StreamConfig {
     pub out_info: gst_video::VideoInfo,
     pub format: PixelFormat,
     pub converter: Converter,
-    pub regions: Vec<Region>,
+    /// What the network and the conversion ask of regions.
+    limits: Limits,
+    /// Sizes from which on tiles give what the whole frame does.
+    least: Size,
+    /// The regions of a frame by tile size; a few of them.
+    regions: Mutex<BTreeMap<Option<u32>, Arc<[Region]>>>,
     /// Our own pool, without a bound; there from the begin, because workers start before downstream has seen the caps.
     own_pool: gst::BufferPool,
     /// Downstream's pool, once it has offered one that serves.
@@ -36,7 +43,9 @@ pub(super) struct StreamConfig {
 
 impl StreamConfig {
     /// Works out the output for `in_caps`; the error's text is for people.
-    pub fn new(in_caps: &gst::CapsRef, model: &ModelInfo) -> Result<Arc<Self>, String> {
+    ///
+    /// `overlap` is over how many pixels regions are blended where they have to be.
+    pub fn new(in_caps: &gst::CapsRef, model: &ModelInfo, overlap: u32) -> Result<Arc<Self>, String> {
         let in_info = gst_video::VideoInfo::from_caps(in_caps).map_err(|_| format!("Unusable caps {in_caps}"))?;
         if in_info.is_interlaced() {
             return Err("Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter".into());
@@ -49,12 +58,15 @@ impl StreamConfig {
         let out_info = gst_video::VideoInfo::from_caps(&out_caps).map_err(|_| too_large())?;
         let size = Size { width: in_info.width(), height: in_info.height() };
         let converter = Converter::new(format, colour(&in_info), size, model.channels, model.scale);
-        let regions = regions(size, model, converter.halo());
+        let limits = limits(model, converter.halo(), overlap);
+        let least = model.local().map_or(Size { width: 1, height: 1 }, |local| local.least);
         let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
         Ok(Arc::new(StreamConfig {
             in_caps: in_caps.to_owned(),
             converter,
-            regions,
+            limits,
+            least,
+            regions: Mutex::default(),
             in_info,
             out_caps,
             out_info,
@@ -87,6 +99,32 @@ impl StreamConfig {
         gst::event::Caps::builder(&self.out_caps).seqnum(seqnum).build()
     }
 
+    /// The regions of a frame whose tensors are at most `tile` wide and high; of whole frames where there is no `tile`.
+    pub fn regions(&self, tile: Option<u32>) -> Arc<[Region]> {
+        let frame = self.frame();
+        let side = |tile: u32, least: u32| tile.max(least);
+        let tile_size =
+            tile.map(|tile| Size { width: side(tile, self.least.width), height: side(tile, self.least.height) });
+        let cut = || region::cover(frame, Limits { tile: tile_size, ..self.limits }).into();
+        Arc::clone(self.regions.lock().entry(tile).or_insert_with(cut))
+    }
+
+    /// The smallest tile that the network's reach leaves room in, in both directions.
+    pub fn least_tile(&self) -> u32 {
+        let least = self.limits.least_tile();
+        least.width.max(least.height).max(self.least.width).max(self.least.height)
+    }
+
+    /// The blending of one frame's regions, where there is any to do.
+    pub fn feather(&self, regions: &[Region]) -> Option<Feather> {
+        let blended = regions.iter().any(|region| region.blend != Blend::default());
+        blended.then(|| Feather::new(self.frame(), self.converter.scale(), self.converter.channels()))
+    }
+
+    fn frame(&self) -> Size {
+        Size { width: self.in_info.width(), height: self.in_info.height() }
+    }
+
     /// Bytes of one output frame.
     pub fn out_bytes(&self) -> u64 {
         self.out_info.size() as u64
@@ -113,10 +151,10 @@ impl Drop for StreamConfig {
     }
 }
 
-/// The regions a frame is cut into: one, unless the network's size is fixed. `halo` is what conversion needs beside the network.
-fn regions(frame: Size, model: &ModelInfo, halo: u32) -> Vec<Region> {
+/// What is asked of regions; whole frames, until a tile size is put in. `halo` is what conversion needs beside the network.
+fn limits(model: &ModelInfo, halo: u32, overlap: u32) -> Limits {
     let local = model.local();
-    let limits = Limits {
+    Limits {
         fixed: model.fixed_size,
         multiple: model.multiple,
         align: local.map_or(model.multiple, |local| local.alignment),
@@ -124,9 +162,8 @@ fn regions(frame: Size, model: &ModelInfo, halo: u32) -> Vec<Region> {
         halo: local.map_or(HALO_OF_UNKNOWN_RADIUS, |local| local.reach.radius()) + halo,
         local: local.is_some(),
         tile: None,
-        overlap: 0,
-    };
-    region::cover(frame, limits)
+        overlap,
+    }
 }
 
 /// Matrix, range and siting as the caps say, or GStreamer's defaults where they do not.

@@ -77,6 +77,15 @@ pub struct Upscale {
     /// Frames between the decoder and the encoder at any time; 0 chooses
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Upscaling")]
     pub max_in_flight: u32,
+    /// Memory that runs of the model may take together: bytes, or with K, M, G [default: what is free, less a reserve]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Upscaling")]
+    pub memory_limit: Option<u64>,
+    /// Largest side of what goes through the model at once, in pixels; 0 chooses by the memory
+    #[arg(long, value_name = "PIXELS", default_value_t = 0, help_heading = "Upscaling")]
+    pub tile_size: u32,
+    /// Let the CPU take over when the device has run out of memory or failed
+    #[arg(long, help_heading = "Upscaling")]
+    pub fallback: bool,
     /// Memory for upscaled frames that may come again: bytes, or with K, M, G [default: the element's]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Upscaling")]
     pub cache_size: Option<u64>,

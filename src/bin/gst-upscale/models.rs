@@ -12,11 +12,20 @@ use crate::failure::{Result, failed};
 
 /// Prints a table of the built-in models.
 pub fn list() -> Result<()> {
-    let rows: Vec<[String; 3]> = builtin::BUILTINS
+    let rows: Vec<[String; 5]> = builtin::BUILTINS
         .iter()
-        .map(|model| [model.name.to_owned(), format!("x{}", model.scale), model.summary.to_owned()])
+        .map(|model| {
+            let default = if model.name == builtin::DEFAULT { " (the default)" } else { "" };
+            [
+                model.name.to_owned(),
+                format!("x{}", model.scale),
+                model.speed.name().to_owned(),
+                format!("{:.0} kB", model.onnx.len() as f64 / 1000.0),
+                format!("{}{default}", model.summary),
+            ]
+        })
         .collect();
-    print(&table(&["NAME", "SCALE", "WHAT IT IS"], &rows))
+    print(&table(&["NAME", "SCALE", "SPEED", "SIZE", "FOR"], &rows))
 }
 
 /// Prints a table of what the graphs of these files tell; says of each file that cannot be read why, and fails if there is one.

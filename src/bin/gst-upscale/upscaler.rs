@@ -31,6 +31,11 @@ pub fn make(args: &Upscale) -> Result<gst::Element> {
     if let Some(size) = args.cache_size {
         element.set_property("cache-size", size);
     }
+    if let Some(limit) = args.memory_limit {
+        element.set_property("vram-limit", limit);
+    }
+    element.set_property("tile-size", args.tile_size);
+    element.set_property("fallback", args.fallback);
     element.set_property_from_str("execution-provider", &args::nick(args.execution_provider));
     element.set_property_from_str("duplicates", &args::nick(args.duplicates));
     element.set_property("device-id", args.device_id);

@@ -13,6 +13,7 @@
 //! | `picture` | tensors that depend on the picture, and what their elements see of it |
 //! | `known` | constants, and numbers computed from sizes |
 //! | `node` | an operator's attributes and inputs |
+//! | `live` | how much is held at a time |
 //! | `border` | what repeated and reflected edges add |
 //! | `fold`, `window`, `resize`, `layout`, `reshape`, `pointwise` | the operators |
 //!
@@ -24,6 +25,7 @@ mod border;
 mod fold;
 mod known;
 mod layout;
+mod live;
 mod node;
 mod picture;
 mod pointwise;
@@ -117,6 +119,8 @@ pub struct Analysis {
     /// Width and height must be multiples of these; 1x1 where anything goes, and where the size is fixed.
     pub multiple: Size,
     pub locality: Locality,
+    /// Elements for each input pixel that a run holds at a time, input and output included, if the network is local.
+    pub live_elements: Option<u64>,
     /// How often each operator occurs, of those on which the output depends. The names of those that are not ONNX's own begin with
     /// their domain.
     pub operators: BTreeMap<String, usize>,
@@ -143,6 +147,7 @@ pub fn analyse(model: Bytes, channels: Option<u32>) -> Result<Analysis, String> 
         scale: None,
         multiple: ONE,
         locality: Locality::Global { reason: String::new() },
+        live_elements: None,
         operators,
     };
     match input(&graph, channels) {
@@ -199,6 +204,7 @@ fn follow(graph: &Graph, input: &Input, analysis: &mut Analysis) {
                 analysis.scale = Some(found.scale);
                 analysis.multiple = found.multiple;
                 analysis.locality = Locality::Local(found.local);
+                analysis.live_elements = Some(found.live_elements);
                 return;
             }
             Err(stop) => analysis.locality = Locality::Global { reason: walk::reason(stop) },
@@ -214,6 +220,7 @@ struct Found {
     scale: u32,
     multiple: Size,
     local: Local,
+    live_elements: u64,
 }
 
 fn local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<Found, Stop> {
@@ -307,6 +314,7 @@ fn merged(walks: &[Walk], multiple: Size) -> Result<Found, Stop> {
         scale: scale(&walks[0])?,
         multiple,
         local: Local { reach: Reach::default(), alignment: ONE, least: ONE, exact: !walks[0].borders.rounded },
+        live_elements: walks.iter().map(|walk| walk.live).max().unwrap_or(0),
     };
     let local = &mut found.local;
     for walk in walks {

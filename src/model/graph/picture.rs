@@ -210,6 +210,16 @@ impl Picture {
         }
     }
 
+    /// Number of elements for each input pixel.
+    pub fn elements(&self) -> f64 {
+        let atoms = self.dims.iter().flat_map(Dim::atoms);
+        let of = |atom: &Atom| match atom {
+            Atom::Plain(count) => *count as f64,
+            Atom::Along(span) => *span.step.denom() as f64 / *span.step.numer() as f64,
+        };
+        atoms.map(of).product()
+    }
+
     /// What of it must be the same for all sizes: all but the lengths along the picture and how far it sees to the right and down.
     pub fn layout(&self) -> Vec<Vec<Atom>> {
         let fixed = |atom: &Atom| match atom {

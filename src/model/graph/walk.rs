@@ -10,7 +10,7 @@ use super::known::Known;
 use super::node::{Call, Node, Value};
 use super::picture::{Atom, Dim, Picture, Span};
 use super::sizes::{Axis, Sizes, Stop, global};
-use super::{fold, layout, pointwise, proto, resize, window};
+use super::{fold, layout, live, pointwise, proto, resize, window};
 
 /// Most operators, and most constants, of a graph: more than any network for pictures has. They bound the time an analysis takes.
 const MOST_PARTS: usize = 1 << 16;
@@ -113,6 +113,8 @@ pub(super) struct Walk {
     pub borders: Borders,
     /// The sizes for which all of this is true.
     pub sizes: Sizes,
+    /// Elements for each input pixel of all tensors that are needed at the same time, where that is most.
+    pub live: u64,
 }
 
 impl Graph {
@@ -121,17 +123,21 @@ impl Graph {
         let spans = [Axis::Vertical, Axis::Horizontal].map(|axis| Dim::along(Span::input(axis, &sizes)));
         let [rows, columns] = spans;
         let input = Picture::new(vec![Dim::default(), Dim::plain(channels)?, rows, columns])?;
-        let mut walk = Walk { layouts: vec![input.layout()], output: input.clone(), borders: Borders::new(), sizes };
+        let mut walk =
+            Walk { layouts: vec![input.layout()], output: input.clone(), borders: Borders::new(), sizes, live: 0 };
+        let mut elements = HashMap::from([(self.input.name.as_str(), input.elements())]);
         let mut values: HashMap<&str, Value> = HashMap::from([(self.input.name.as_str(), Value::Picture(input))]);
         for node in &self.nodes {
             let outputs = self.run(node, &values, &mut walk).map_err(|stop| named(stop, node))?;
             for (name, value) in node.outputs.iter().zip(outputs) {
                 if let Value::Picture(picture) = &value {
                     walk.layouts.push(picture.layout());
+                    elements.insert(name, picture.elements());
                 }
                 values.insert(name, value);
             }
         }
+        walk.live = live::most(&self.nodes, &elements, &self.output);
         match values.remove(self.output.as_str()) {
             Some(Value::Picture(picture)) => walk.output = picture,
             _ => return global("its output does not depend on the picture"),

@@ -31,6 +31,7 @@ use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
 use super::graph::{self, Locality};
 use super::{Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Provider, Source, Upscaler, sniff};
+use crate::device::{self, Memory};
 use crate::picture::Size;
 
 /// A network that ONNX Runtime loaded and that was found to be an upscaler.
@@ -40,6 +41,7 @@ use crate::picture::Size;
 pub struct OnnxModel {
     info: ModelInfo,
     names: Names,
+    device_id: u32,
     opener: Opener,
     /// The session that was probed, for the first worker.
     spare: Mutex<Option<Session>>,
@@ -64,6 +66,7 @@ impl OnnxModel {
             None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
         }
         .map_err(|reason| opener.unsuitable(reason))?;
+        let (locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
         let info = ModelInfo {
             name: opener.name.clone(),
             channels: findings.channels,
@@ -71,12 +74,13 @@ impl OnnxModel {
             fixed_size,
             multiple: findings.multiple,
             min_size: findings.min_size,
-            locality: locality(&opener.bytes, findings.channels, findings.scale),
+            locality,
+            live_elements,
             input: signature.input,
             output: signature.output,
             provider,
         };
-        Ok(Self { info, names, opener, spare: Mutex::new(Some(session)) })
+        Ok(Self { info, names, device_id: options.device_id, opener, spare: Mutex::new(Some(session)) })
     }
 }
 
@@ -91,6 +95,10 @@ impl Model for OnnxModel {
         let upscaler = OnnxUpscaler::new(session, self.names.clone(), &self.info)
             .map_err(|error| self.opener.invalid(text::load_reason(error.message())))?;
         Ok(Box::new(upscaler))
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        device::memory(self.info.provider, self.device_id)
     }
 }
 
@@ -109,13 +117,14 @@ fn provider(asked: Provider) -> Result<Provider, ModelError> {
 }
 
 /// What the graph tells of a network that was found to enlarge by `scale`.
-fn locality(bytes: &Bytes, channels: Channels, scale: u32) -> Locality {
-    let global = |reason| Locality::Global { reason };
+/// With the elements for each input pixel that it holds at a time, where that is known.
+fn locality(bytes: &Bytes, channels: Channels, scale: u32) -> (Locality, Option<u64>) {
+    let global = |reason| (Locality::Global { reason }, None);
     match graph::analyse(bytes.clone(), Some(channels.count() as u32)) {
         Ok(graph::Analysis { scale: Some(found), .. }) if found != scale => {
             global(format!("its graph says that it enlarges by {found}, but it enlarges by {scale}"))
         }
-        Ok(analysis) => analysis.locality,
+        Ok(analysis) => (analysis.locality, analysis.live_elements),
         Err(reason) => global(reason),
     }
 }
@@ -247,10 +256,10 @@ mod tests {
     #[test]
     fn a_graph_that_says_another_scale_than_was_seen_is_not_trusted() {
         let bytes = Bytes::from_static(builtin::find("lanczos2x").unwrap().onnx);
-        assert_eq!(locality(&bytes, Channels::Luma, 2).radius(), Some(3));
+        assert_eq!(locality(&bytes, Channels::Luma, 2).0.radius(), Some(3));
         let other = locality(&bytes, Channels::Luma, 3);
         assert!(
-            matches!(&other, Locality::Global { reason } if reason.contains("by 2, but it enlarges by 3")),
+            matches!(&other.0, Locality::Global { reason } if reason.contains("by 2, but it enlarges by 3")),
             "{other:?}"
         );
     }

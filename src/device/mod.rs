@@ -1,0 +1,59 @@
+//! The memory of the device that a network runs on: how much there is, how much is free, and how much of it is ours.
+
+mod nvml;
+mod sysfs;
+mod system;
+
+use crate::model::Provider;
+
+/// Bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub total: u64,
+    /// What this process could still have.
+    pub free: u64,
+    /// What this process has, where that is told.
+    pub used: Option<u64>,
+}
+
+/// The memory that runs of `provider` on its device number `device` take; `None` where nobody tells.
+///
+/// Quick enough (tens of microseconds) to be asked once for a step of the schedule, not for each frame.
+pub fn memory(provider: Provider, device: u32) -> Option<Memory> {
+    match provider {
+        Provider::Cuda | Provider::TensorRt => nvml::memory(device),
+        // Whichever GPU Vulkan, Direct3D or OpenVINO chose has no number in common with the system's; the first that tells is the
+        // one where there is only one.
+        Provider::WebGpu | Provider::DirectMl => nvml::memory(device).or_else(|| sysfs::memory(device)),
+        Provider::OpenVino => system::memory(),
+        Provider::Auto | Provider::Cpu | Provider::CoreMl => system::memory(),
+    }
+}
+
+/// What is left alone of `free` bytes: other programs want some, and what is read now may be less in a moment.
+pub fn reserve(free: u64) -> u64 {
+    (free / 10).max(LEAST_RESERVE).min(free / 2)
+}
+
+const LEAST_RESERVE: u64 = 256 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_tells_its_memory() {
+        let memory = memory(Provider::Cpu, 0);
+        assert_eq!(memory.is_some(), cfg!(target_os = "linux"));
+        let Some(memory) = memory else { return };
+        assert!(memory.free > 0 && memory.free <= memory.total, "{memory:?}");
+        assert!(memory.used.is_none_or(|used| used > 1 << 20 && used < memory.total), "{memory:?}");
+    }
+
+    #[test]
+    fn some_is_left_alone() {
+        assert_eq!(reserve(100 << 30), 10 << 30);
+        assert_eq!(reserve(1 << 30), 256 << 20);
+        assert_eq!(reserve(300 << 20), 150 << 20);
+    }
+}

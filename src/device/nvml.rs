@@ -1,0 +1,30 @@
+//! NVIDIA's management library, which comes with the driver.
+
+use std::sync::LazyLock;
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::enums::device::UsedGpuMemory;
+
+use super::Memory;
+
+/// Loaded once; `None` where there is no driver.
+static NVML: LazyLock<Option<Nvml>> = LazyLock::new(|| Nvml::init().ok());
+
+/// The memory of GPU number `index`.
+///
+/// NVML counts by bus address, CUDA by speed unless `CUDA_DEVICE_ORDER=PCI_BUS_ID` is set; they agree where there is one GPU, or several
+/// of a kind.
+pub fn memory(index: u32) -> Option<Memory> {
+    let device = NVML.as_ref()?.device_by_index(index).ok()?;
+    let memory = device.memory_info().ok()?;
+    let processes = device.running_compute_processes().ok();
+    let own = processes.and_then(|processes| {
+        let own = processes.into_iter().find(|process| process.pid == std::process::id())?;
+        match own.used_gpu_memory {
+            UsedGpuMemory::Used(bytes) => Some(bytes),
+            UsedGpuMemory::Unavailable => None,
+        }
+    });
+    // In a container the process has another number outside; then all that is in use counts, whose growth is what is looked at.
+    Some(Memory { total: memory.total, free: memory.free, used: own.or(Some(memory.used)) })
+}

@@ -1,0 +1,234 @@
+//! Permits: the right to use a part of a limited memory, given out in the order in which they were asked for.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Condvar, Mutex};
+
+/// A limit of bytes that runs share. What all permits hold together never passes it.
+///
+/// Fair: who asks first is served first, also if a later one would fit already; else a large run would wait for ever beside small ones.
+#[derive(Debug)]
+pub struct Permits {
+    inner: Mutex<Inner>,
+    /// Signalled when bytes became free, the limit was changed, or somebody gave up.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct Inner {
+    limit: u64,
+    used: u64,
+    /// The most that was ever in use.
+    peak: u64,
+    /// Those who wait, in order.
+    queue: VecDeque<u64>,
+    next_ticket: u64,
+}
+
+/// Bytes in use; given back when it is dropped.
+#[derive(Debug)]
+pub struct Permit {
+    permits: Arc<Permits>,
+    bytes: u64,
+}
+
+/// Why there is no permit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The limit is below what was asked for: no waiting would help.
+    TooLarge { limit: u64 },
+    /// Whoever asked is to give up.
+    Cancelled,
+}
+
+impl Permits {
+    pub fn new(limit: u64) -> Arc<Self> {
+        let inner = Inner { limit, used: 0, peak: 0, queue: VecDeque::new(), next_ticket: 0 };
+        Arc::new(Permits { inner: Mutex::new(inner), changed: Condvar::new() })
+    }
+
+    /// Waits until `bytes` are free and all who asked before are served. [`Permits::wake`] has to follow when `cancelled` is set.
+    pub fn acquire(self: &Arc<Self>, bytes: u64, cancelled: &AtomicBool) -> Result<Permit, Refusal> {
+        let mut inner = self.inner.lock();
+        let ticket = inner.next_ticket;
+        inner.next_ticket += 1;
+        inner.queue.push_back(ticket);
+        let refusal = loop {
+            if cancelled.load(Ordering::Acquire) {
+                break Refusal::Cancelled;
+            }
+            if bytes > inner.limit {
+                break Refusal::TooLarge { limit: inner.limit };
+            }
+            if inner.queue.front() == Some(&ticket) && bytes <= inner.limit.saturating_sub(inner.used) {
+                inner.queue.pop_front();
+                inner.used += bytes;
+                inner.peak = inner.peak.max(inner.used);
+                drop(inner);
+                // The next one may fit as well.
+                self.changed.notify_all();
+                return Ok(Permit { permits: Arc::clone(self), bytes });
+            }
+            self.changed.wait(&mut inner);
+        };
+        inner.queue.retain(|waiting| *waiting != ticket);
+        drop(inner);
+        self.changed.notify_all();
+        Err(refusal)
+    }
+
+    /// Makes everybody who waits look whether they were cancelled.
+    pub fn wake(&self) {
+        // Under the lock, so that nobody is between looking and waiting.
+        let _inner = self.inner.lock();
+        self.changed.notify_all();
+    }
+
+    /// Changes the limit. Permits that are out stay; new ones wait until the sum is below the new limit.
+    pub fn set_limit(&self, limit: u64) {
+        self.inner.lock().limit = limit;
+        self.changed.notify_all();
+    }
+
+    pub fn limit(&self) -> u64 {
+        self.inner.lock().limit
+    }
+
+    /// Bytes that are out.
+    pub fn used(&self) -> u64 {
+        self.inner.lock().used
+    }
+
+    /// The most bytes that were ever out.
+    pub fn peak(&self) -> u64 {
+        self.inner.lock().peak
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.permits.inner.lock().used -= self.bytes;
+        self.permits.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn never() -> AtomicBool {
+        AtomicBool::new(false)
+    }
+
+    #[test]
+    fn more_than_the_limit_is_refused_at_once() {
+        let permits = Permits::new(10);
+        assert_eq!(permits.acquire(11, &never()).unwrap_err(), Refusal::TooLarge { limit: 10 });
+        let whole = permits.acquire(10, &never()).unwrap();
+        assert_eq!((permits.used(), permits.peak()), (10, 10));
+        drop(whole);
+        assert_eq!((permits.used(), permits.peak()), (0, 10));
+    }
+
+    #[test]
+    fn a_large_one_is_not_passed_by_small_ones() {
+        let permits = Permits::new(10);
+        let held = permits.acquire(6, &never()).unwrap();
+        let (sender, served) = channel();
+        std::thread::scope(|scope| {
+            for (index, bytes) in [8, 1].into_iter().enumerate() {
+                let (permits, sender) = (&permits, sender.clone());
+                scope.spawn(move || {
+                    let permit = permits.acquire(bytes, &never()).unwrap();
+                    sender.send(bytes).unwrap();
+                    drop(permit);
+                });
+                // Both stand in line before anything is given back.
+                while permits.inner.lock().queue.len() <= index {
+                    std::thread::yield_now();
+                }
+            }
+            assert!(served.try_recv().is_err(), "1 would fit, but 8 came first");
+            drop(held);
+            assert_eq!(served.recv_timeout(PATIENCE), Ok(8));
+            assert_eq!(served.recv_timeout(PATIENCE), Ok(1));
+        });
+        assert_eq!(permits.used(), 0);
+    }
+
+    #[test]
+    fn who_waits_can_be_cancelled_and_does_not_hold_up_the_next() {
+        let permits = Permits::new(10);
+        let held = permits.acquire(5, &never()).unwrap();
+        let cancelled = never();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| permits.acquire(10, &cancelled).map(drop));
+            while permits.inner.lock().queue.is_empty() {
+                std::thread::yield_now();
+            }
+            cancelled.store(true, Ordering::Release);
+            permits.wake();
+            assert_eq!(waiting.join().unwrap(), Err(Refusal::Cancelled));
+        });
+        assert!(permits.acquire(5, &never()).is_ok());
+        drop(held);
+    }
+
+    #[test]
+    fn a_lower_limit_refuses_who_waits() {
+        let permits = Permits::new(10);
+        let held = permits.acquire(10, &never()).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| permits.acquire(8, &never()).map(drop));
+            while permits.inner.lock().queue.is_empty() {
+                std::thread::yield_now();
+            }
+            permits.set_limit(7);
+            assert_eq!(waiting.join().unwrap(), Err(Refusal::TooLarge { limit: 7 }));
+        });
+        drop(held);
+        assert_eq!(permits.used(), 0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+
+        /// Threads that ask for random amounts, some of which panic while they hold a permit.
+        #[test]
+        fn the_sum_never_passes_the_limit_and_nothing_is_lost(
+            limit in 1u64..100,
+            asked in prop::collection::vec(prop::collection::vec((1u64..120, any::<bool>()), 1..8), 1..5),
+        ) {
+            let permits = Permits::new(limit);
+            std::thread::scope(|scope| {
+                for list in &asked {
+                    let permits = &permits;
+                    scope.spawn(move || {
+                        for (bytes, panics) in list {
+                            // The hook would print each of them.
+                            let held = permits.acquire(*bytes, &never());
+                            assert_eq!(held.is_err(), *bytes > limit);
+                            if *panics {
+                                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                                    let _held = held;
+                                    std::panic::resume_unwind(Box::new(()));
+                                }))
+                                .unwrap_err();
+                            }
+                        }
+                    });
+                }
+            });
+            prop_assert!(permits.peak() <= limit);
+            prop_assert_eq!(permits.used(), 0);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The memory limit and the ladder, on a dummy device: no frame is lost, and no more memory is taken than there is.
+
+mod common;
+
+use std::sync::Arc;
+
+use gst::prelude::*;
+use gstupscale::model::dummy::{DummyModel, Failure};
+use gstupscale::model::{Channels, Provider};
+use proptest::prelude::*;
+
+use common::{dummy_element, harness};
+
+const SIDE: u64 = 64;
+const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=64,framerate=25/1";
+/// What a run takes for a pixel, as reckoned and in truth.
+const PER_PIXEL: u64 = 100;
+const FRAME: u64 = PER_PIXEL * SIDE * SIDE;
+/// A tensor of 32x32, the smallest tile.
+const TILE: u64 = PER_PIXEL * 32 * 32;
+
+fn model(total: u64) -> DummyModel {
+    DummyModel::new(Channels::Luma, 2)
+        .with_info(|info| info.live_elements = Some(PER_PIXEL / 4))
+        .with_device(total, PER_PIXEL)
+}
+
+fn frame(n: u64) -> gst::Buffer {
+    let pixels = (0..SIDE * SIDE).map(|i| (i * (n + 3) % 251) as u8).collect::<Vec<_>>();
+    let mut buffer = gst::Buffer::from_mut_slice(pixels);
+    buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(40 * n));
+    buffer
+}
+
+/// What [`DummyModel`] makes of [`frame`]: each pixel four times.
+fn enlarged(n: u64) -> Vec<u8> {
+    let frame = frame(n);
+    let map = frame.map_readable().unwrap();
+    let rows = map.chunks_exact(SIDE as usize).flat_map(|row| {
+        let wide: Vec<u8> = row.iter().flat_map(|&value| [value, value]).collect();
+        [wide.clone(), wide]
+    });
+    rows.flatten().collect()
+}
+
+fn figure(element: &gst::Element, name: &str) -> u64 {
+    element.property::<gst::Structure>("stats").get(name).unwrap()
+}
+
+fn check(buffer: &gst::Buffer, n: u64) {
+    assert_eq!(buffer.pts(), Some(gst::ClockTime::from_mseconds(40 * n)));
+    assert!(buffer.map_readable().unwrap().as_slice() == enlarged(n), "frame {n} is not what it should be");
+}
+
+/// Pushes one frame after the other, `change` being called before each, and checks what comes out.
+fn push_all(harness: &mut gst_check::Harness, frames: std::ops::Range<u64>, mut change: impl FnMut(u64)) {
+    for n in frames.clone() {
+        change(n);
+        harness.push(frame(n)).unwrap();
+    }
+    for n in frames {
+        check(&harness.pull().unwrap(), n);
+    }
+}
+
+fn start(model: &Arc<DummyModel>, properties: &[(&str, &str)]) -> (gst::Element, gst_check::Harness) {
+    let element = dummy_element(model, properties);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(CAPS);
+    (element, harness)
+}
+
+fn warnings(bus: &gst::Bus) -> Vec<String> {
+    std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]))
+        .map(|message| match message.view() {
+            gst::MessageView::Warning(warning) => warning.error().to_string(),
+            _ => unreachable!("filtered"),
+        })
+        .collect()
+}
+
+fn with_bus(element: &gst::Element) -> gst::Bus {
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    bus
+}
+
+#[test]
+fn as_many_run_at_a_time_as_the_limit_holds() {
+    for (limit, workers, tile) in
+        [(4 * FRAME, 4, 0), (2 * FRAME, 2, 0), (FRAME, 1, 0), (FRAME - 1, 1, 62), (TILE, 1, 32)]
+    {
+        let model = Arc::new(model(100 * FRAME));
+        let (element, mut harness) = start(&model, &[("workers", "4"), ("vram-limit", &limit.to_string())]);
+        push_all(&mut harness, 0..20, |_| {});
+        assert_eq!(
+            (figure(&element, "workers"), element.property::<gst::Structure>("stats").get::<u32>("tile-size")),
+            (workers, Ok(tile))
+        );
+        let (peak, left) = model.device_bytes();
+        assert!(peak <= limit && left == 0, "{peak} of {limit}, {left} left");
+        assert!(figure(&element, "memory-peak") <= limit);
+        assert_eq!((figure(&element, "memory-used"), figure(&element, "memory-limit")), (0, limit));
+        assert_eq!((figure(&element, "steps-down"), figure(&element, "steps-up")), (0, 0));
+    }
+}
+
+#[test]
+fn a_tile_size_that_is_set_is_used() {
+    let model = Arc::new(model(100 * FRAME));
+    let (element, mut harness) = start(&model, &[("workers", "2"), ("tile-size", "40"), ("vram-limit", "10000000")]);
+    push_all(&mut harness, 0..6, |_| {});
+    assert_eq!(element.property::<gst::Structure>("stats").get::<u32>("tile-size"), Ok(40));
+    assert_eq!(model.device_bytes().0 % (PER_PIXEL * 32 * 32), 0, "64 pixels are two tiles of 32");
+}
+
+#[test]
+fn another_program_that_takes_memory_is_survived_and_workers_come_back() {
+    let model = Arc::new(model(4 * FRAME));
+    let (element, mut harness) =
+        start(&model, &[("workers", "4"), ("vram-limit", &(4 * FRAME).to_string()), ("duplicates", "off")]);
+    let bus = with_bus(&element);
+    push_all(&mut harness, 0..8, |_| {});
+    assert_eq!(figure(&element, "steps-down"), 0);
+    // Not even one frame fits now, but a tile does.
+    model.others_take(4 * FRAME - TILE);
+    push_all(&mut harness, 8..16, |_| {});
+    assert_eq!(figure(&element, "steps-down"), 3, "four workers, two, one, and tiles");
+    let told = warnings(&bus);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(
+        told[0].contains("4 workers, whole frames") && told[0].contains("2 workers") && told[0].contains("PTS"),
+        "{told:?}"
+    );
+    assert!(told[2].contains("tiles of 32"), "{told:?}");
+    model.others_take(0);
+    push_all(&mut harness, 16..200, |_| {});
+    assert_eq!((figure(&element, "workers"), figure(&element, "steps-up")), (4, 3));
+    assert_eq!(element.property::<gst::Structure>("stats").get::<u32>("tile-size"), Ok(0));
+    assert_eq!(figure(&element, "memory-used"), 0);
+}
+
+#[test]
+fn a_frame_that_does_not_fit_at_all_is_an_error_with_its_pts() {
+    let model = Arc::new(model(4 * FRAME));
+    let (element, mut harness) = start(&model, &[("workers", "2"), ("vram-limit", "10000000")]);
+    let bus = with_bus(&element);
+    push_all(&mut harness, 0..2, |_| {});
+    model.others_take(4 * FRAME - TILE + 1);
+    // The harness has no upstream that would notice.
+    harness.push(frame(2)).ok();
+    let message = common::wait_message(&bus, &[gst::MessageType::Error]);
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    let text = error.error().to_string();
+    assert!(text.contains("Frame 2 (PTS 0:00:00.080000000)") && text.contains("out of memory"), "{text}");
+    assert_eq!(figure(&element, "memory-used"), 0);
+}
+
+#[test]
+fn run_time_errors_are_tried_again() {
+    let model = Arc::new(model(100 * FRAME));
+    for run in [3, 4] {
+        model.fail_run(run, Failure::Error("the device is lost".into()));
+    }
+    let (element, mut harness) = start(&model, &[("workers", "1"), ("vram-limit", "10000000")]);
+    let bus = with_bus(&element);
+    push_all(&mut harness, 0..8, |_| {});
+    let told = warnings(&bus);
+    // One worker cannot become fewer; at 32 there is no smaller tile, but one more try in a new session.
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(model.sessions_opened(), 3);
+    assert!(told[0].contains("the device is lost"), "{told:?}");
+}
+
+#[test]
+fn the_cpu_takes_over_where_it_may() {
+    if !common::have_runtime() {
+        return;
+    }
+    let model = Arc::new(model(4 * FRAME).with_info(|info| info.provider = Provider::Cuda));
+    let (element, mut harness) =
+        start(&model, &[("workers", "1"), ("fallback", "true"), ("model", "lanczos2x"), ("vram-limit", "10000000")]);
+    let bus = with_bus(&element);
+    push_all(&mut harness, 0..1, |_| {});
+    model.others_take(4 * FRAME);
+    for n in 1..4 {
+        harness.push(frame(n)).unwrap();
+    }
+    for n in 1..4 {
+        assert_eq!(harness.pull().unwrap().pts(), Some(gst::ClockTime::from_mseconds(40 * n)));
+    }
+    let told = warnings(&bus);
+    assert!(told.last().is_some_and(|text| text.contains("on the CPU")), "{told:?}");
+    model.others_take(0);
+    for n in 4..100 {
+        harness.push(frame(n)).unwrap();
+        harness.pull().unwrap();
+    }
+    // Back on the device.
+    push_all(&mut harness, 100..104, |_| {});
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Other programs take and give back memory at random, and runs fail, but there is always room for one tile.
+    #[test]
+    fn any_script_that_leaves_a_way_loses_nothing(
+        others in prop::collection::vec(0u64..=(4 * FRAME - TILE), 1..40),
+        errors in prop::collection::btree_set(0usize..60, 0..3),
+        workers in 1u32..5,
+        limit in TILE..(6 * FRAME),
+    ) {
+        let model = Arc::new(model(4 * FRAME));
+        let limited = limit.min(4 * FRAME);
+        let (element, mut harness) = start(
+            &model,
+            &[("workers", &workers.to_string()), ("vram-limit", &limit.to_string()), ("max-in-flight", "64")],
+        );
+        // Errors come where memory cannot fail as well, else both together may use up the ladder.
+        let script = if errors.is_empty() { others } else { vec![0; others.len()] };
+        if limit >= 2 * FRAME && workers > 1 {
+            for run in errors.into_iter().take(2) {
+                model.fail_run(run, Failure::OutOfMemory);
+            }
+        }
+        push_all(&mut harness, 0..script.len() as u64, |n| model.others_take(script[n as usize]));
+        prop_assert!(model.device_bytes().0 <= limited.max(TILE));
+        prop_assert_eq!(model.device_bytes().1, 0);
+        prop_assert_eq!(figure(&element, "memory-used"), 0);
+    }
+}

@@ -1,0 +1,86 @@
+//! Tiles through the whole element: what comes out is what comes out without them.
+//!
+//! Needs ONNX Runtime (`./script/env cargo test` finds it). The networks of other people lie outside the project; where they are not
+//! there, the test that uses them says so and passes.
+
+mod common;
+
+use gst::prelude::*;
+use gstupscale::picture::format::PixelFormat;
+
+use common::{element, harness, have_runtime, shared_data};
+
+/// What an element gives for one picture that looks like nothing in particular.
+fn upscaled(format: &str, (width, height): (u32, u32), properties: &[(&str, &str)]) -> Vec<u8> {
+    let element = element(properties);
+    let mut harness = harness(&element);
+    let caps = format!("video/x-raw,format={format},width={width},height={height},framerate=25/1");
+    let info = gst_video::VideoInfo::from_caps(&caps.parse::<gst::Caps>().unwrap()).unwrap();
+    harness.set_src_caps_str(&caps);
+    // A generator of pseudo-random numbers (Knuth's MMIX), smoothed by what the format's bytes mean.
+    let mut state = 12_345u64;
+    let bytes: Vec<u8> = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    })
+    .take(info.size())
+    .collect();
+    harness.push(gst::Buffer::from_mut_slice(bytes)).unwrap();
+    let out = harness.pull().unwrap();
+    let out_caps = harness.sinkpad().unwrap().current_caps().unwrap();
+    let out_info = gst_video::VideoInfo::from_caps(&out_caps).unwrap();
+    visible(&out, &out_info)
+}
+
+/// The bytes that are seen, row by row: what stands between rows is nobody's.
+fn visible(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Vec<u8> {
+    use gst_video::VideoFrameExt;
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
+    let mut bytes = Vec::new();
+    for plane in 0..frame.n_planes() {
+        let component = (0..info.n_components()).find(|c| info.comp_plane(*c as u8) == plane).unwrap();
+        let (rows, stride) = (frame.comp_height(component), frame.plane_stride()[plane as usize] as usize);
+        let length = frame.comp_width(component) as usize * frame.comp_pstride(component) as usize;
+        let data = frame.plane_data(plane).unwrap();
+        (0..rows as usize).for_each(|row| bytes.extend(&data[row * stride..row * stride + length]));
+    }
+    bytes
+}
+
+#[test]
+fn tiles_of_built_in_models_give_the_same_bytes_for_every_format_and_number_of_workers() {
+    if !have_runtime() {
+        return;
+    }
+    for (index, format) in PixelFormat::ALL.iter().enumerate() {
+        let model = ["fast2x", "lanczos2x", "quality3x"][index % 3];
+        let size = [(101, 67), (64, 90), (131, 35)][index % 3];
+        let whole = upscaled(format.name(), size, &[("model", model), ("workers", "1")]);
+        for (tile, workers) in [("32", "1"), ("45", "2"), ("64", "4")] {
+            let tiled = upscaled(format.name(), size, &[("model", model), ("workers", workers), ("tile-size", tile)]);
+            assert!(tiled == whole, "{model}, {}, tiles of {tile}", format.name());
+        }
+    }
+}
+
+#[test]
+fn tiles_of_other_peoples_models_give_the_same_bytes() {
+    let (true, Some(models)) = (have_runtime(), shared_data("models")) else { return };
+    for (model, format) in [
+        ("animejanai/2x_AnimeJaNai_HD_V3.1_Performance_SPANF3_b5f48_unshuffle_fp16", "NV12"),
+        ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp16", "I420"),
+        ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32", "RGB"),
+        ("esr/eSR-CNN_s4_C4_D7_S12", "I420_10LE"),
+        ("esr/eSR-TM_s2_K7_C16", "GRAY8"),
+        ("nn-upscaler/2xNomosUni_span_multijpg_ldl", "I420"),
+        ("qualityscaler/RealESR_Animex4_fp16", "Y42B"),
+    ] {
+        let path = models.join(format!("{model}.onnx"));
+        let model = path.to_str().unwrap();
+        // Room for one border in each direction, whatever the network's reach.
+        let size = (109, 83);
+        let whole = upscaled(format, size, &[("model", model), ("workers", "1")]);
+        let tiled = upscaled(format, size, &[("model", model), ("workers", "1"), ("tile-size", "80")]);
+        assert!(tiled == whole, "{model}");
+    }
+}
