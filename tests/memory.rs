@@ -14,14 +14,14 @@ use common::{dummy_element, harness};
 const SIDE: u64 = 64;
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=64,framerate=25/1";
 /// What a run takes for a pixel, as reckoned and in truth.
-const PER_PIXEL: u64 = 100;
+const PER_PIXEL: u64 = 160;
 const FRAME: u64 = PER_PIXEL * SIDE * SIDE;
 /// A tensor of 32x32, the smallest tile.
 const TILE: u64 = PER_PIXEL * 32 * 32;
 
 fn model(total: u64) -> DummyModel {
     DummyModel::new(Channels::Luma, 2)
-        .with_info(|info| info.live_elements = Some(PER_PIXEL / 4))
+        .with_info(|info| info.live_elements = Some(PER_PIXEL / 8))
         .with_device(total, PER_PIXEL)
 }
 

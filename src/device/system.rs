@@ -43,8 +43,14 @@ fn group(root: &Path, own: &str) -> Option<Group> {
         .take_while(|folder| folder.starts_with(root))
         .map(Path::to_owned)
         .collect::<Vec<_>>();
+    // Files that were read count as in use, but give way to whoever needs the memory.
+    let cache = |folder: &Path| {
+        let stat = fs::read_to_string(folder.join("memory.stat")).ok()?;
+        stat.lines().find_map(|line| line.strip_prefix("inactive_file "))?.trim().parse::<u64>().ok()
+    };
     let limits = groups.iter().filter_map(|folder| {
-        Some(Group { limit: number(folder, "memory.max")?, used: number(folder, "memory.current")? })
+        let used = number(folder, "memory.current")?.saturating_sub(cache(folder).unwrap_or(0));
+        Some(Group { limit: number(folder, "memory.max")?, used })
     });
     limits.min_by_key(|group| group.limit.saturating_sub(group.used))
 }
@@ -72,8 +78,10 @@ mod tests {
         assert_eq!(group(root.path(), "0::/a/b\n"), None);
         write(&root.path().join("a"), "1000\n", "900\n");
         assert_eq!(group(root.path(), "1:cpu:/x\n0::/a/b\n"), Some(Group { limit: 1000, used: 900 }));
-        write(&inner, "500\n", "10\n");
+        write(&inner, "500\n", "110\n");
         assert_eq!(group(root.path(), "0::/a/b\n"), Some(Group { limit: 1000, used: 900 }));
         assert_eq!(group(root.path(), ""), None);
+        fs::write(root.path().join("a/memory.stat"), "anon 9\ninactive_file 600\n").unwrap();
+        assert_eq!(group(root.path(), "0::/a/b\n"), Some(Group { limit: 500, used: 110 }));
     }
 }

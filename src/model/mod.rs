@@ -100,14 +100,10 @@ impl ModelInfo {
         }
     }
 
-    /// Bytes for each input pixel that a run takes at least: the tensors that go in and come out, as 32-bit floats.
-    pub fn least_bytes(&self) -> u64 {
-        4 * self.channels.count() as u64 * (1 + u64::from(self.scale).pow(2))
-    }
-
-    /// Bytes for each input pixel that a run is reckoned to take: its numbers are 32-bit floats nearly everywhere.
+    /// Bytes for each input pixel that a run is reckoned to take: its numbers are 32-bit floats nearly everywhere, and ONNX Runtime
+    /// holds up to twice as much, in copies of another layout and in blocks that grow by doubling.
     pub fn reckoned_bytes(&self) -> u64 {
-        4 * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
+        2 * 4 * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
     }
 }
 

@@ -6,12 +6,11 @@
 
 use std::sync::Arc;
 
-use super::footprint::Footprints;
 use super::permits::Permits;
 
 /// Halvings of the tile that one start may lead to, and then some.
 const LONGEST_LADDER: usize = 32;
-/// Successful frames before a step up is tried; doubled each time a step up fails at once.
+/// Successful frames before a step up is tried; doubled each time a step up does not last as many.
 const PATIENCE: u32 = 32;
 const MOST_PATIENCE: u32 = 4096;
 
@@ -52,37 +51,52 @@ pub enum Verdict {
     GiveUp,
 }
 
+/// Pixels of the largest tensor that frames are cut into, for a tile size or whole frames.
+pub type Tensors = Box<dyn Fn(Option<u32>) -> u64 + Send>;
+
 /// See the [module](self).
-#[derive(Debug)]
 pub struct Governor {
     permits: Arc<Permits>,
-    footprints: Footprints,
+    /// Bytes that a run is reckoned to take for each pixel of its tensor.
+    per_pixel: u64,
     bounds: Bounds,
-    /// Pixels of a frame, and its larger side.
-    frame: (u64, u32),
+    /// The larger side of a frame.
+    side: u32,
+    tensors: Tensors,
     /// The first is what the limit allows, the last where we are.
     rungs: Vec<Rung>,
     /// Counts changes, so that failures of runs that began before one are told from later ones.
     epoch: u64,
+    /// Frames since the last change.
     successes: u32,
     patience: u32,
+    /// The last change was a step up.
+    climbed: bool,
     steps_down: u64,
     steps_up: u64,
 }
 
+impl std::fmt::Debug for Governor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Governor").field("rungs", &self.rungs).field("permits", &self.permits).finish_non_exhaustive()
+    }
+}
+
 impl Governor {
     /// `limit` is in bytes.
-    pub fn new(bounds: Bounds, footprints: Footprints, limit: u64) -> Self {
+    pub fn new(bounds: Bounds, per_pixel: u64, limit: u64) -> Self {
         let top = Rung { workers: bounds.workers.max(1), tile: bounds.tile, fallback: false };
         Governor {
             permits: Permits::new(limit),
-            footprints,
+            per_pixel: per_pixel.max(1),
             bounds,
-            frame: (0, 0),
+            side: 0,
+            tensors: Box::new(|_| 0),
             rungs: vec![top],
             epoch: 0,
             successes: 0,
             patience: PATIENCE,
+            climbed: false,
             steps_down: 0,
             steps_up: 0,
         }
@@ -93,12 +107,14 @@ impl Governor {
         &self.permits
     }
 
-    /// Frames of another size come from now on: begins at the top for them. The tile sizes of the ladder's rungs belong to a frame size.
-    pub fn set_frame(&mut self, width: u32, height: u32, bounds: Bounds) {
-        self.frame = (u64::from(width) * u64::from(height), width.max(height));
+    /// Frames of another size come from now on, `side` being the larger of theirs: begins at the top for them.
+    pub fn set_frame(&mut self, side: u32, tensors: Tensors, bounds: Bounds) {
+        self.side = side;
+        self.tensors = tensors;
         self.bounds = bounds;
         self.patience = PATIENCE;
-        self.start_again();
+        self.rungs = vec![self.top(&*self.tensors)];
+        self.change(false);
     }
 
     /// Where runs happen now, and the epoch for [`Governor::failed`].
@@ -106,29 +122,23 @@ impl Governor {
         (self.rungs[self.rungs.len() - 1], self.epoch)
     }
 
+    /// The tile for a frame of an earlier size that is still under way: what the limit allows with the workers of now.
+    pub fn tile_for(&self, tensors: impl Fn(Option<u32>) -> u64) -> Option<u32> {
+        self.top(&tensors).tile
+    }
+
+    /// Whether tiles of this rung are smaller than frames.
+    pub fn tiles(&self, rung: Rung) -> Option<u32> {
+        rung.tile.filter(|_| (self.tensors)(rung.tile) < (self.tensors)(None))
+    }
+
     /// Bytes that a run on a tensor of `pixels` is reckoned to take, never above the limit at the bottom of the ladder: a run that
     /// might fit is better tried than refused.
     pub fn footprint(&self, pixels: u64) -> u64 {
         let (rung, _) = self.rung();
-        let bytes = self.footprints.estimate(pixels);
+        let bytes = self.bytes(pixels);
         let lowest = rung.workers == 1 && self.next_tile(rung).is_none();
         if lowest || rung.fallback { bytes.min(self.permits.limit()) } else { bytes }
-    }
-
-    /// Whether a run of this size ought to be measured alone: nothing is known yet, and what is reckoned may not fit.
-    pub fn wants_measurement(&self, pixels: u64) -> bool {
-        let (rung, _) = self.rung();
-        let together = self.footprints.estimate(pixels).saturating_mul(self.bounds.workers as u64);
-        !rung.fallback && !self.footprints.is_measured(pixels) && together > self.permits.limit() / 2
-    }
-
-    /// Notes what a run that was alone took, and how much can be done at a time then.
-    pub fn measured(&mut self, pixels: u64, bytes: u64) {
-        self.footprints.note(pixels, bytes);
-        // Steps down came from failures, which say more than a reckoning.
-        if self.rungs.len() == 1 {
-            self.start_again();
-        }
     }
 
     /// A frame has failed in a run that began in `epoch`.
@@ -142,36 +152,47 @@ impl Governor {
             return Verdict::GiveUp;
         }
         // A step up that did not last is tried again later and later.
-        if self.steps_up > 0 && self.successes < self.patience {
+        if self.climbed && self.successes < self.patience {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);
         }
         self.rungs.push(to);
         self.steps_down += 1;
-        self.change();
+        self.change(false);
         Verdict::Down { from, to }
     }
 
-    /// A frame has succeeded. `free` tells how many bytes the device has free, if that is known; it is asked only when a step up is
-    /// due. Gives the step up, if one was made.
-    pub fn succeeded(&mut self, free: impl FnOnce() -> Option<u64>) -> Option<(Rung, Rung)> {
-        if self.rungs.len() < 2 {
-            return None;
-        }
+    /// A frame has succeeded. Whether [`Governor::climb`] is due.
+    pub fn succeeded(&mut self) -> bool {
         self.successes = self.successes.saturating_add(1);
+        if self.successes < self.patience {
+            return false;
+        }
+        if self.rungs.len() > 1 {
+            return true;
+        }
+        // It has lasted.
+        self.patience = PATIENCE;
+        false
+    }
+
+    /// Goes a step up, if `free` bytes (if that is known) are enough for it. Gives the step.
+    pub fn climb(&mut self, free: Option<u64>) -> Option<(Rung, Rung)> {
+        let [.., to, from] = self.rungs[..] else { return None };
         if self.successes < self.patience {
             return None;
         }
         self.successes = 0;
-        let (from, to) = (self.rung().0, self.rungs[self.rungs.len() - 2]);
+        let each = |rung: Rung| self.bytes((self.tensors)(rung.tile));
+        let need = |rung: Rung| each(rung).saturating_mul(rung.workers as u64);
         // What the runs of now hold is theirs already.
-        let need = |rung: Rung| self.footprints.estimate(self.tensor_pixels(rung)).saturating_mul(rung.workers as u64);
         let more = if from.fallback { need(to) } else { need(to).saturating_sub(need(from)) };
-        if free().is_some_and(|free| free < more) {
+        // A rung that never fits the limit was only ever a place to begin at.
+        if each(to) > self.permits.limit() || free.is_some_and(|free| free < more) {
             return None;
         }
         self.rungs.pop();
         self.steps_up += 1;
-        self.change();
+        self.change(true);
         Some((from, to))
     }
 
@@ -180,38 +201,33 @@ impl Governor {
         (self.steps_down, self.steps_up)
     }
 
-    fn change(&mut self) {
+    fn change(&mut self, climbed: bool) {
         self.epoch += 1;
         self.successes = 0;
+        self.climbed = climbed;
+    }
+
+    fn bytes(&self, pixels: u64) -> u64 {
+        pixels.saturating_mul(self.per_pixel)
     }
 
     /// The top of the ladder: all workers if tiles are not too small then, else fewer.
-    fn start_again(&mut self) {
+    fn top(&self, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
         let Bounds { workers, tile, efficient_tile, smallest_tile, .. } = self.bounds;
-        let limit = self.permits.limit();
         let mut top = Rung { workers: workers.max(1), tile, fallback: false };
         loop {
-            let each = limit / top.workers as u64;
-            if self.footprints.estimate(self.tensor_pixels(top)) <= each {
-                break;
+            let each = self.permits.limit() / top.workers as u64;
+            if self.bytes(tensors(top.tile)) <= each || smallest_tile == u32::MAX && top.workers == 1 {
+                return top;
             }
-            let side = self.footprints.largest_side(each) / 2 * 2;
-            if tile.is_none() && (side >= efficient_tile || top.workers == 1) {
-                top.tile = Some(side.max(smallest_tile));
-                break;
-            }
-            if top.workers == 1 {
-                break;
+            // Tensors are at most as large as the tile, unless the network asks for more.
+            let side = (each / self.per_pixel).isqrt().min(1 << 16) as u32 / 2 * 2;
+            if smallest_tile < u32::MAX && (side >= efficient_tile || top.workers == 1) {
+                let side = side.max(smallest_tile);
+                return Rung { tile: Some(tile.map_or(side, |tile| tile.min(side))), ..top };
             }
             top.workers -= 1;
         }
-        self.rungs = vec![top];
-        self.change();
-    }
-
-    /// Pixels of the largest tensor on this rung.
-    fn tensor_pixels(&self, rung: Rung) -> u64 {
-        rung.tile.map_or(self.frame.0, |side| self.frame.0.min(u64::from(side).pow(2)))
     }
 
     fn below(&self, rung: Rung) -> Option<Rung> {
@@ -230,7 +246,7 @@ impl Governor {
 
     /// Half the tile, if that is not too small.
     fn next_tile(&self, rung: Rung) -> Option<u32> {
-        let side = rung.tile.map_or(self.frame.1, |tile| tile.min(self.frame.1));
+        let side = rung.tile.map_or(self.side, |tile| tile.min(self.side));
         let half = (side / 4 * 2).max(self.bounds.smallest_tile);
         (half < side).then_some(half)
     }
@@ -245,10 +261,15 @@ mod tests {
     const MIB: u64 = 1 << 20;
     const BOUNDS: Bounds = Bounds { workers: 4, tile: None, efficient_tile: 128, smallest_tile: 32, fallback: false };
 
+    fn tensors(tile: Option<u32>) -> u64 {
+        let side = |length: u32| u64::from(tile.map_or(length, |tile| tile.min(length)));
+        side(640) * side(360)
+    }
+
     /// For frames of 640x360 at 1 KiB a pixel: 225 MiB.
     fn governor(bounds: Bounds, limit: u64) -> Governor {
-        let mut governor = Governor::new(bounds, Footprints::new(1024, 20), limit);
-        governor.set_frame(640, 360, bounds);
+        let mut governor = Governor::new(bounds, 1024, limit);
+        governor.set_frame(640, Box::new(tensors), bounds);
         governor
     }
 
@@ -256,8 +277,9 @@ mod tests {
         Rung { workers, tile: tile.into(), fallback: false }
     }
 
-    fn no_matter() -> Option<u64> {
-        None
+    /// One more frame succeeded, while `free` is free.
+    fn succeed(governor: &mut Governor, free: Option<u64>) -> Option<(Rung, Rung)> {
+        if governor.succeeded() { governor.climb(free) } else { None }
     }
 
     #[test]
@@ -277,7 +299,12 @@ mod tests {
         }
         let set = Bounds { tile: Some(256), ..BOUNDS };
         assert_eq!(governor(set, 2048 * MIB).rung().0, rung(4, 256));
-        assert_eq!(governor(set, 100 * MIB).rung().0, rung(1, 256));
+        // A tile that is set is the largest.
+        assert_eq!(governor(set, 100 * MIB).rung().0, rung(4, 160));
+        assert_eq!(governor(set, 16 * MIB).rung().0, rung(1, 128));
+        let fixed = Bounds { tile: Some(512), smallest_tile: u32::MAX, ..BOUNDS };
+        assert_eq!(governor(fixed, 400 * MIB).rung().0, rung(2, 512));
+        assert_eq!(governor(fixed, MIB).rung().0, rung(1, 512));
     }
 
     #[test]
@@ -318,41 +345,47 @@ mod tests {
         };
         fail(&mut governor);
         fail(&mut governor);
-        for _ in 1..PATIENCE {
-            assert_eq!(governor.succeeded(|| unreachable!("it is not due yet")), None);
-        }
+        let wait = |governor: &mut Governor, frames: u32| {
+            (1..frames).for_each(|_| assert_eq!(succeed(governor, None), None));
+        };
+        wait(&mut governor, PATIENCE);
         // 225 MiB more are needed.
-        assert_eq!(governor.succeeded(|| Some(224 * MIB)), None);
-        for _ in 1..PATIENCE {
-            assert_eq!(governor.succeeded(no_matter), None);
-        }
-        assert_eq!(governor.succeeded(|| Some(226 * MIB)), Some((rung(1, None), rung(2, None))));
+        assert_eq!(succeed(&mut governor, Some(224 * MIB)), None);
+        wait(&mut governor, PATIENCE);
+        assert_eq!(succeed(&mut governor, Some(226 * MIB)), Some((rung(1, None), rung(2, None))));
         // It does not last.
         fail(&mut governor);
-        for _ in 1..2 * PATIENCE {
-            assert_eq!(governor.succeeded(no_matter), None);
-        }
-        assert_eq!(governor.succeeded(no_matter), Some((rung(1, None), rung(2, None))));
-        for _ in 1..2 * PATIENCE {
-            assert_eq!(governor.succeeded(no_matter), None);
-        }
-        assert_eq!(governor.succeeded(no_matter), Some((rung(2, None), rung(4, None))));
-        assert_eq!(governor.succeeded(|| unreachable!("it is at the top")), None);
-        assert_eq!(governor.steps(), (3, 3));
+        wait(&mut governor, 2 * PATIENCE);
+        assert_eq!(succeed(&mut governor, None), Some((rung(1, None), rung(2, None))));
+        wait(&mut governor, 2 * PATIENCE);
+        assert_eq!(succeed(&mut governor, None), Some((rung(2, None), rung(4, None))));
+        // At the top, what has lasted is forgiven; steps of one incident count once.
+        wait(&mut governor, 2 * PATIENCE + 1);
+        assert_eq!(governor.patience, PATIENCE);
+        fail(&mut governor);
+        fail(&mut governor);
+        assert_eq!(governor.patience, PATIENCE);
+        assert_eq!(governor.steps(), (5, 3));
     }
 
     #[test]
-    fn a_measurement_sets_how_much_is_done_at_a_time() {
-        let mut governor = governor(BOUNDS, 500 * MIB);
-        let pixels = 640 * 360;
-        assert_eq!(governor.rung().0, rung(4, 356));
-        assert!(governor.wants_measurement(356 * 356));
-        governor.measured(356 * 356, 60 * MIB);
-        assert_eq!(governor.rung().0, rung(4, None));
-        assert!(governor.footprint(pixels) <= 125 * MIB);
-        governor.measured(pixels, 110 * MIB);
-        assert_eq!(governor.rung().0, rung(4, None));
-        assert!(!governor.wants_measurement(pixels));
+    fn a_rung_that_cannot_fit_is_not_climbed_to() {
+        let mut governor = governor(Bounds { workers: 1, ..BOUNDS }, 64 * MIB);
+        assert_eq!(governor.rung().0, rung(1, 256));
+        let (_, epoch) = governor.rung();
+        governor.rungs[0].tile = Some(400);
+        governor.failed(epoch);
+        for _ in 0..10 * PATIENCE {
+            assert_eq!(succeed(&mut governor, None), None);
+        }
+    }
+
+    #[test]
+    fn frames_of_an_earlier_size_get_tiles_of_their_own() {
+        let governor = governor(BOUNDS, 1000 * MIB);
+        assert_eq!(governor.rung().0.tile, None);
+        let large = |tile: Option<u32>| u64::from(tile.map_or(4000, |tile| tile.min(4000))).pow(2);
+        assert_eq!(governor.tile_for(large), Some(504));
     }
 
     #[test]
@@ -384,14 +417,14 @@ mod tests {
                         prop_assert!(at.fallback == fallback && (fallback || at.workers == 1));
                     }
                 } else {
-                    governor.succeeded(no_matter);
+                    succeed(&mut governor, None);
                 }
             }
             for _ in 0..MOST_PATIENCE * LONGEST_LADDER as u32 {
                 if governor.rung().0 == top {
                     break;
                 }
-                governor.succeeded(no_matter);
+                succeed(&mut governor, None);
             }
             prop_assert_eq!(governor.rung().0, top);
         }

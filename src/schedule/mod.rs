@@ -1,7 +1,6 @@
 //! Scheduling without GStreamer: the ordered queue, the worker pool, how many workers fit.
 
 pub mod budget;
-pub mod footprint;
 pub mod governor;
 pub mod permits;
 mod pool;

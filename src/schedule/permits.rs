@@ -11,14 +11,14 @@ use parking_lot::{Condvar, Mutex};
 /// Fair: who asks first is served first, also if a later one would fit already; else a large run would wait for ever beside small ones.
 #[derive(Debug)]
 pub struct Permits {
+    limit: u64,
     inner: Mutex<Inner>,
-    /// Signalled when bytes became free, the limit was changed, or somebody gave up.
+    /// Signalled when bytes became free or somebody gave up.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct Inner {
-    limit: u64,
     used: u64,
     /// The most that was ever in use.
     peak: u64,
@@ -45,8 +45,8 @@ pub enum Refusal {
 
 impl Permits {
     pub fn new(limit: u64) -> Arc<Self> {
-        let inner = Inner { limit, used: 0, peak: 0, queue: VecDeque::new(), next_ticket: 0 };
-        Arc::new(Permits { inner: Mutex::new(inner), changed: Condvar::new() })
+        let inner = Inner { used: 0, peak: 0, queue: VecDeque::new(), next_ticket: 0 };
+        Arc::new(Permits { limit, inner: Mutex::new(inner), changed: Condvar::new() })
     }
 
     /// Waits until `bytes` are free and all who asked before are served. [`Permits::wake`] has to follow when `cancelled` is set.
@@ -59,10 +59,10 @@ impl Permits {
             if cancelled.load(Ordering::Acquire) {
                 break Refusal::Cancelled;
             }
-            if bytes > inner.limit {
-                break Refusal::TooLarge { limit: inner.limit };
+            if bytes > self.limit {
+                break Refusal::TooLarge { limit: self.limit };
             }
-            if inner.queue.front() == Some(&ticket) && bytes <= inner.limit.saturating_sub(inner.used) {
+            if inner.queue.front() == Some(&ticket) && bytes <= self.limit.saturating_sub(inner.used) {
                 inner.queue.pop_front();
                 inner.used += bytes;
                 inner.peak = inner.peak.max(inner.used);
@@ -86,14 +86,8 @@ impl Permits {
         self.changed.notify_all();
     }
 
-    /// Changes the limit. Permits that are out stay; new ones wait until the sum is below the new limit.
-    pub fn set_limit(&self, limit: u64) {
-        self.inner.lock().limit = limit;
-        self.changed.notify_all();
-    }
-
     pub fn limit(&self) -> u64 {
-        self.inner.lock().limit
+        self.limit
     }
 
     /// Bytes that are out.
@@ -180,22 +174,6 @@ mod tests {
         });
         assert!(permits.acquire(5, &never()).is_ok());
         drop(held);
-    }
-
-    #[test]
-    fn a_lower_limit_refuses_who_waits() {
-        let permits = Permits::new(10);
-        let held = permits.acquire(10, &never()).unwrap();
-        std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| permits.acquire(8, &never()).map(drop));
-            while permits.inner.lock().queue.is_empty() {
-                std::thread::yield_now();
-            }
-            permits.set_limit(7);
-            assert_eq!(waiting.join().unwrap(), Err(Refusal::TooLarge { limit: 7 }));
-        });
-        drop(held);
-        assert_eq!(permits.used(), 0);
     }
 
     proptest! {

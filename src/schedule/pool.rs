@@ -68,12 +68,15 @@ struct Worker<J: Job> {
     handle: <J::Context as Interruptible>::Handle,
     /// A job is under way.
     busy: bool,
+    /// It may hold what [`Interruptible::park`] lets go of.
+    holding: bool,
 }
 
 impl<J: Job> WorkerPool<J> {
     /// Starts one thread for each context.
     pub fn new(contexts: Vec<J::Context>) -> std::io::Result<Self> {
-        let workers: Vec<_> = contexts.iter().map(|context| Worker { handle: context.handle(), busy: false }).collect();
+        let workers: Vec<_> =
+            contexts.iter().map(|context| Worker { handle: context.handle(), busy: false, holding: true }).collect();
         let active = workers.len();
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner { jobs: VecDeque::new(), workers, active, stopping: false }),
@@ -98,7 +101,8 @@ impl<J: Job> WorkerPool<J> {
     }
 
     /// From now on only the first `count` workers (at least one) get jobs; others that are at work finish first, then park. A job
-    /// starts only when fewer than `count` are under way, those of parking workers included: who runs alone shares with nobody.
+    /// starts only when fewer than `count` are under way, and those that park have let go of what they hold: who runs alone shares with
+    /// nobody.
     pub fn set_active(&self, count: usize) {
         let mut inner = self.shared.inner.lock();
         inner.active = count.clamp(1, inner.workers.len().max(1));
@@ -151,6 +155,12 @@ impl<J: Job> Drop for WorkerPool<J> {
 }
 
 impl<J: Job> Inner<J> {
+    /// Workers that are at work, or about to park and not done with it.
+    fn taken(&self) -> usize {
+        let counts = |(index, worker): &(usize, &Worker<J>)| worker.busy || *index >= self.active && worker.holding;
+        self.workers.iter().enumerate().filter(counts).count()
+    }
+
     fn cancel(&mut self) -> VecDeque<J> {
         for worker in self.workers.iter().filter(|worker| worker.busy) {
             J::Context::interrupt(&worker.handle);
@@ -167,6 +177,7 @@ impl<J: Job> Shared<J> {
                 Next::Job(job) => job,
                 Next::Park => {
                     context.park();
+                    self.parked(index);
                     if self.wait_until_active(index) { continue } else { return }
                 }
                 Next::Stop => return,
@@ -219,13 +230,20 @@ impl<J: Job> Shared<J> {
             if index >= inner.active {
                 return Next::Park;
             }
-            let busy = inner.workers.iter().filter(|worker| worker.busy).count();
-            if busy < inner.active
+            if inner.taken() < inner.active
                 && let Some(job) = inner.jobs.pop_front()
             {
                 return Next::Job(Self::begin(&mut inner, index, job));
             }
             self.work.wait(&mut inner);
+        }
+    }
+
+    fn parked(&self, index: usize) {
+        let mut inner = self.inner.lock();
+        inner.workers[index].holding = false;
+        if !inner.jobs.is_empty() {
+            self.wake(&inner);
         }
     }
 
@@ -244,6 +262,7 @@ impl<J: Job> Shared<J> {
         let worker = &mut inner.workers[index];
         J::Context::rearm(&worker.handle);
         worker.busy = true;
+        worker.holding = true;
         job
     }
 }

@@ -1,6 +1,5 @@
 //! The loaded model, its workers and their memory: made on the way to READY, gone on the way to NULL, untouched by flushes.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 
@@ -9,8 +8,7 @@ use parking_lot::Mutex;
 
 use crate::device::{self, Memory};
 use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Provider, Source};
-use crate::schedule::footprint::Footprints;
-use crate::schedule::governor::{Bounds, Governor, Rung};
+use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::{WorkerPool, budget};
 
 use super::errors;
@@ -24,8 +22,6 @@ pub(super) struct Engine {
     /// Frames that may be between sink and source pad.
     pub max_in_flight: usize,
     pub governor: Mutex<Governor>,
-    /// The first run of a stream is under way alone, to be measured.
-    alone: AtomicBool,
     /// The network on the CPU, loaded when it is first needed.
     fallback: OnceLock<Result<Arc<dyn Model>, String>>,
     /// What it was made from.
@@ -35,7 +31,9 @@ pub(super) struct Engine {
 impl Engine {
     /// Loads the model and opens a session for each worker. Slow; call it without a lock.
     pub fn open(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        let model = load(settings, settings.execution_provider.into()).map_err(|error| errors::model_error(&error))?;
+        let provider = settings.execution_provider.into();
+        let workers = workers(settings, provider, device::memory(provider, settings.device_id));
+        let model = load(settings, provider, workers).map_err(|error| errors::model_error(&error))?;
         Self::with_model(model, settings)
     }
 
@@ -54,9 +52,8 @@ impl Engine {
         let memory = model.memory();
         let limit = limit(settings, memory);
         let info = model.info();
-        let footprints = Footprints::new(info.reckoned_bytes(), info.least_bytes());
         let workers = workers(settings, info.provider, memory);
-        let governor = Governor::new(bounds(settings, info, workers, 0), footprints, limit);
+        let governor = Governor::new(bounds(settings, info, workers, 0), info.reckoned_bytes(), limit);
 
         let sessions: Result<Vec<_>, ModelError> = (0..workers).map(|_| model.open_session()).collect();
         let sessions = sessions.map_err(|error| errors::model_error(&error))?;
@@ -72,7 +69,6 @@ impl Engine {
             pool,
             max_in_flight,
             governor: Mutex::new(governor),
-            alone: AtomicBool::new(false),
             fallback: OnceLock::new(),
             settings: settings.clone(),
         })
@@ -85,44 +81,45 @@ impl Engine {
 
     /// Frames of this kind come from now on.
     pub fn set_stream(&self, config: &StreamConfig) {
-        let info = self.model.info();
-        let bounds = bounds(&self.settings, info, self.pool.workers(), config.least_tile());
+        let bounds = bounds(&self.settings, self.model.info(), self.pool.workers(), config.cuts.least_tile());
+        let (cuts, side) = (config.cuts, config.in_info.width().max(config.in_info.height()));
         let mut governor = self.governor.lock();
-        governor.set_frame(config.in_info.width(), config.in_info.height(), bounds);
-        let rung = governor.rung().0;
-        let largest = config.regions(rung.tile).iter().map(|region| region.tensor.pixels()).max().unwrap_or(0);
-        let alone = self.model.memory().is_some() && governor.wants_measurement(largest);
-        self.alone.store(alone, Ordering::Relaxed);
-        self.pool.set_active(if alone { 1 } else { rung.workers });
+        governor.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
+        self.pool.set_active(governor.rung().0.workers);
     }
 
-    /// A first run on `pixels`, with no other beside it, began when memory was as `before`.
-    pub fn note_measurement(&self, pixels: u64, before: Memory) {
-        let used = |memory: Memory| memory.used.unwrap_or(memory.total - memory.free);
-        if let Some(after) = self.model.memory() {
-            self.governor.lock().measured(pixels, used(after).saturating_sub(used(before)));
-        }
-    }
-
-    /// A frame has succeeded: more may be done at a time. Gives the step up the ladder, if there was one.
+    /// A frame has succeeded. Gives the step up the ladder, if it was time for one.
     pub fn succeeded(&self) -> Option<(Rung, Rung)> {
+        if !self.governor.lock().succeeded() {
+            return None;
+        }
+        let free = self.model.memory().map(|memory| memory.free);
         let mut governor = self.governor.lock();
-        let climbed = governor.succeeded(|| self.model.memory().map(|memory| memory.free));
-        if self.alone.swap(false, Ordering::Relaxed) || climbed.is_some() {
-            self.pool.set_active(governor.rung().0.workers);
+        let climbed = governor.climb(free);
+        if let Some((_, to)) = climbed {
+            self.pool.set_active(to.workers);
         }
         climbed
     }
 
+    /// A run that began in `epoch` has failed. The pool follows before anybody else can change the rung.
+    pub fn failed(&self, epoch: u64) -> Verdict {
+        let mut governor = self.governor.lock();
+        let verdict = governor.failed(epoch);
+        if let Verdict::Down { to, .. } = verdict {
+            self.pool.set_active(to.workers);
+        }
+        verdict
+    }
+
     /// The network on the CPU. Slow at first; call it without a lock.
     pub fn fallback(&self) -> Result<&Arc<dyn Model>, &str> {
-        let load = || load(&self.settings, Provider::Cpu).map_err(|error| error.to_string());
+        let load = || load(&self.settings, Provider::Cpu, self.pool.workers()).map_err(|error| error.to_string());
         self.fallback.get_or_init(load).as_ref().map_err(String::as_str)
     }
 }
 
-fn load(settings: &Settings, provider: Provider) -> Result<Arc<dyn Model>, ModelError> {
-    let workers = workers(settings, provider, device::memory(provider, settings.device_id));
+fn load(settings: &Settings, provider: Provider, workers: usize) -> Result<Arc<dyn Model>, ModelError> {
     let options = LoadOptions {
         provider,
         device_id: settings.device_id,
@@ -145,7 +142,8 @@ fn bounds(settings: &Settings, info: &ModelInfo, workers: usize, least_tile: u32
     // The size of a fixed-size network's tensors is not ours to choose.
     let (tile, smallest_tile) = match info.fixed_size {
         Some(fixed) => (Some(fixed.width.max(fixed.height)), u32::MAX),
-        None => (Some(settings.tile_size).filter(|size| *size > 0), least_tile.max(SMALLEST_TILE)),
+        // Twice the least, so that a tile keeps more than a few of the pixels that it reads.
+        None => (Some(settings.tile_size).filter(|size| *size > 0), least_tile.saturating_mul(2).max(SMALLEST_TILE)),
     };
     // A halo of a quarter on each side makes the work four times as much, one of an eighth less than twice.
     let efficient_tile = least_tile.saturating_mul(4).max(EFFICIENT_TILE);

@@ -14,8 +14,11 @@ pub(super) enum FrameError {
     Output(String),
     #[error("the model failed: {0}")]
     Run(String),
-    #[error("out of memory; free some, use a smaller model, or set fallback=true: {0}")]
+    #[error("out of memory: {0}")]
     OutOfMemory(String),
+    /// Refused before it was tried.
+    #[error("{0}")]
+    TooLarge(String),
     /// A flush or a stop came in between; then nobody waits for the frame any more.
     #[error("interrupted")]
     Interrupted,
@@ -38,7 +41,7 @@ impl From<Refusal> for FrameError {
         match refusal {
             Refusal::Cancelled => FrameError::Interrupted,
             Refusal::TooLarge { limit } => {
-                FrameError::OutOfMemory(format!("a run takes more than the limit of {}", super::engine::bytes(limit)))
+                FrameError::TooLarge(format!("a run takes more than the limit of {}", super::engine::bytes(limit)))
             }
         }
     }
@@ -47,7 +50,7 @@ impl From<Refusal> for FrameError {
 impl FrameError {
     /// Whether fewer or smaller runs, a new session or another device may do what failed.
     pub fn may_pass(&self) -> bool {
-        matches!(self, FrameError::Run(_) | FrameError::OutOfMemory(_))
+        matches!(self, FrameError::Run(_) | FrameError::OutOfMemory(_) | FrameError::TooLarge(_))
     }
 
     /// Posts this error for the frame of this PTS.
@@ -56,7 +59,11 @@ impl FrameError {
         match self {
             FrameError::Input(_) => gst::element_error!(element, gst::ResourceError::Read, ("{frame}")),
             FrameError::Output(_) => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{frame}")),
-            FrameError::OutOfMemory(_) => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{frame}")),
+            FrameError::OutOfMemory(_) | FrameError::TooLarge(_) => gst::element_error!(
+                element,
+                gst::ResourceError::NoSpaceLeft,
+                ("{frame}. Free some memory, use a smaller model, or let the CPU take over (fallback=true)")
+            ),
             FrameError::Run(_) | FrameError::Interrupted => {
                 gst::element_error!(element, gst::LibraryError::Failed, ("{frame}"))
             }

@@ -38,8 +38,6 @@ struct Session {
     upscaler: Box<dyn Upscaler>,
     /// Of the fallback's model.
     fallback: bool,
-    /// No run yet: what it takes for the first one is all it holds.
-    fresh: bool,
 }
 
 impl Worker {
@@ -50,7 +48,7 @@ impl Worker {
             permits: Arc::clone(permits),
         });
         Worker {
-            session: Some(Session { upscaler, fallback: false, fresh: true }),
+            session: Some(Session { upscaler, fallback: false }),
             handle,
             scratch: Scratch::default(),
             input: Vec::new(),
@@ -71,7 +69,7 @@ impl Worker {
         };
         let upscaler = model.open_session().map_err(|error| FrameError::Run(error.to_string()))?;
         self.handle.set_session(Some(upscaler.interrupter()));
-        self.session = Some(Session { upscaler, fallback, fresh: true });
+        self.session = Some(Session { upscaler, fallback });
         Ok(())
     }
 
@@ -153,19 +151,27 @@ impl Job for FrameJob {
 
     fn run(&mut self, worker: &mut Worker) -> Outcome {
         let (Some(element), Some(slot)) = (self.element.upgrade(), &self.slot) else { return Outcome::Done };
+        let generation = slot.generation;
         let Some(engine) = element.imp().engine() else { return Outcome::Done };
-        if element.imp().is_stale(slot.generation) {
+        if element.imp().is_stale(generation) {
             return Outcome::Done;
         }
-        let (rung, epoch) = engine.governor.lock().rung();
+        let (mut rung, epoch) = engine.governor.lock().rung();
+        if !element.imp().is_current(&self.config) {
+            let cuts = self.config.cuts;
+            rung.tile = engine.governor.lock().tile_for(|tile| cuts.largest(tile));
+        }
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}: upscaling, try {}, {}", slot.index, self.tries, describe_rung(rung));
         let mut took = Duration::ZERO;
         let result = self.upscale(&engine, rung, worker, &mut took);
         match &result {
             Ok(_) => self.succeeded(&element, &engine),
-            Err(error) if error.may_pass() => {
-                worker.let_go();
+            // Nobody waits for a stale one any more.
+            Err(error) if error.may_pass() && !element.imp().is_stale(generation) => {
+                if !matches!(error, FrameError::TooLarge(_)) {
+                    worker.let_go();
+                }
                 if self.tries < MOST_TRIES && self.step_down(&element, &engine, epoch, error) {
                     return Outcome::Again;
                 }
@@ -199,19 +205,15 @@ impl FrameJob {
 
     /// Whether the frame is to be tried again.
     fn step_down(&mut self, element: &UpscaleFilter, engine: &Engine, epoch: u64, error: &FrameError) -> bool {
-        let mut governor = engine.governor.lock();
-        let verdict = governor.failed(epoch);
-        let limit = governor.permits().limit();
-        drop(governor);
-        match verdict {
+        match engine.failed(epoch) {
             Verdict::Again => true,
             Verdict::GiveUp => !std::mem::replace(&mut self.last_try, true),
             Verdict::Down { from, to } => {
-                engine.pool.set_active(to.workers);
                 self.last_try = false;
+                let limit = bytes(engine.governor.lock().permits().limit());
                 let free =
                     engine.model.memory().map_or_else(String::new, |memory| format!(", {} free", bytes(memory.free)));
-                let (from, to, limit) = (describe_rung(from), describe_rung(to), bytes(limit));
+                let (from, to) = (describe_rung(from), describe_rung(to));
                 gst::element_warning!(
                     element,
                     gst::ResourceError::Busy,
@@ -270,21 +272,13 @@ impl Worker {
     fn run(&mut self, engine: &Engine, tensor: Size) -> Result<Duration, FrameError> {
         let pixels = tensor.pixels();
         let session = self.session.as_mut().expect("it was prepared");
-        let (permits, footprint, measure) = {
+        let (permits, footprint) = {
             let governor = engine.governor.lock();
-            let measure = session.fresh && !session.fallback && governor.wants_measurement(pixels);
-            (Arc::clone(governor.permits()), governor.footprint(pixels), measure)
+            (Arc::clone(governor.permits()), governor.footprint(pixels))
         };
         let _permit = permits.acquire(footprint, &self.handle.raised)?;
-        let before = measure.then(|| engine.model.memory()).flatten();
         let begin = Instant::now();
         session.upscaler.run(&self.input, tensor, &mut self.output)?;
-        let took = begin.elapsed();
-        session.fresh = false;
-        // Others that run now would be counted, too.
-        if let (Some(before), true) = (before, permits.used() == footprint) {
-            engine.note_measurement(pixels, before);
-        }
-        Ok(took)
+        Ok(begin.elapsed())
     }
 }

@@ -31,7 +31,7 @@ impl Runs {
         let (permits, (steps_down, steps_up)) = (governor.permits(), governor.steps());
         Runs {
             workers: engine.pool.active(),
-            tile_size: governor.rung().0.tile.unwrap_or(0),
+            tile_size: governor.tiles(governor.rung().0).unwrap_or(0),
             used: permits.used(),
             peak: permits.peak(),
             limit: permits.limit(),

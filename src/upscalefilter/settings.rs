@@ -252,7 +252,7 @@ fn memory_specs() -> Vec<glib::ParamSpec> {
             .blurb(
                 "Bytes of the device's memory (on the CPU: of the machine's) that runs of the network may take together. \
                  Frames too large for it are cut into tiles, without a difference to be seen. 0 = automatic: what is free at \
-                 the start, less a tenth and at least 256 MiB",
+                 the start, less a tenth, or 256 MiB if that is more, but no more than half",
             )
             .mutable_ready()
             .build(),
@@ -269,7 +269,7 @@ fn memory_specs() -> Vec<glib::ParamSpec> {
             .nick("Tile overlap")
             .blurb(
                 "Input pixels over which tiles are blended, where the network's reach is not known or its fixed size leaves no \
-                 room for it. Other networks' tiles give exactly what the whole frame does",
+                 room for it. Other networks' tiles give what the whole frame does, to the last bit unless the network resizes by other factors than 2",
             )
             .maximum(MAX_TILE_OVERLAP)
             .default_value(DEFAULT_TILE_OVERLAP)
@@ -328,7 +328,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .blurb(
                 "What happened since the stream began or was last flushed: frames-in, frames-out, unique, duplicates, duplicate-percentage, \
                  in-flight, workers (at a time, now), tile-size (0 = whole frames), memory-used, memory-peak and memory-limit \
-                 (bytes of runs), steps-down and steps-up (changes after failures), fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
+                 (bytes that runs are reckoned to take), steps-down and steps-up (changes after failures), fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
                  alone, for each frame), reorders (frames put into PTS order), late (of these, too late to be put right), \
                  cache-bytes",
             )

@@ -304,6 +304,11 @@ impl UpscaleFilter {
         drop(unwanted);
     }
 
+    /// Whether frames come under these caps now.
+    pub(super) fn is_current(&self, config: &Arc<StreamConfig>) -> bool {
+        self.state.lock().config.as_ref().is_some_and(|current| Arc::ptr_eq(current, config))
+    }
+
     pub(super) fn is_stale(&self, generation: u64) -> bool {
         self.state.lock().generation != generation
     }

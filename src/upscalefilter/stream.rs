@@ -29,10 +29,8 @@ pub(super) struct StreamConfig {
     pub out_info: gst_video::VideoInfo,
     pub format: PixelFormat,
     pub converter: Converter,
-    /// What the network and the conversion ask of regions.
-    limits: Limits,
-    /// Sizes from which on tiles give what the whole frame does.
-    least: Size,
+    /// How frames are cut into regions.
+    pub cuts: Cuts,
     /// The regions of a frame by tile size; a few of them.
     regions: Mutex<BTreeMap<Option<u32>, Arc<[Region]>>>,
     /// Our own pool, without a bound; there from the begin, because workers start before downstream has seen the caps.
@@ -58,14 +56,13 @@ impl StreamConfig {
         let out_info = gst_video::VideoInfo::from_caps(&out_caps).map_err(|_| too_large())?;
         let size = Size { width: in_info.width(), height: in_info.height() };
         let converter = Converter::new(format, colour(&in_info), size, model.channels, model.scale);
-        let limits = limits(model, converter.halo(), overlap);
         let least = model.local().map_or(Size { width: 1, height: 1 }, |local| local.least);
+        let cuts = Cuts { frame: size, limits: limits(model, converter.halo(), overlap), least };
         let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
         Ok(Arc::new(StreamConfig {
             in_caps: in_caps.to_owned(),
             converter,
-            limits,
-            least,
+            cuts,
             regions: Mutex::default(),
             in_info,
             out_caps,
@@ -101,28 +98,13 @@ impl StreamConfig {
 
     /// The regions of a frame whose tensors are at most `tile` wide and high; of whole frames where there is no `tile`.
     pub fn regions(&self, tile: Option<u32>) -> Arc<[Region]> {
-        let frame = self.frame();
-        let side = |tile: u32, least: u32| tile.max(least);
-        let tile_size =
-            tile.map(|tile| Size { width: side(tile, self.least.width), height: side(tile, self.least.height) });
-        let cut = || region::cover(frame, Limits { tile: tile_size, ..self.limits }).into();
-        Arc::clone(self.regions.lock().entry(tile).or_insert_with(cut))
-    }
-
-    /// The smallest tile that the network's reach leaves room in, in both directions.
-    pub fn least_tile(&self) -> u32 {
-        let least = self.limits.least_tile();
-        least.width.max(least.height).max(self.least.width).max(self.least.height)
+        Arc::clone(self.regions.lock().entry(tile).or_insert_with(|| self.cuts.regions(tile).into()))
     }
 
     /// The blending of one frame's regions, where there is any to do.
     pub fn feather(&self, regions: &[Region]) -> Option<Feather> {
         let blended = regions.iter().any(|region| region.blend != Blend::default());
-        blended.then(|| Feather::new(self.frame(), self.converter.scale(), self.converter.channels()))
-    }
-
-    fn frame(&self) -> Size {
-        Size { width: self.in_info.width(), height: self.in_info.height() }
+        blended.then(|| Feather::new(self.cuts.frame, self.converter.scale(), self.converter.channels()))
     }
 
     /// Bytes of one output frame.
@@ -141,6 +123,35 @@ impl StreamConfig {
             if numer == 0 { None } else { gst::ClockTime::SECOND.mul_div_ceil(denom, numer) }
         });
         duration.unwrap_or(gst::ClockTime::from_mseconds(40))
+    }
+}
+
+/// How frames of one size are cut into regions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cuts {
+    frame: Size,
+    /// What the network and the conversion ask of regions.
+    limits: Limits,
+    /// Sizes from which on tiles give what the whole frame does.
+    least: Size,
+}
+
+impl Cuts {
+    fn regions(&self, tile: Option<u32>) -> Vec<Region> {
+        let least = self.least;
+        let tile = tile.map(|tile| Size { width: tile.max(least.width), height: tile.max(least.height) });
+        region::cover(self.frame, Limits { tile, ..self.limits })
+    }
+
+    /// Pixels of the largest tensor.
+    pub fn largest(&self, tile: Option<u32>) -> u64 {
+        self.regions(tile).iter().map(|region| region.tensor.pixels()).max().unwrap_or(0)
+    }
+
+    /// The smallest tile that the network's reach leaves room in, in both directions.
+    pub fn least_tile(&self) -> u32 {
+        let least = self.limits.least_tile();
+        least.width.max(least.height).max(self.least.width).max(self.least.height)
     }
 }
 

@@ -42,7 +42,7 @@ pub fn analyse(files: &[PathBuf]) -> Result<()> {
         }
     }
     if !rows.is_empty() {
-        print(&table(&["FILE", "CHANNELS", "SCALE", "MULTIPLE", "ALIGNMENT", "OPERATORS", "RADIUS"], &rows))?;
+        print(&table(&["FILE", "CHANNELS", "SCALE", "RADIUS", "MULTIPLE", "ALIGNMENT", "OPERATORS"], &rows))?;
     }
     match unread {
         0 => Ok(()),
@@ -65,7 +65,7 @@ fn row(file: &Path, analysis: &Analysis) -> [String; 7] {
         Locality::Global { reason } => ("?".into(), "?".into(), format!("not local: {reason}")),
     };
     let scale = analysis.scale.map_or_else(|| "?".to_owned(), |scale| format!("x{scale}"));
-    [file.display().to_string(), known(analysis.channels), scale, multiple, alignment, operators.join(", "), radius]
+    [file.display().to_string(), known(analysis.channels), scale, radius, multiple, alignment, operators.join(", ")]
 }
 
 /// One number where both are the same.
