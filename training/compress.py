@@ -26,7 +26,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+from pictures import luma, pictures
+
 # The largest small frame, width and height.
 FRAME = (320, 240)
 FRAMES = 10
@@ -126,11 +127,6 @@ def checked(low: np.ndarray, decoded: np.ndarray) -> float:
     return figures[0, 0]
 
 
-def luma(frame: Image.Image) -> np.ndarray:
-    """uint8 [h, w]: BT.601 full range luma, as Pillow defines it."""
-    return np.asarray(frame.convert("YCbCr"))[..., 0]
-
-
 def compressed(frames: Sequence[Image.Image], scale: int, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, float]:
     """(low, high, PSNR of low against the frames before the codec) of large RGB frames; 2 * scale divides their size."""
     width, height = frames[0].size
@@ -184,14 +180,6 @@ def moving(random: np.random.Generator, picture: Image.Image, size: tuple[int, i
     return frames
 
 
-def found(folder: Path) -> list[Path]:
-    """The picture files of a folder, in the order of their names. A folder without any is an error."""
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES)
-    if not files:
-        raise SystemExit(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))}) in this folder")
-    return files
-
-
 def opened(random: np.random.Generator, file: Path, least: tuple[int, int]) -> Image.Image:
     """A picture in RGB, a large one reduced at random, but not below `least`."""
     with Image.open(file) as stored:
@@ -232,7 +220,7 @@ def evaluation_clips(folder: Path, crf: int, scale: int = 2) -> Iterator[tuple[n
     Gives (low, high): uint8 [50, h, w] after the codec and [50, scale*h, scale*w] before; 224x320 and 448x640 at scale 2
     (upright pictures: 320x224 and 640x448). The window starts in another corner for each next picture.
     """
-    for number, file in enumerate(found(folder)):
+    for number, file in enumerate(pictures(folder)):
         with Image.open(file) as stored:
             picture = stored.convert("RGB")
         low, high, _ = compressed(evaluation_frames(picture, number, scale), scale, x264(crf))
@@ -249,7 +237,7 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     shuffle = np.random.Generator(np.random.PCG64(arguments.seed))
-    folders = [[files[i] for i in shuffle.permutation(len(files))] for files in map(found, arguments.pictures)]
+    folders = [[files[i] for i in shuffle.permutation(len(files))] for files in map(pictures, arguments.pictures)]
     kept = 0
     for number in range(arguments.clips):
         random = np.random.Generator(np.random.PCG64([arguments.seed, number]))

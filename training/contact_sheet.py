@@ -23,7 +23,8 @@ import onnxruntime
 from PIL import Image, ImageDraw
 
 from canvas import Canvas, Colour, Writer, font, fonts
-from compress import evaluation_frames, luma, psnr, through_codec, x264
+from compress import evaluation_frames, psnr, through_codec, x264
+from pictures import luma
 from render_drawn import panel, smooth
 
 SCALE = 2

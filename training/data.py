@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp"}
+from pictures import luma, pictures
+
 # Photographs of 2,000 pixels and more are smooth at full size; reduced they are as sharp as what people enlarge.
 REDUCTIONS = (1.0, 0.7, 0.5, 0.35)
 # Below this width a picture is used at its own size only.
@@ -19,24 +20,11 @@ LARGE = 1300
 CELL = 16
 
 
-def luma(picture: Image.Image) -> np.ndarray:
-    """uint8 [h, w]: BT.601 full range luma, as Pillow defines it."""
-    return np.asarray(picture.convert("YCbCr"))[..., 0]
-
-
 def pair(picture: Image.Image, scale: int) -> tuple[np.ndarray, np.ndarray]:
     """(small, large) luma of an RGB picture, cropped at the right and bottom to a multiple of `scale`."""
     width, height = picture.width // scale, picture.height // scale
     large = picture.crop((0, 0, width * scale, height * scale))
     return luma(large.resize((width, height), Image.Resampling.BICUBIC)), luma(large)
-
-
-def pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder, in the order of their names. A folder without any is an error."""
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not found:
-        raise SystemExit(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))}) in this folder")
-    return found
 
 
 class Pairs:

@@ -20,7 +20,8 @@ import onnxruntime
 from PIL import Image
 
 from compress import evaluation_clips
-from data import pair, pictures
+from data import pair
+from pictures import pictures
 
 BORDER = 8
 THREADS = 2

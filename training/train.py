@@ -22,9 +22,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from data import Pairs, pair, pictures
+from data import Pairs, pair
 from evaluate import psnr, to_bytes
 from network import MODELS, Network
+from pictures import pictures
 
 SEED = 20261124
 BATCH = 16

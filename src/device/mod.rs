@@ -1,4 +1,4 @@
-//! The memory of the device that a network runs on: how much there is, how much is free, and how much of it is ours.
+//! The memory of the device that a network runs on: how much there is, and how much is free.
 
 mod nvml;
 mod sysfs;
@@ -12,8 +12,6 @@ pub struct Memory {
     pub total: u64,
     /// What this process could still have.
     pub free: u64,
-    /// What this process has, where that is told.
-    pub used: Option<u64>,
 }
 
 /// The memory that runs of `provider` on its device number `device` take; `None` where nobody tells.
@@ -22,11 +20,10 @@ pub struct Memory {
 pub fn memory(provider: Provider, device: u32) -> Option<Memory> {
     match provider {
         Provider::Cuda | Provider::TensorRt => nvml::memory(device),
-        // Whichever GPU Vulkan, Direct3D or OpenVINO chose has no number in common with the system's; the first that tells is the
+        // Whichever GPU Vulkan or Direct3D chose has no number in common with the system's; the first that tells is the
         // one where there is only one.
         Provider::WebGpu | Provider::DirectMl => nvml::memory(device).or_else(|| sysfs::memory(device)),
-        Provider::OpenVino => system::memory(),
-        Provider::Auto | Provider::Cpu | Provider::CoreMl => system::memory(),
+        Provider::Auto | Provider::Cpu | Provider::CoreMl | Provider::OpenVino => system::memory(),
     }
 }
 
@@ -47,7 +44,6 @@ mod tests {
         assert_eq!(memory.is_some(), cfg!(target_os = "linux"));
         let Some(memory) = memory else { return };
         assert!(memory.free > 0 && memory.free <= memory.total, "{memory:?}");
-        assert!(memory.used.is_none_or(|used| used > 1 << 20 && used < memory.total), "{memory:?}");
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use nvml_wrapper::Nvml;
-use nvml_wrapper::enums::device::UsedGpuMemory;
 
 use super::Memory;
 
@@ -17,14 +16,5 @@ static NVML: LazyLock<Option<Nvml>> = LazyLock::new(|| Nvml::init().ok());
 pub fn memory(index: u32) -> Option<Memory> {
     let device = NVML.as_ref()?.device_by_index(index).ok()?;
     let memory = device.memory_info().ok()?;
-    let processes = device.running_compute_processes().ok();
-    let own = processes.and_then(|processes| {
-        let own = processes.into_iter().find(|process| process.pid == std::process::id())?;
-        match own.used_gpu_memory {
-            UsedGpuMemory::Used(bytes) => Some(bytes),
-            UsedGpuMemory::Unavailable => None,
-        }
-    });
-    // In a container the process has another number outside; then all that is in use counts, whose growth is what is looked at.
-    Some(Memory { total: memory.total, free: memory.free, used: own.or(Some(memory.used)) })
+    Some(Memory { total: memory.total, free: memory.free })
 }

@@ -28,11 +28,11 @@ fn of_card(card: &Path) -> Option<Memory> {
     let number = |name: &str| fs::read_to_string(card.join(name)).ok()?.trim().parse::<u64>().ok();
     let amd = || {
         let (total, used) = number("device/mem_info_vram_total").zip(number("device/mem_info_vram_used"))?;
-        Some(Memory { total, free: total.saturating_sub(used), used: Some(used) })
+        Some(Memory { total, free: total.saturating_sub(used) })
     };
     let intel = || {
         let (total, free) = number("lmem_total_bytes").zip(number("lmem_avail_bytes"))?;
-        Some(Memory { total, free, used: Some(total.saturating_sub(free)) })
+        Some(Memory { total, free })
     };
     amd().or_else(intel)
 }
@@ -60,7 +60,7 @@ mod tests {
         fs::write(root.path().join("card3/lmem_total_bytes"), "9000\n").unwrap();
         fs::write(root.path().join("card3/lmem_avail_bytes"), "8000\n").unwrap();
         let told: Vec<_> = cards(root.path()).iter().filter_map(|card| of_card(card)).collect();
-        let memory = |total, free, used| Memory { total, free, used: Some(used) };
-        assert_eq!(told, [memory(4000, 3500, 500), memory(9000, 8000, 1000), memory(8000, 7000, 1000)]);
+        let memory = |total, free| Memory { total, free };
+        assert_eq!(told, [memory(4000, 3500), memory(9000, 8000), memory(8000, 7000)]);
     }
 }

@@ -9,17 +9,14 @@ use super::Memory;
 pub fn memory() -> Option<Memory> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
     let (total, free) = (field(&meminfo, "MemTotal:")?, field(&meminfo, "MemAvailable:")?);
-    let status = fs::read_to_string("/proc/self/status").ok();
-    let used = status.and_then(|status| field(&status, "VmRSS:"));
     let group = group(Path::new("/sys/fs/cgroup"), &fs::read_to_string("/proc/self/cgroup").unwrap_or_default());
     Some(Memory {
         total: group.map_or(total, |group| total.min(group.limit)),
         free: group.map_or(free, |group| free.min(group.limit.saturating_sub(group.used))),
-        used,
     })
 }
 
-/// A field of /proc/meminfo or /proc/self/status (proc(5)), in bytes.
+/// A field of /proc/meminfo (proc(5)), in bytes.
 fn field(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -293,7 +293,6 @@ impl Model for DummyModel {
         self.shared.state.lock().device.map(|device| Memory {
             total: device.total,
             free: device.total.saturating_sub(device.used + device.others),
-            used: Some(device.peak),
         })
     }
 }
