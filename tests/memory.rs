@@ -128,11 +128,10 @@ fn another_program_that_takes_memory_is_survived_and_workers_come_back() {
     assert_eq!(figure(&element, "steps-down"), 3, "four workers, two, one, and tiles");
     let told = warnings(&bus);
     assert_eq!(told.len(), 3, "{told:?}");
-    assert!(
-        told[0].contains("4 workers, whole frames") && told[0].contains("2 workers") && told[0].contains("PTS"),
-        "{told:?}"
-    );
-    assert!(told[2].contains("tiles of 32"), "{told:?}");
+    // Two workers may post at the same time.
+    for step in ["with 4 workers, whole frames", "again with 2 workers", "again with 1 worker, tiles of 32"] {
+        assert!(told.iter().any(|text| text.contains(step) && text.contains("PTS")), "{step}: {told:?}");
+    }
     model.others_take(0);
     push_all(&mut harness, 16..200, |_| {});
     assert_eq!((figure(&element, "workers"), figure(&element, "steps-up")), (4, 3));

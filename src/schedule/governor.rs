@@ -137,8 +137,7 @@ impl Governor {
     pub fn footprint(&self, pixels: u64) -> u64 {
         let (rung, _) = self.rung();
         let bytes = self.bytes(pixels);
-        let lowest = rung.workers == 1 && self.next_tile(rung).is_none();
-        if lowest || rung.fallback { bytes.min(self.permits.limit()) } else { bytes }
+        if self.is_lowest(rung) || rung.fallback { bytes.min(self.permits.limit()) } else { bytes }
     }
 
     /// A frame has failed in a run that began in `epoch`.
@@ -187,7 +186,8 @@ impl Governor {
         // What the runs of now hold is theirs already.
         let more = if from.fallback { need(to) } else { need(to).saturating_sub(need(from)) };
         // A rung that never fits the limit was only ever a place to begin at.
-        if each(to) > self.permits.limit() || free.is_some_and(|free| free < more) {
+        let fits = each(to) <= self.permits.limit() || self.is_lowest(to);
+        if !fits || free.is_some_and(|free| free < more) {
             return None;
         }
         self.rungs.pop();
@@ -242,6 +242,11 @@ impl Governor {
         }
         let workers = self.bounds.workers.max(1);
         self.bounds.fallback.then_some(Rung { workers, tile: self.bounds.tile, fallback: true })
+    }
+
+    /// Whether only the fallback is below it: then it is tried whatever the limit.
+    fn is_lowest(&self, rung: Rung) -> bool {
+        rung.workers == 1 && self.next_tile(rung).is_none()
     }
 
     /// Half the tile, if that is not too small.
