@@ -22,7 +22,7 @@ const TILE: u64 = PER_PIXEL * 32 * 32;
 fn model(total: u64) -> DummyModel {
     DummyModel::new(Channels::Luma, 2)
         .with_info(|info| info.live_elements = Some(PER_PIXEL / 8))
-        .with_device(total, PER_PIXEL)
+        .with_device(total, |pixels| PER_PIXEL * pixels)
 }
 
 fn frame(n: u64) -> gst::Buffer {
@@ -199,6 +199,130 @@ fn the_cpu_takes_over_where_it_may() {
     push_all(&mut harness, 100..104, |_| {});
 }
 
+#[test]
+fn what_runs_take_is_measured_and_decides_how_much_fits() {
+    // Reckoned at four times what they take: tiles at first, whole frames once that is known.
+    let model = Arc::new(model(100 * FRAME).with_info(|info| info.live_elements = Some(PER_PIXEL / 2)));
+    let (element, mut harness) = start(&model, &[("workers", "2"), ("vram-limit", &(2 * FRAME).to_string())]);
+    push_all(&mut harness, 0..40, |_| {});
+    assert!(
+        element.property::<gst::Structure>("stats").get::<u32>("tile-size").unwrap() > 0,
+        "tiny tiles tell nothing"
+    );
+    assert_eq!(figure(&element, "steps-down"), 0);
+
+    let model = Arc::new(self::model(100 * FRAME).with_info(|info| info.live_elements = Some(PER_PIXEL / 4)));
+    let (element, mut harness) = start(&model, &[("workers", "4"), ("vram-limit", &(2 * FRAME).to_string())]);
+    assert_eq!(figure(&element, "workers"), 1, "as reckoned");
+    push_all(&mut harness, 0..40, |_| {});
+    assert_eq!(figure(&element, "workers"), 2, "as measured");
+    assert!(model.device_bytes().0 <= 2 * FRAME);
+}
+
+#[test]
+fn a_device_without_room_for_every_session_gets_fewer_workers() {
+    let model = Arc::new(model(4 * FRAME).with_session_bytes(3 * FRAME / 2));
+    let (element, mut harness) = start(&model, &[("workers", "4"), ("vram-limit", &(4 * FRAME).to_string())]);
+    let bus = with_bus(&element);
+    // Before a run has ended and was measured, every worker tries.
+    model.gate().hold();
+    for n in 0..4 {
+        harness.push(frame(n)).unwrap();
+    }
+    let message = common::wait_message(&bus, &[gst::MessageType::Warning]);
+    let gst::MessageView::Warning(warning) = message.view() else { unreachable!() };
+    assert!(warning.error().to_string().contains("are free"), "{warning:?}");
+    model.gate().open();
+    (0..4).for_each(|n| check(&harness.pull().unwrap(), n));
+    push_all(&mut harness, 4..20, |_| {});
+    assert!(figure(&element, "workers") <= 2);
+    assert!(model.device_bytes().0 <= 4 * FRAME);
+}
+
+/// What a random script does between two frames.
+#[derive(Clone, Debug)]
+enum Act {
+    /// Other programs have so much of the device.
+    Others(u64),
+    /// The next run fails.
+    Fail,
+    Flush,
+    /// The frames that follow come under other caps.
+    Caps,
+    Frame,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    prop_oneof![
+        3 => (0u64..=(4 * FRAME - TILE - 4 * SESSION)).prop_map(Act::Others),
+        1 => Just(Act::Fail),
+        1 => Just(Act::Flush),
+        1 => Just(Act::Caps),
+        8 => Just(Act::Frame),
+    ]
+}
+
+/// What an open session takes in random scripts.
+const SESSION: u64 = TILE / 4;
+
+/// Pushes what a script says and checks that each frame that no flush took comes out once, in order, as it should be.
+struct Script {
+    bus: gst::Bus,
+    harness: gst_check::Harness,
+    model: Arc<DummyModel>,
+    next: u64,
+    /// The first frame that has not come out.
+    due: u64,
+    framerate: i32,
+}
+
+impl Script {
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Others(bytes) => self.model.others_take(*bytes),
+            Act::Fail => {
+                // Where there is memory, so that one failure cannot meet another at the bottom of the ladder.
+                self.drain();
+                self.model.others_take(0);
+                self.model.fail_run(self.model.runs(), Failure::Error("as the script says".into()));
+                self.act(&Act::Frame);
+                self.drain();
+            }
+            Act::Flush => {
+                self.harness.push_event(gst::event::FlushStart::new());
+                // What came out before the flush is right; what has not will not come.
+                while let Some(buffer) = self.harness.try_pull() {
+                    check(&buffer, self.due);
+                    self.due += 1;
+                }
+                self.harness.push_event(gst::event::FlushStop::new(true));
+                let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+                self.harness.push_event(gst::event::Segment::new(&segment));
+                self.due = self.next;
+            }
+            Act::Caps => {
+                self.framerate += 1;
+                self.harness.set_src_caps_str(&CAPS.replace("25/1", &format!("{}/1", self.framerate)));
+            }
+            Act::Frame => {
+                self.harness.push(frame(self.next)).unwrap();
+                self.next += 1;
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        while self.due < self.next {
+            let buffer = self
+                .harness
+                .pull()
+                .unwrap_or_else(|_| panic!("{:?}", self.bus.pop_filtered(&[gst::MessageType::Error])));
+            check(&buffer, self.due);
+            self.due += 1;
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -226,6 +350,28 @@ proptest! {
         push_all(&mut harness, 0..script.len() as u64, |n| model.others_take(script[n as usize]));
         prop_assert!(model.device_bytes().0 <= limited.max(TILE));
         prop_assert_eq!(model.device_bytes().1, 0);
+        prop_assert_eq!(figure(&element, "memory-used"), 0);
+    }
+
+    /// The same with seeks, changes of caps, failing runs and sessions that take memory by being open.
+    #[test]
+    fn any_script_with_flushes_and_caps_loses_nothing(
+        acts in prop::collection::vec(act(), 1..60),
+        workers in 1u32..5,
+        limit in (2 * TILE)..(6 * FRAME),
+    ) {
+        let model = Arc::new(model(4 * FRAME).with_session_bytes(SESSION));
+        let limit = limit.to_string();
+        let (element, harness) = start(
+            &model,
+            &[("workers", &workers.to_string()), ("vram-limit", &limit), ("max-in-flight", "64"), ("duplicates", "off")],
+        );
+        let mut script = Script { bus: with_bus(&element), harness, model: Arc::clone(&model), next: 0, due: 0, framerate: 25 };
+        acts.iter().for_each(|act| script.act(act));
+        script.drain();
+        // A run that a flush has cut off may not have ended.
+        element.set_state(gst::State::Ready).unwrap();
+        prop_assert!(model.device_bytes().0 <= 4 * FRAME);
         prop_assert_eq!(figure(&element, "memory-used"), 0);
     }
 }

@@ -336,6 +336,33 @@ fn all_sessions_give_the_same_bits() {
 }
 
 #[test]
+fn a_session_tells_what_it_holds() {
+    let model = load_builtin();
+    let mut session = model.open_session().unwrap();
+    let mut held = |width: u32, height: u32| {
+        let pixels = vec![0.5; (width * height) as usize];
+        session.run(&pixels, size(width, height), &mut Vec::new()).unwrap();
+        session.held().expect("this version of ONNX Runtime tells it")
+    };
+    let (small, large, again) = (held(64, 64), held(640, 360), held(64, 64));
+    // A float for each pixel that goes in and each of the four that come out, at least; the allocator takes blocks of megabytes.
+    assert!((4 * 5 * 640 * 360..64 << 20).contains(&large), "{large}");
+    assert!(small < large && again == large, "{small} {large} {again}");
+}
+
+#[test]
+fn the_same_network_on_the_same_device_is_known_again() {
+    let with = |threads| {
+        let options = LoadOptions { intra_threads: threads, ..LoadOptions::default() };
+        model::load(&Source::parse("lanczos2x"), options).unwrap().key()
+    };
+    assert!(with(1).is_some());
+    assert_eq!(with(1), load_builtin().key());
+    assert_ne!(with(1), with(2));
+    assert_ne!(with(1), model::load(&Source::parse("fast2x"), LoadOptions::default()).unwrap().key());
+}
+
+#[test]
 fn a_file_that_changes_later_does_not_matter() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");

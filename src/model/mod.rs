@@ -114,6 +114,9 @@ pub trait Model: Send + Sync {
     fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError>;
     /// The memory of the device that the sessions run on; `None` where nobody tells.
     fn memory(&self) -> Option<device::Memory>;
+    /// What models have in common whose runs take the same memory and time: the network, its precision, provider and device. With
+    /// `None`, nothing is to be remembered of this one.
+    fn key(&self) -> Option<u128>;
 }
 
 /// One session: runs the network on one tensor at a time.
@@ -123,6 +126,9 @@ pub trait Upscaler: Send {
     /// `input` is planar (CHW), `channels * size.height * size.width` values, nominally 0..1 but not clipped. `size` obeys
     /// `fixed_size`, `multiple` and `min_size`. `output` is resized to `channels * (size.height * scale) * (size.width * scale)` values.
     fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError>;
+    /// Bytes that the session holds of its device's memory: its weights, and what the largest run so far took, its input and output
+    /// included. `None` where nobody tells.
+    fn held(&self) -> Option<u64>;
     /// The handle by which another thread cuts a run short.
     fn interrupter(&self) -> Arc<dyn Interrupt>;
 }

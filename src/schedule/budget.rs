@@ -13,6 +13,12 @@ pub fn workers_for_device(bytes: u64) -> usize {
     }
 }
 
+/// The most workers that are tried on such a device: as many as the frames in flight keep busy, with one waiting or ready for every
+/// four.
+pub fn most_workers(begin: usize) -> usize {
+    2 * begin
+}
+
 /// Threads inside each session, so that `workers` sessions use all cores and no more.
 pub fn threads_per_worker(cores: usize, workers: usize) -> usize {
     (cores / workers.max(1)).max(1)

@@ -5,8 +5,13 @@
 //! there is one. A frame whose run failed is tried again on the next rung; only at the bottom is it given up.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use parking_lot::Mutex;
+
+use super::footprint::Footprints;
 use super::permits::Permits;
+use super::trial::Trial;
 
 /// Halvings of the tile that one start may lead to, and then some.
 const LONGEST_LADDER: usize = 32;
@@ -28,16 +33,17 @@ pub struct Rung {
 /// What the ladder is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// The most runs at a time.
+    /// Runs at a time to begin with, and the most that are tried.
     pub workers: usize,
+    pub most_workers: usize,
     /// The tile size that the user set; `None` is automatic.
     pub tile: Option<u32>,
     /// Tiles below this side cost more for their halo than they save: workers are given up first.
     pub efficient_tile: u32,
     /// No tile is smaller than this.
     pub smallest_tile: u32,
-    /// Whether there is a fallback.
-    pub fallback: bool,
+    /// Bytes that runs on the fallback may take together, where there is one.
+    pub fallback: Option<u64>,
 }
 
 /// What a failed run leads to.
@@ -57,9 +63,11 @@ pub type Tensors = Box<dyn Fn(Option<u32>) -> u64 + Send>;
 /// See the [module](self).
 pub struct Governor {
     permits: Arc<Permits>,
-    /// Bytes that a run is reckoned to take for each pixel of its tensor.
-    per_pixel: u64,
+    footprints: Arc<Mutex<Footprints>>,
+    /// The fallback's own memory, which is another, and what runs are reckoned to take there.
+    fallback: Option<(Arc<Permits>, Footprints)>,
     bounds: Bounds,
+    trial: Trial,
     /// The larger side of a frame.
     side: u32,
     tensors: Tensors,
@@ -83,12 +91,14 @@ impl std::fmt::Debug for Governor {
 }
 
 impl Governor {
-    /// `limit` is in bytes.
-    pub fn new(bounds: Bounds, per_pixel: u64, limit: u64) -> Self {
+    /// `limit` is in bytes; `reckoned` in bytes for each pixel of a run on the fallback.
+    pub fn new(bounds: Bounds, footprints: Arc<Mutex<Footprints>>, reckoned: u64, limit: u64) -> Self {
         let top = Rung { workers: bounds.workers.max(1), tile: bounds.tile, fallback: false };
         Governor {
             permits: Permits::new(limit),
-            per_pixel: per_pixel.max(1),
+            footprints,
+            fallback: bounds.fallback.map(|limit| (Permits::new(limit), Footprints::new(reckoned))),
+            trial: Trial::new(bounds.workers.max(1), bounds.most_workers),
             bounds,
             side: 0,
             tensors: Box::new(|_| 0),
@@ -102,18 +112,31 @@ impl Governor {
         }
     }
 
-    /// What the runs' permits come from.
+    /// What the permits of runs come from now.
     pub fn permits(&self) -> &Arc<Permits> {
-        &self.permits
+        self.permits_of(self.rung().0)
+    }
+
+    /// The device's permits, and the fallback's.
+    pub fn all_permits(&self) -> Vec<Arc<Permits>> {
+        [Some(&self.permits), self.fallback.as_ref().map(|(permits, _)| permits)]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    }
+
+    fn permits_of(&self, rung: Rung) -> &Arc<Permits> {
+        self.fallback.as_ref().filter(|_| rung.fallback).map_or(&self.permits, |(permits, _)| permits)
     }
 
     /// Frames of another size come from now on, `side` being the larger of theirs: begins at the top for them.
     pub fn set_frame(&mut self, side: u32, tensors: Tensors, bounds: Bounds) {
         self.side = side;
         self.tensors = tensors;
-        self.bounds = bounds;
+        self.bounds = Bounds { workers: self.trial.workers(), ..bounds };
         self.patience = PATIENCE;
-        self.rungs = vec![self.top(&*self.tensors)];
+        self.rungs = vec![self.fit(&*self.tensors)];
         self.change(false);
     }
 
@@ -122,9 +145,10 @@ impl Governor {
         (self.rungs[self.rungs.len() - 1], self.epoch)
     }
 
-    /// The tile for a frame of an earlier size that is still under way: what the limit allows with the workers of now.
+    /// The tile for a frame of an earlier size that is still under way: what the limit allows with the workers of now, and no larger than
+    /// where the ladder stands.
     pub fn tile_for(&self, tensors: impl Fn(Option<u32>) -> u64) -> Option<u32> {
-        self.top(&tensors).tile
+        [self.fit(&tensors).tile, self.rung().0.tile].into_iter().flatten().min()
     }
 
     /// Whether tiles of this rung are smaller than frames.
@@ -132,12 +156,51 @@ impl Governor {
         rung.tile.filter(|_| (self.tensors)(rung.tile) < (self.tensors)(None))
     }
 
-    /// Bytes that a run on a tensor of `pixels` is reckoned to take, never above the limit at the bottom of the ladder: a run that
-    /// might fit is better tried than refused.
-    pub fn footprint(&self, pixels: u64) -> u64 {
-        let (rung, _) = self.rung();
-        let bytes = self.bytes(pixels);
-        if self.is_lowest(rung) || rung.fallback { bytes.min(self.permits.limit()) } else { bytes }
+    /// Where the permit of a run on a tensor of `pixels` comes from, and the bytes that it takes. These are never above the limit at
+    /// the bottom of the ladder: a run that might fit is better tried than refused.
+    pub fn footprint(&self, rung: Rung, pixels: u64) -> (Arc<Permits>, u64) {
+        let permits = Arc::clone(self.permits_of(rung));
+        let bytes = match &self.fallback {
+            Some((_, footprints)) if rung.fallback => footprints.bytes(pixels),
+            _ => self.bytes(pixels),
+        };
+        let tried = rung.fallback || self.is_lowest(self.rung().0);
+        let bytes = if tried { bytes.min(permits.limit()) } else { bytes };
+        (permits, bytes)
+    }
+
+    /// A run on a tensor of `pixels` was found to take `bytes`. Whether the rung has changed for it: more or less fits than was thought.
+    pub fn measured(&mut self, pixels: u64, bytes: u64) -> bool {
+        let news = self.footprints.lock().note(pixels, bytes);
+        news && self.refit()
+    }
+
+    /// A run of `pixels` has ended, at work or waiting (`saturated`) as many as can. Whether the rung has changed for it: one more worker
+    /// is tried, or was not worth it.
+    pub fn ran(&mut self, now: Instant, pixels: u64, saturated: bool) -> bool {
+        let at_top = self.rungs.len() == 1 && self.rungs[0].workers == self.trial.workers();
+        let Some(workers) = self.trial.ran(now, pixels, saturated && at_top) else { return false };
+        let before = std::mem::replace(&mut self.bounds.workers, workers);
+        let top = self.rungs[0];
+        let fitting = self.fit(&*self.tensors);
+        // More workers are not bought with smaller tiles.
+        if workers > before && (fitting.workers < workers || fitting.tile != top.tile) {
+            self.bounds.workers = before;
+            self.trial.settle(before);
+            return false;
+        }
+        self.refit()
+    }
+
+    /// Takes the top anew, if that is where we are.
+    fn refit(&mut self) -> bool {
+        let top = self.fit(&*self.tensors);
+        if self.rungs.len() > 1 || self.side == 0 || self.rungs[0] == top {
+            return false;
+        }
+        self.rungs[0] = top;
+        self.change(false);
+        true
     }
 
     /// A frame has failed in a run that began in `epoch`.
@@ -150,6 +213,8 @@ impl Governor {
         if self.rungs.len() >= LONGEST_LADDER {
             return Verdict::GiveUp;
         }
+        // What fails while one worker more is tried has shown what there is room for.
+        self.trial.settle(self.trial.workers());
         // A step up that did not last is tried again later and later.
         if self.climbed && self.successes < self.patience {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);
@@ -208,20 +273,25 @@ impl Governor {
     }
 
     fn bytes(&self, pixels: u64) -> u64 {
-        pixels.saturating_mul(self.per_pixel)
+        self.footprints.lock().bytes(pixels)
     }
 
-    /// The top of the ladder: all workers if tiles are not too small then, else fewer.
-    fn top(&self, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
-        let Bounds { workers, tile, efficient_tile, smallest_tile, .. } = self.bounds;
+    /// The top of the ladder.
+    fn fit(&self, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
+        Self::fit_to(&self.bounds, self.permits.limit(), &self.footprints.lock(), tensors)
+    }
+
+    /// What fits `limit`: all workers if tiles are not too small then, else fewer.
+    fn fit_to(bounds: &Bounds, limit: u64, footprints: &Footprints, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
+        let Bounds { workers, tile, efficient_tile, smallest_tile, .. } = *bounds;
         let mut top = Rung { workers: workers.max(1), tile, fallback: false };
         loop {
-            let each = self.permits.limit() / top.workers as u64;
-            if self.bytes(tensors(top.tile)) <= each || smallest_tile == u32::MAX && top.workers == 1 {
+            let each = limit / top.workers as u64;
+            if footprints.bytes(tensors(top.tile)) <= each || smallest_tile == u32::MAX && top.workers == 1 {
                 return top;
             }
             // Tensors are at most as large as the tile, unless the network asks for more.
-            let side = (each / self.per_pixel).isqrt().min(1 << 16) as u32 / 2 * 2;
+            let side = footprints.pixels(each).isqrt().min(1 << 16) as u32 / 2 * 2;
             if smallest_tile < u32::MAX && (side >= efficient_tile || top.workers == 1) {
                 let side = side.max(smallest_tile);
                 return Rung { tile: Some(tile.map_or(side, |tile| tile.min(side))), ..top };
@@ -240,8 +310,9 @@ impl Governor {
         if let Some(tile) = self.next_tile(rung) {
             return Some(Rung { tile: Some(tile), ..rung });
         }
-        let workers = self.bounds.workers.max(1);
-        self.bounds.fallback.then_some(Rung { workers, tile: self.bounds.tile, fallback: true })
+        let (permits, footprints) = self.fallback.as_ref()?;
+        let fitting = Self::fit_to(&self.bounds, permits.limit(), footprints, &*self.tensors);
+        Some(Rung { fallback: true, ..fitting })
     }
 
     /// Whether only the fallback is below it: then it is tried whatever the limit.
@@ -264,7 +335,8 @@ mod tests {
     use proptest::prelude::*;
 
     const MIB: u64 = 1 << 20;
-    const BOUNDS: Bounds = Bounds { workers: 4, tile: None, efficient_tile: 128, smallest_tile: 32, fallback: false };
+    const BOUNDS: Bounds =
+        Bounds { workers: 4, most_workers: 4, tile: None, efficient_tile: 128, smallest_tile: 32, fallback: None };
 
     fn tensors(tile: Option<u32>) -> u64 {
         let side = |length: u32| u64::from(tile.map_or(length, |tile| tile.min(length)));
@@ -273,7 +345,7 @@ mod tests {
 
     /// For frames of 640x360 at 1 KiB a pixel: 225 MiB.
     fn governor(bounds: Bounds, limit: u64) -> Governor {
-        let mut governor = Governor::new(bounds, 1024, limit);
+        let mut governor = Governor::new(bounds, Footprints::remembered(None, 1024), 1024, limit);
         governor.set_frame(640, Box::new(tensors), bounds);
         governor
     }
@@ -314,7 +386,7 @@ mod tests {
 
     #[test]
     fn the_ladder_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
-        let mut governor = governor(Bounds { fallback: true, smallest_tile: 100, ..BOUNDS }, u64::MAX);
+        let mut governor = governor(Bounds { fallback: Some(u64::MAX), smallest_tile: 100, ..BOUNDS }, u64::MAX);
         let mut seen = Vec::new();
         loop {
             let (at, epoch) = governor.rung();
@@ -375,7 +447,7 @@ mod tests {
 
     #[test]
     fn a_rung_that_cannot_fit_is_not_climbed_to() {
-        let mut governor = governor(Bounds { workers: 1, ..BOUNDS }, 64 * MIB);
+        let mut governor = governor(Bounds { workers: 1, most_workers: 1, ..BOUNDS }, 64 * MIB);
         assert_eq!(governor.rung().0, rung(1, 256));
         let (_, epoch) = governor.rung();
         governor.rungs[0].tile = Some(400);
@@ -396,7 +468,62 @@ mod tests {
     #[test]
     fn at_the_bottom_a_run_is_tried_whatever_is_reckoned() {
         let governor = governor(BOUNDS, MIB / 2);
-        assert_eq!(governor.footprint(32 * 32), MIB / 2);
+        assert_eq!(governor.footprint(governor.rung().0, 32 * 32).1, MIB / 2);
+    }
+
+    #[test]
+    fn what_was_measured_decides_what_fits() {
+        let mut governor = governor(BOUNDS, 256 * MIB);
+        assert_eq!(governor.rung().0, rung(4, 256));
+        // A quarter of what was reckoned: whole frames fit.
+        assert!(governor.measured(256 * 256, 16 * MIB));
+        assert_eq!(governor.rung().0, rung(4, None));
+        // Whole frames take more than in proportion.
+        assert!(governor.measured(640 * 360, 100 * MIB));
+        let now = governor.rung().0;
+        assert!(now.tile.is_some_and(|tile| tile < 400) && now.workers == 4, "{now:?}");
+        assert!(!governor.measured(256 * 256, 15 * MIB));
+        assert_eq!(governor.rung().0, now);
+    }
+
+    #[test]
+    fn workers_are_added_while_that_pays_and_fits() {
+        let bounds = Bounds { workers: 2, most_workers: 8, ..BOUNDS };
+        for (limit, best, expected) in [(u64::MAX, 5, 5), (u64::MAX, 2, 2), (3 * 225 * MIB, 8, 3)] {
+            let mut governor = governor(bounds, limit);
+            let mut now = Instant::now();
+            for _ in 0..2000 {
+                now += std::time::Duration::from_secs(1) / 60 / governor.rung().0.workers.min(best) as u32;
+                governor.ran(now, 640 * 360, true);
+            }
+            assert_eq!(governor.rung().0, rung(expected, None), "{limit} {best}");
+        }
+    }
+
+    #[test]
+    fn a_failure_ends_the_trial_of_more_workers() {
+        let mut governor = governor(Bounds { workers: 1, most_workers: 8, ..BOUNDS }, u64::MAX);
+        let (_, epoch) = governor.rung();
+        governor.failed(epoch);
+        let mut now = Instant::now();
+        for _ in 0..2000 {
+            now += std::time::Duration::from_millis(10);
+            assert!(!governor.ran(now, 640 * 360, true));
+        }
+    }
+
+    #[test]
+    fn the_fallback_has_a_limit_of_its_own() {
+        let bounds = Bounds { workers: 1, most_workers: 1, smallest_tile: 200, fallback: Some(100 * MIB), ..BOUNDS };
+        let mut governor = governor(bounds, 10 * MIB);
+        while !governor.rung().0.fallback {
+            let epoch = governor.rung().1;
+            assert_ne!(governor.failed(epoch), Verdict::GiveUp);
+        }
+        let rung = governor.rung().0;
+        assert_eq!(rung.tile, Some(320));
+        assert_eq!(governor.footprint(rung, 320 * 320).1, 100 * MIB);
+        assert_eq!(governor.permits().limit(), 100 * MIB);
     }
 
     proptest! {
@@ -408,7 +535,7 @@ mod tests {
             limit in (MIB / 4)..(4096 * MIB),
             fallback in any::<bool>(),
         ) {
-            let bounds = Bounds { workers, fallback, ..BOUNDS };
+            let bounds = Bounds { workers, most_workers: workers, fallback: fallback.then_some(limit), ..BOUNDS };
             let mut governor = governor(bounds, limit);
             let top = governor.rung().0;
             for fails in script {

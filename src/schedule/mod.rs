@@ -1,10 +1,12 @@
 //! Scheduling without GStreamer: the ordered queue, the worker pool, how many workers fit.
 
 pub mod budget;
+pub mod footprint;
 pub mod governor;
 pub mod permits;
 mod pool;
 mod queue;
+mod trial;
 
 pub use pool::{Interruptible, Job, Outcome, WorkerPool};
 pub use queue::{Item, OrderedQueue, Placed};

@@ -114,6 +114,11 @@ impl<J: Job> WorkerPool<J> {
         self.shared.inner.lock().active
     }
 
+    /// Jobs that wait for a worker.
+    pub fn waiting(&self) -> usize {
+        self.shared.inner.lock().jobs.len()
+    }
+
     /// Takes out the jobs that wait and interrupts those under way; they may still be running when this returns.
     ///
     /// The jobs are returned because they own buffers whose release may call into other elements: drop them without a lock.

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
+use std::time::Instant;
 
 use gst::glib;
 use parking_lot::Mutex;
 
 use crate::device::{self, Memory};
 use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Provider, Source};
+use crate::schedule::footprint::Footprints;
 use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::{WorkerPool, budget};
 
@@ -29,10 +31,10 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Loads the model and opens a session for each worker. Slow; call it without a lock.
+    /// Loads the model and opens a session. Slow; call it without a lock.
     pub fn open(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
         let provider = settings.execution_provider.into();
-        let workers = workers(settings, provider, device::memory(provider, settings.device_id));
+        let (workers, _) = workers(settings, provider, device::memory(provider, settings.device_id));
         let model = load(settings, provider, workers).map_err(|error| errors::model_error(&error))?;
         Self::with_model(model, settings)
     }
@@ -52,14 +54,18 @@ impl Engine {
         let memory = model.memory();
         let limit = limit(settings, memory);
         let info = model.info();
-        let workers = workers(settings, info.provider, memory);
-        let governor = Governor::new(bounds(settings, info, workers, 0), info.reckoned_bytes(), limit);
+        let (workers, most) = workers(settings, info.provider, memory);
+        let footprints = Footprints::remembered(model.key(), info.reckoned_bytes());
+        let bounds = bounds(settings, info, (workers, most), 0);
+        let governor = Governor::new(bounds, footprints, info.reckoned_bytes(), limit);
 
-        let sessions: Result<Vec<_>, ModelError> = (0..workers).map(|_| model.open_session()).collect();
-        let sessions = sessions.map_err(|error| errors::model_error(&error))?;
-        let permits = governor.permits();
-        let pool = WorkerPool::new(sessions.into_iter().map(|session| Worker::new(session, permits)).collect())
+        // The first session shows that the model runs. The others are opened by their workers when there is work for them: if the
+        // device has no room for one by then, that is a step of the ladder.
+        let mut first = Some(model.open_session().map_err(|error| errors::model_error(&error))?);
+        let permits: Arc<[_]> = governor.all_permits().into();
+        let pool = WorkerPool::new((0..most).map(|_| Worker::new(first.take(), &permits)).collect())
             .map_err(|error| gst::error_msg!(gst::CoreError::Thread, ("Cannot start a worker thread: {error}")))?;
+        pool.set_active(workers);
         let max_in_flight = match settings.max_in_flight {
             0 => budget::max_in_flight(workers),
             set => set as usize,
@@ -81,17 +87,26 @@ impl Engine {
 
     /// Frames of this kind come from now on.
     pub fn set_stream(&self, config: &StreamConfig) {
-        let bounds = bounds(&self.settings, self.model.info(), self.pool.workers(), config.cuts.least_tile());
+        let most = self.pool.workers();
+        // How many of them begin was decided when the engine was opened, and is the governor's matter since.
+        let bounds = bounds(&self.settings, self.model.info(), (most, most), config.cuts.least_tile());
         let (cuts, side) = (config.cuts, config.in_info.width().max(config.in_info.height()));
         let mut governor = self.governor.lock();
         governor.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
         self.pool.set_active(governor.rung().0.workers);
     }
 
-    /// A frame has succeeded. Gives the step up the ladder, if it was time for one.
-    pub fn succeeded(&self) -> Option<(Rung, Rung)> {
-        if !self.governor.lock().succeeded() {
-            return None;
+    /// A frame whose runs took `pixels` together has succeeded. Gives the step up the ladder, if it was time for one.
+    pub fn succeeded(&self, pixels: u64) -> Option<(Rung, Rung)> {
+        let saturated = self.pool.waiting() > 0;
+        {
+            let mut governor = self.governor.lock();
+            if governor.ran(Instant::now(), pixels, saturated) {
+                self.pool.set_active(governor.rung().0.workers);
+            }
+            if !governor.succeeded() {
+                return None;
+            }
         }
         let free = self.model.memory().map(|memory| memory.free);
         let mut governor = self.governor.lock();
@@ -100,6 +115,16 @@ impl Engine {
             self.pool.set_active(to.workers);
         }
         climbed
+    }
+
+    /// A run on a tensor of `pixels` was found to take `bytes`. Gives the rung, if that has changed for it.
+    pub fn measured(&self, pixels: u64, bytes: u64) -> Option<Rung> {
+        let mut governor = self.governor.lock();
+        governor.measured(pixels, bytes).then(|| {
+            let rung = governor.rung().0;
+            self.pool.set_active(rung.workers);
+            rung
+        })
     }
 
     /// A run that began in `epoch` has failed. The pool follows before anybody else can change the rung.
@@ -130,15 +155,19 @@ fn load(settings: &Settings, provider: Provider, workers: usize) -> Result<Arc<d
 
 /// Bytes that runs may take together.
 fn limit(settings: &Settings, memory: Option<Memory>) -> u64 {
-    match (settings.vram_limit, memory) {
-        (0, Some(memory)) => memory.free.saturating_sub(device::reserve(memory.free)),
-        (0, None) => u64::MAX,
-        (set, _) => set,
+    match settings.vram_limit {
+        0 => free(memory),
+        set => set,
     }
 }
 
+/// Bytes that are free, less a reserve.
+fn free(memory: Option<Memory>) -> u64 {
+    memory.map_or(u64::MAX, |memory| memory.free.saturating_sub(device::reserve(memory.free)))
+}
+
 /// How far up and down the ladder goes. `least_tile` is the smallest tile that halo and network allow.
-fn bounds(settings: &Settings, info: &ModelInfo, workers: usize, least_tile: u32) -> Bounds {
+fn bounds(settings: &Settings, info: &ModelInfo, workers: (usize, usize), least_tile: u32) -> Bounds {
     // The size of a fixed-size network's tensors is not ours to choose.
     let (tile, smallest_tile) = match info.fixed_size {
         Some(fixed) => (Some(fixed.width.max(fixed.height)), u32::MAX),
@@ -148,8 +177,9 @@ fn bounds(settings: &Settings, info: &ModelInfo, workers: usize, least_tile: u32
     // A halo of a quarter on each side makes the work four times as much, one of an eighth less than twice.
     let efficient_tile = least_tile.saturating_mul(4).max(EFFICIENT_TILE);
     // On the CPU already there is nothing to fall back to.
-    let fallback = settings.fallback && info.provider != Provider::Cpu;
-    Bounds { workers, tile, efficient_tile, smallest_tile, fallback }
+    let fallback =
+        (settings.fallback && info.provider != Provider::Cpu).then(|| free(device::memory(Provider::Cpu, 0)));
+    Bounds { workers: workers.0, most_workers: workers.1, tile, efficient_tile, smallest_tile, fallback }
 }
 
 /// Below this side, what a run costs by itself is more than its pixels.
@@ -160,12 +190,16 @@ fn cores() -> usize {
     available_parallelism().map_or(1, Into::into)
 }
 
-fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> usize {
+/// Workers to begin with, and the most that are tried: on the CPU more than cores gain nothing; a GPU's are found out by trial.
+fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> (usize, usize) {
+    let by_table = |bytes| {
+        let begin = budget::workers_for_device(bytes);
+        (begin, budget::most_workers(begin))
+    };
     match (settings.workers, provider, memory) {
-        (0, Provider::Cpu | Provider::Auto | Provider::OpenVino | Provider::CoreMl, _) => cores(),
-        (0, _, Some(memory)) => budget::workers_for_device(memory.total),
-        (0, _, None) => budget::workers_for_device(0),
-        (set, ..) => set as usize,
+        (0, Provider::Cpu | Provider::Auto | Provider::OpenVino | Provider::CoreMl, _) => (cores(), cores()),
+        (0, _, memory) => by_table(memory.map_or(0, |memory| memory.total)),
+        (set, ..) => (set as usize, set as usize),
     }
 }
 

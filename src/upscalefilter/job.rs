@@ -15,7 +15,7 @@ use crate::schedule::governor::{Rung, Verdict};
 use crate::schedule::permits::Permits;
 use crate::schedule::{Interruptible, Job, Outcome};
 
-use super::engine::{Engine, bytes, describe_rung};
+use super::engine::{Engine, bytes as mebibytes, describe_rung};
 use super::errors::FrameError;
 use super::state::Slot;
 use super::stream::{StreamConfig, picture, picture_mut};
@@ -23,6 +23,9 @@ use super::{CAT, UpscaleFilter};
 
 /// More tries than the ladder has rungs, so that a frame ends even if others make the ladder climb meanwhile.
 const MOST_TRIES: u32 = 40;
+
+/// Runs of one size after which what a session holds has settled.
+const TIMES_MEASURED: u32 = 3;
 
 /// What one worker thread owns: a session, and buffers that it keeps from frame to frame.
 pub(super) struct Worker {
@@ -38,17 +41,38 @@ struct Session {
     upscaler: Box<dyn Upscaler>,
     /// Of the fallback's model.
     fallback: bool,
+    /// Pixels of the largest tensor that it ran, and how often.
+    largest: (u64, u32),
+}
+
+impl Session {
+    fn new(upscaler: Box<dyn Upscaler>, fallback: bool) -> Self {
+        Session { upscaler, fallback, largest: (0, 0) }
+    }
+
+    /// What the run just done on a tensor of `pixels` takes, if that shows: not after a larger one. Asked a few times for each size, as
+    /// the allocator takes its last blocks in the second run.
+    fn footprint(&mut self, pixels: u64) -> Option<u64> {
+        let (largest, times) = &mut self.largest;
+        if pixels < *largest || pixels == *largest && *times >= TIMES_MEASURED {
+            return None;
+        }
+        *times = if pixels == *largest { *times + 1 } else { 1 };
+        *largest = pixels;
+        self.upscaler.held()
+    }
 }
 
 impl Worker {
-    pub fn new(upscaler: Box<dyn Upscaler>, permits: &Arc<Permits>) -> Self {
+    /// `permits` are those that it may have to wait for.
+    pub fn new(upscaler: Option<Box<dyn Upscaler>>, permits: &Arc<[Arc<Permits>]>) -> Self {
         let handle = Arc::new(Handle {
             raised: AtomicBool::new(false),
-            session: Mutex::new(Some(upscaler.interrupter())),
+            session: Mutex::new(upscaler.as_ref().map(|upscaler| upscaler.interrupter())),
             permits: Arc::clone(permits),
         });
         Worker {
-            session: Some(Session { upscaler, fallback: false }),
+            session: upscaler.map(|upscaler| Session::new(upscaler, false)),
             handle,
             scratch: Scratch::default(),
             input: Vec::new(),
@@ -69,7 +93,7 @@ impl Worker {
         };
         let upscaler = model.open_session().map_err(|error| FrameError::Run(error.to_string()))?;
         self.handle.set_session(Some(upscaler.interrupter()));
-        self.session = Some(Session { upscaler, fallback });
+        self.session = Some(Session::new(upscaler, fallback));
         Ok(())
     }
 
@@ -83,7 +107,7 @@ impl Worker {
 pub(super) struct Handle {
     raised: AtomicBool,
     session: Mutex<Option<Arc<dyn Interrupt>>>,
-    permits: Arc<Permits>,
+    permits: Arc<[Arc<Permits>]>,
 }
 
 impl Handle {
@@ -113,7 +137,7 @@ impl Interruptible for Worker {
             session.interrupt();
         }
         drop(session);
-        handle.permits.wake();
+        handle.permits.iter().for_each(|permits| permits.wake());
     }
 
     fn rearm(handle: &Self::Handle) {
@@ -163,10 +187,9 @@ impl Job for FrameJob {
         }
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}: upscaling, try {}, {}", slot.index, self.tries, describe_rung(rung));
-        let mut took = Duration::ZERO;
-        let result = self.upscale(&engine, rung, worker, &mut took);
+        let result = self.upscale(&element, &engine, rung, worker);
         match &result {
-            Ok(_) => self.succeeded(&element, &engine),
+            Ok(done) => self.succeeded(&element, &engine, done.pixels),
             // Nobody waits for a stale one any more.
             Err(error) if error.may_pass() && !element.imp().is_stale(generation) => {
                 if !matches!(error, FrameError::TooLarge(_)) {
@@ -178,22 +201,22 @@ impl Job for FrameJob {
             }
             Err(_) => {}
         }
-        self.finish(&element, result, took);
+        self.finish(&element, result);
         Outcome::Done
     }
 
     fn panicked(&mut self, message: &str) {
         if let Some(element) = self.element.upgrade() {
-            self.finish(&element, Err(FrameError::Panicked(message.to_owned())), Duration::ZERO);
+            self.finish(&element, Err(FrameError::Panicked(message.to_owned())));
         }
     }
 }
 
 impl FrameJob {
-    fn finish(&mut self, element: &UpscaleFilter, result: Result<gst::Buffer, FrameError>, took: Duration) {
+    fn finish(&mut self, element: &UpscaleFilter, result: Result<Done, FrameError>) {
         self.input = None;
         if let Some(slot) = self.slot.take() {
-            element.imp().complete(slot, result, took);
+            element.imp().complete(slot, result);
         }
     }
 
@@ -210,9 +233,11 @@ impl FrameJob {
             Verdict::GiveUp => !std::mem::replace(&mut self.last_try, true),
             Verdict::Down { from, to } => {
                 self.last_try = false;
-                let limit = bytes(engine.governor.lock().permits().limit());
-                let free =
-                    engine.model.memory().map_or_else(String::new, |memory| format!(", {} free", bytes(memory.free)));
+                let limit = mebibytes(engine.governor.lock().permits().limit());
+                let free = engine
+                    .model
+                    .memory()
+                    .map_or_else(String::new, |memory| format!(", {} free", mebibytes(memory.free)));
                 let (from, to) = (describe_rung(from), describe_rung(to));
                 gst::element_warning!(
                     element,
@@ -225,30 +250,31 @@ impl FrameJob {
     }
 
     /// Climbs back when it is time to.
-    fn succeeded(&self, element: &UpscaleFilter, engine: &Engine) {
-        if let Some((from, to)) = engine.succeeded() {
+    fn succeeded(&self, element: &UpscaleFilter, engine: &Engine, pixels: u64) {
+        if let Some((from, to)) = engine.succeeded(pixels) {
             gst::info!(CAT, obj = element, "From {} back to {}", describe_rung(from), describe_rung(to));
         }
     }
 
-    /// Upscales region by region into a new buffer. `took` counts the network's time alone.
+    /// Upscales region by region into a new buffer.
     fn upscale(
         &self,
+        element: &UpscaleFilter,
         engine: &Engine,
         rung: Rung,
         worker: &mut Worker,
-        took: &mut Duration,
-    ) -> Result<gst::Buffer, FrameError> {
+    ) -> Result<Done, FrameError> {
         let config = &*self.config;
         worker.prepare(engine, rung.fallback)?;
         let input = self.input.as_ref().expect("a job that is not done has its input");
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))?;
         let source = picture(config.format, &source).map_err(|error| FrameError::Input(error.to_string()))?;
-        let mut buffer = config.acquire().map_err(|error| FrameError::Output(error.to_string()))?;
+        let mut done = Done { buffer: config.acquire()?, took: Duration::ZERO, pixels: 0 };
         {
-            let mut target = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &config.out_info)
-                .map_err(|error| FrameError::Output(error.to_string()))?;
+            let mut target =
+                gst_video::VideoFrameRef::from_buffer_ref_writable(done.buffer.make_mut(), &config.out_info)
+                    .map_err(|error| FrameError::Output(error.to_string()))?;
             let mut target =
                 picture_mut(config.format, &mut target).map_err(|error| FrameError::Output(error.to_string()))?;
             config.converter.begin(&source, &mut target, &mut worker.scratch);
@@ -256,29 +282,58 @@ impl FrameJob {
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
-                *took += worker.run(engine, region.tensor)?;
+                done.took += worker.run(element, engine, rung, region.tensor)?;
+                done.pixels += region.tensor.pixels();
                 if let Some(feather) = &mut feather {
                     feather.blend(&mut worker.output, region);
                 }
                 config.converter.scatter(&worker.output, region, &mut worker.scratch, &mut target);
             }
         }
-        Ok(buffer)
+        Ok(done)
     }
+}
+
+/// What a job made.
+pub(super) struct Done {
+    pub buffer: gst::Buffer,
+    /// The network's time alone.
+    pub took: Duration,
+    /// Of all the tensors.
+    pub pixels: u64,
 }
 
 impl Worker {
     /// One run, from `input` to `output`, with a permit for the memory it takes; tells its time.
-    fn run(&mut self, engine: &Engine, tensor: Size) -> Result<Duration, FrameError> {
+    fn run(
+        &mut self,
+        element: &UpscaleFilter,
+        engine: &Engine,
+        rung: Rung,
+        tensor: Size,
+    ) -> Result<Duration, FrameError> {
         let pixels = tensor.pixels();
         let session = self.session.as_mut().expect("it was prepared");
-        let (permits, footprint) = {
-            let governor = engine.governor.lock();
-            (Arc::clone(governor.permits()), governor.footprint(pixels))
-        };
+        let (permits, footprint) = engine.governor.lock().footprint(rung, pixels);
         let _permit = permits.acquire(footprint, &self.handle.raised)?;
         let begin = Instant::now();
         session.upscaler.run(&self.input, tensor, &mut self.output)?;
-        Ok(begin.elapsed())
+        let took = begin.elapsed();
+        if !rung.fallback
+            && let Some(bytes) = session.footprint(pixels)
+        {
+            gst::debug!(
+                CAT,
+                obj = element,
+                "A tensor of {}x{} takes {}",
+                tensor.width,
+                tensor.height,
+                mebibytes(bytes)
+            );
+            if let Some(rung) = engine.measured(pixels, bytes) {
+                gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_rung(rung));
+            }
+        }
+        Ok(took)
     }
 }

@@ -225,7 +225,8 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
             .nick("Workers")
             .blurb(
                 "Frames upscaled at a time, each in a session of its own, as far as 'vram-limit' allows. 0 = automatic: on the \
-                 CPU one for each core, on a GPU one below 5 GB of its memory, two below 7 GB, three below 10 GB, else four. \
+                 CPU one for each core, on a GPU one below 5 GB of its memory, two below 7 GB, three below 10 GB, else four, and \
+                 more while that makes it faster. \
                  1 = sequential. The output does not depend on it",
             )
             .maximum(MAX_WORKERS)

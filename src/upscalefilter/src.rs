@@ -1,7 +1,7 @@
 //! The source pad: its task pushes what is ready, in order; events and queries from downstream.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -11,6 +11,7 @@ use crate::schedule::Item;
 
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;
+use super::job::Done;
 use super::progress::Runs;
 use super::settings::Duplicates;
 use super::state::{Queued, QueuedFrame, Serialized, Slot};
@@ -285,7 +286,7 @@ impl UpscaleFilter {
     }
 
     /// A worker's result has come.
-    pub(super) fn complete(&self, slot: Arc<Slot>, result: Result<gst::Buffer, FrameError>, took: Duration) {
+    pub(super) fn complete(&self, slot: Arc<Slot>, result: Result<Done, FrameError>) {
         let mut state = self.state.lock();
         if slot.generation != state.generation {
             drop(state);
@@ -293,10 +294,10 @@ impl UpscaleFilter {
             drop((slot, result));
             return;
         }
-        if result.is_ok() {
-            state.stats.inference(took);
+        if let Ok(done) = &result {
+            state.stats.inference(done.took);
         }
-        slot.set(result);
+        slot.set(result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.
         let unwanted = Arc::into_inner(slot);
         self.ready.notify_all();

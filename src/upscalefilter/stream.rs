@@ -14,6 +14,7 @@ use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
 use crate::picture::region::{self, Blend, Limits, Region};
 
+use super::errors::FrameError;
 use super::{allocation, caps};
 
 /// Input pixels around a tile, beyond what is kept of it, where the network's reach is not known: its padding at the tile's edge must
@@ -82,12 +83,14 @@ impl StreamConfig {
     }
 
     /// An output buffer. Call it without a lock.
-    pub fn acquire(&self) -> Result<gst::Buffer, gst::FlowError> {
+    pub fn acquire(&self) -> Result<gst::Buffer, FrameError> {
         let downstream = self.downstream_pool.lock().clone();
         // Downstream may stop its pool at any time; ours serves then.
         match downstream.map(|pool| pool.acquire_buffer(None)) {
             Some(Ok(buffer)) => Ok(buffer),
-            Some(Err(_)) | None => self.own_pool.acquire_buffer(None),
+            Some(Err(_)) | None => {
+                self.own_pool.acquire_buffer(None).map_err(|error| FrameError::Output(error.to_string()))
+            }
         }
     }
 

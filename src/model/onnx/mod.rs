@@ -6,8 +6,10 @@
 //! | `signature` | what a network declares |
 //! | `probe` | what is found out by trial |
 //! | `session` | running it |
+//! | `memory` | what it holds then |
 //! | `text` | ONNX Runtime's messages in one line |
 
+mod memory;
 mod probe;
 mod runtime;
 mod session;
@@ -25,6 +27,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session};
 use ort::value::{DynValue, Tensor};
 use parking_lot::Mutex;
+use xxhash_rust::xxh3::Xxh3;
 
 use self::runtime::Runtime;
 use self::session::{Names, OnnxUpscaler};
@@ -92,13 +95,21 @@ impl Model for OnnxModel {
     fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError> {
         let spare = self.spare.lock().take();
         let session = spare.map_or_else(|| self.opener.open(), Ok)?;
-        let upscaler = OnnxUpscaler::new(session, self.names.clone(), &self.info)
+        let upscaler = OnnxUpscaler::new(session, self.names.clone(), &self.info, self.device_id)
             .map_err(|error| self.opener.invalid(text::load_reason(error.message())))?;
         Ok(Box::new(upscaler))
     }
 
     fn memory(&self) -> Option<Memory> {
         device::memory(self.info.provider, self.device_id)
+    }
+
+    fn key(&self) -> Option<u128> {
+        let mut hash = Xxh3::new();
+        hash.update(&self.opener.bytes);
+        let threads = self.opener.intra_threads as u64;
+        hash.update(&[self.info.provider as u64, self.device_id.into(), threads].map(u64::to_le_bytes).concat());
+        Some(hash.digest128())
     }
 }
 

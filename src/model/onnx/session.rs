@@ -11,8 +11,8 @@ use ort::session::{RunOptions, Session};
 use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
 use parking_lot::Mutex;
 
-use super::text;
-use crate::model::{Element, Interrupt, ModelInfo, RunError, Upscaler, log};
+use super::{memory, text};
+use crate::model::{Element, Interrupt, ModelInfo, Provider, RunError, Upscaler, log};
 use crate::picture::Size;
 
 /// The names of the network's input and output.
@@ -35,6 +35,15 @@ impl Buffer {
             Element::Float32 => Buffer::Float32,
             Element::Float16 => Buffer::Float16(Vec::new()),
             Element::Uint8 => Buffer::Uint8(Vec::new()),
+        }
+    }
+
+    /// Bytes that it takes for each number.
+    fn bytes(&self) -> usize {
+        match self {
+            Buffer::Float32 => 0,
+            Buffer::Float16(_) => size_of::<f16>(),
+            Buffer::Uint8(_) => size_of::<u8>(),
         }
     }
 
@@ -93,11 +102,15 @@ pub(super) struct OnnxUpscaler {
     scale: u32,
     input: Buffer,
     output: Buffer,
+    /// The most bytes that the caller's and our own tensors had in a run.
+    tensors: u64,
+    provider: Provider,
+    device_id: u32,
     interrupter: Arc<Interrupter>,
 }
 
 impl OnnxUpscaler {
-    pub(super) fn new(session: Session, names: Names, info: &ModelInfo) -> ort::Result<Self> {
+    pub(super) fn new(session: Session, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
         Ok(Self {
             session,
             names,
@@ -105,6 +118,9 @@ impl OnnxUpscaler {
             scale: info.scale,
             input: Buffer::new(info.input),
             output: Buffer::new(info.output),
+            tensors: 0,
+            provider: info.provider,
+            device_id,
             interrupter: Arc::new(Interrupter::new()?),
         })
     }
@@ -127,6 +143,8 @@ impl Upscaler for OnnxUpscaler {
         let result_size = Size { width: size.width * self.scale, height: size.height * self.scale };
         let expected = elements(self.channels, result_size);
         output.resize(expected, 0.0);
+        let bytes = due * (size_of::<f32>() + self.input.bytes()) + expected * (size_of::<f32>() + self.output.bytes());
+        self.tensors = self.tensors.max(bytes as u64);
         let ran = self
             .input
             .input(input, shape(self.channels, size))
@@ -142,6 +160,12 @@ impl Upscaler for OnnxUpscaler {
             Err(_) if self.interrupter.is_raised() => Err(RunError::Interrupted),
             Err(error) => Err(text::run_error(error.message(), expected)),
         }
+    }
+
+    fn held(&self) -> Option<u64> {
+        let held = memory::held(&self.session, self.provider, self.device_id)?;
+        // Elsewhere than on the CPU the tensors lie in another memory; their copies on the device are in its arena.
+        Some(if self.provider == Provider::Cpu { held + self.tensors } else { held })
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupt> {

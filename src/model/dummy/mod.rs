@@ -5,6 +5,11 @@
 //! A [`Gate`] holds runs until the test lets them go, in any order; a script makes chosen runs or sessions fail. Everything waits on
 //! condition variables, so that a test needs no sleep; a wait that lasts [`PATIENCE`] panics, so that a test that hangs says where.
 
+mod device;
+mod gate;
+
+pub use gate::{Gate, Waiting};
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use self::device::{Device, Taken};
 use super::graph::{Local, Locality, Reach};
 use super::{Channels, Element, Interrupt, Model, ModelError, ModelInfo, Provider, RunError, Upscaler};
 use crate::device::Memory;
@@ -33,15 +39,6 @@ pub enum Failure {
     Panic(String),
 }
 
-/// A run that stands at the gate.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Waiting {
-    /// How many runs had arrived before it.
-    pub run: usize,
-    /// The first value of its input, by which a test can tell which frame it is.
-    pub mark: f32,
-}
-
 #[derive(Default)]
 struct State {
     /// Whether runs wait at the gate.
@@ -61,35 +58,6 @@ struct State {
     sessions_opened: usize,
     sessions_open: usize,
     device: Option<Device>,
-}
-
-/// A device with a memory, in bytes.
-#[derive(Clone, Copy)]
-struct Device {
-    total: u64,
-    /// What a run takes for each pixel of its tensor.
-    per_pixel: u64,
-    used: u64,
-    /// The most that runs had together.
-    peak: u64,
-    /// What other programs have.
-    others: u64,
-}
-
-/// A run's part of the device's memory; given back when it is dropped.
-struct Taken<'a> {
-    shared: &'a Shared,
-    bytes: u64,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.shared.change(|state| {
-            if let Some(device) = &mut state.device {
-                device.used -= self.bytes;
-            }
-        });
-    }
 }
 
 #[derive(Default)]
@@ -119,57 +87,6 @@ impl Shared {
             );
         }
         state
-    }
-}
-
-/// Holds the runs of a [`DummyModel`] and lets them go. A handle: clones are the same gate. Open at first.
-#[derive(Clone)]
-pub struct Gate(Arc<Shared>);
-
-impl Gate {
-    /// Holds every run that arrives from now on.
-    pub fn hold(&self) {
-        self.0.change(|state| state.held = true);
-    }
-
-    /// Lets all runs pass, those that wait and those to come.
-    pub fn open(&self) {
-        self.0.change(|state| {
-            state.held = false;
-            state.permits = 0;
-        });
-    }
-
-    /// Lets `count` runs pass, whichever come first of those that wait or are still to come.
-    pub fn release(&self, count: usize) {
-        self.0.change(|state| state.permits += count);
-    }
-
-    /// Lets run number `run` pass (counted from 0 in the order of arrival), also before it has arrived.
-    pub fn release_run(&self, run: usize) {
-        self.0.change(|state| {
-            state.released.insert(run);
-        });
-    }
-
-    /// Waits until `count` runs have arrived since the model was made.
-    pub fn wait_arrived(&self, count: usize) {
-        drop(self.0.wait_until("runs to arrive", |state| state.arrived >= count));
-    }
-
-    /// Waits until at least `count` runs stand at the gate, and tells which, in the order of arrival.
-    pub fn wait_waiting(&self, count: usize) -> Vec<Waiting> {
-        self.0.wait_until("runs at the gate", |state| state.waiting.len() >= count).waiting.clone()
-    }
-
-    /// Waits until `count` runs have ended, well or not, since the model was made.
-    pub fn wait_finished(&self, count: usize) {
-        drop(self.0.wait_until("runs to finish", |state| state.finished >= count));
-    }
-
-    /// The runs that stand at the gate now, in the order of arrival.
-    pub fn waiting(&self) -> Vec<Waiting> {
-        self.0.state.lock().waiting.clone()
     }
 }
 
@@ -205,11 +122,21 @@ impl DummyModel {
         self
     }
 
-    /// Runs on a device with `total` bytes of memory, of which a run takes `per_pixel` for each pixel of its tensor; one that finds
-    /// too little left fails with [`RunError::OutOfMemory`].
-    pub fn with_device(self, total: u64, per_pixel: u64) -> Self {
-        let device = Device { total, per_pixel, used: 0, peak: 0, others: 0 };
+    /// Runs on a device with `total` bytes of memory, of which a run on a tensor of `pixels` takes `curve(pixels)`; one that finds too
+    /// little left fails with [`RunError::OutOfMemory`].
+    pub fn with_device(self, total: u64, curve: fn(u64) -> u64) -> Self {
+        let device = Device { total, curve, session: 0, used: 0, peak: 0, others: 0 };
         self.shared.change(|state| state.device = Some(device));
+        self
+    }
+
+    /// An open session takes `bytes` of the device's memory; one that finds too little left cannot be opened.
+    pub fn with_session_bytes(self, bytes: u64) -> Self {
+        self.shared.change(|state| {
+            if let Some(device) = &mut state.device {
+                device.session = bytes;
+            }
+        });
         self
     }
 
@@ -222,7 +149,7 @@ impl DummyModel {
         });
     }
 
-    /// The most bytes of the device that runs had together, and what they have now.
+    /// The most bytes of the device that runs and sessions had together, and what they have now.
     pub fn device_bytes(&self) -> (u64, u64) {
         self.shared.state.lock().device.map_or((0, 0), |device| (device.peak, device.used))
     }
@@ -278,22 +205,30 @@ impl Model for DummyModel {
     }
 
     fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError> {
-        let mut state = self.shared.state.lock();
-        let session = state.sessions_opened;
-        state.sessions_opened += 1;
-        if let Some(reason) = state.session_failures.remove(&session) {
-            return Err(ModelError::Invalid { name: self.info.name.clone(), reason });
-        }
-        state.sessions_open += 1;
-        drop(state);
-        Ok(Box::new(DummyUpscaler { info: self.info.clone(), shared: self.shared.clone(), raised: Arc::default() }))
+        let refused = {
+            let mut state = self.shared.state.lock();
+            let session = state.sessions_opened;
+            state.sessions_opened += 1;
+            state.session_failures.remove(&session)
+        };
+        let taken = refused.map_or_else(|| Taken::take(&self.shared, |device| device.session), Err);
+        let taken = taken.map_err(|reason| ModelError::Invalid { name: self.info.name.clone(), reason })?;
+        self.shared.change(|state| state.sessions_open += 1);
+        Ok(Box::new(DummyUpscaler {
+            info: self.info.clone(),
+            shared: self.shared.clone(),
+            raised: Arc::default(),
+            largest: 0,
+            taken,
+        }))
     }
 
     fn memory(&self) -> Option<Memory> {
-        self.shared.state.lock().device.map(|device| Memory {
-            total: device.total,
-            free: device.total.saturating_sub(device.used + device.others),
-        })
+        self.shared.state.lock().device.map(|device| Memory { total: device.total, free: device.free() })
+    }
+
+    fn key(&self) -> Option<u128> {
+        None
     }
 }
 
@@ -302,6 +237,10 @@ struct DummyUpscaler {
     shared: Arc<Shared>,
     /// Whether runs are to be cut short. Changed only under the lock of `shared`.
     raised: Arc<AtomicBool>,
+    /// Bytes that the largest run so far took.
+    largest: u64,
+    /// What it takes by being open.
+    taken: Taken,
 }
 
 /// Counts a run as finished, however it ends.
@@ -314,20 +253,6 @@ impl Drop for Finish<'_> {
 }
 
 impl DummyUpscaler {
-    /// Takes the device's memory for a run.
-    fn allocate(&self, size: Size) -> Result<Taken<'_>, RunError> {
-        let mut state = self.shared.state.lock();
-        let Some(device) = &mut state.device else { return Ok(Taken { shared: &self.shared, bytes: 0 }) };
-        let bytes = device.per_pixel * u64::from(size.width) * u64::from(size.height);
-        let free = device.total.saturating_sub(device.used + device.others);
-        if bytes > free {
-            return Err(RunError::OutOfMemory(format!("{bytes} bytes are wanted, {free} are free")));
-        }
-        device.used += bytes;
-        device.peak = device.peak.max(device.used);
-        Ok(Taken { shared: &self.shared, bytes })
-    }
-
     /// Stands at the gate. Gives what is to go wrong with the run.
     fn pass(&self, mark: f32) -> Result<Option<Failure>, RunError> {
         let mut state = self.shared.state.lock();
@@ -374,9 +299,9 @@ impl DummyUpscaler {
 impl Upscaler for DummyUpscaler {
     fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError> {
         let _finish = Finish(&self.shared);
-        let taken = self.allocate(size);
+        let taken = Taken::take(&self.shared, |device| (device.curve)(size.pixels()));
         let failure = self.pass(input.first().copied().unwrap_or(f32::NAN))?;
-        let _taken = taken?;
+        let taken = taken.map_err(RunError::OutOfMemory)?;
         let scale = self.info.scale as usize;
         let expected = input.len() * scale * scale;
         match failure {
@@ -396,7 +321,13 @@ impl Upscaler for DummyUpscaler {
                 output.extend(row.iter().flat_map(|&value| std::iter::repeat_n(value, scale)));
             }
         }
+        self.largest = self.largest.max(taken.bytes);
         Ok(())
+    }
+
+    fn held(&self) -> Option<u64> {
+        self.shared.state.lock().device?;
+        Some(self.taken.bytes + self.largest)
     }
 
     fn interrupter(&self) -> Arc<dyn Interrupt> {
@@ -517,7 +448,7 @@ mod tests {
 
     #[test]
     fn runs_share_the_memory_of_the_device_with_other_programs() {
-        let model = DummyModel::new(Channels::Luma, 1).with_device(100, 10);
+        let model = DummyModel::new(Channels::Luma, 1).with_device(100, |pixels| 10 * pixels);
         let mut session = model.open_session().unwrap();
         let mut run = || session.run(&[0.0, 0.0], SIZE, &mut Vec::new());
         run().unwrap();
@@ -528,5 +459,19 @@ mod tests {
         model.others_take(80);
         run().unwrap();
         assert_eq!(model.device_bytes(), (20, 0));
+    }
+
+    #[test]
+    fn open_sessions_have_their_part_of_the_device() {
+        let model = DummyModel::new(Channels::Luma, 1).with_device(100, |pixels| 10 * pixels).with_session_bytes(40);
+        let mut session = model.open_session().unwrap();
+        let other = model.open_session().unwrap();
+        assert!(model.open_session().is_err());
+        session.run(&[0.0, 0.0], SIZE, &mut Vec::new()).unwrap();
+        assert_eq!((session.held(), other.held(), model.device_bytes()), (Some(60), Some(40), (100, 80)));
+        drop(other);
+        assert!(model.open_session().is_ok());
+        drop(session);
+        assert_eq!(model.device_bytes().1, 0);
     }
 }

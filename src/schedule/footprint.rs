@@ -1,0 +1,123 @@
+//! What a run takes of its device's memory: reckoned from the network's graph until it has been measured.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::Mutex;
+
+/// Tensors smaller than this say little of larger ones: what a session holds for itself outweighs their pixels.
+const TELLING: u64 = 64 * 64;
+
+/// Bytes that runs take, by the pixels of their tensor.
+///
+/// Measured figures are of one session that ran nothing larger before. An allocator takes memory in blocks, so that a measured
+/// tensor is taken as it is, and one that was not measured as the dearest pixel of those that were, and an eighth more.
+#[derive(Debug)]
+pub struct Footprints {
+    /// Bytes for each pixel, as long as nothing was measured.
+    reckoned: u64,
+    measured: BTreeMap<u64, u64>,
+}
+
+/// By what names a network, its precision and its device; for the life of the process.
+static REMEMBERED: LazyLock<Mutex<HashMap<u128, Arc<Mutex<Footprints>>>>> = LazyLock::new(Mutex::default);
+
+impl Footprints {
+    /// `reckoned` is in bytes for each pixel.
+    pub fn new(reckoned: u64) -> Self {
+        Footprints { reckoned: reckoned.max(1), measured: BTreeMap::new() }
+    }
+
+    /// What was measured under this key in this process; without a key, nothing yet.
+    pub fn remembered(key: Option<u128>, reckoned: u64) -> Arc<Mutex<Self>> {
+        let new = || Arc::new(Mutex::new(Footprints::new(reckoned)));
+        key.map_or_else(new, |key| Arc::clone(REMEMBERED.lock().entry(key).or_insert_with(new)))
+    }
+
+    /// A session that ran no larger tensor than this one holds `bytes`. Whether that is more, or clearly less, than was thought.
+    pub fn note(&mut self, pixels: u64, bytes: u64) -> bool {
+        let before = self.bytes(pixels);
+        let entry = self.measured.entry(pixels).or_default();
+        // The most counts: another session may have fitted its blocks better.
+        *entry = bytes.max(*entry);
+        let now = self.bytes(pixels);
+        now > before || now < before - before / 8
+    }
+
+    /// Bytes that a run on a tensor of `pixels` takes.
+    pub fn bytes(&self, pixels: u64) -> u64 {
+        if let Some(bytes) = self.measured.get(&pixels) {
+            return *bytes;
+        }
+        let (numerator, denominator) = self.per_pixel();
+        let scaled = u128::from(pixels) * u128::from(numerator) / u128::from(denominator);
+        let scaled = u64::try_from(scaled).unwrap_or(u64::MAX);
+        // A smaller tensor takes no more than a larger one.
+        self.measured.range(pixels..).next().map_or(scaled, |(_, larger)| scaled.min(*larger))
+    }
+
+    /// Pixels of the largest tensor that is sure to fit `bytes`.
+    pub fn pixels(&self, bytes: u64) -> u64 {
+        let (numerator, denominator) = self.per_pixel();
+        let pixels = u128::from(bytes) * u128::from(denominator) / u128::from(numerator);
+        u64::try_from(pixels).unwrap_or(u64::MAX)
+    }
+
+    /// Bytes for each pixel as a fraction.
+    fn per_pixel(&self) -> (u64, u64) {
+        let telling = self.measured.range(TELLING..).filter(|(_, bytes)| **bytes > 0);
+        let dearest =
+            telling.max_by(|a, b| (u128::from(*a.1) * u128::from(*b.0)).cmp(&(u128::from(*b.1) * u128::from(*a.0))));
+        dearest.map_or((self.reckoned, 1), |(pixels, bytes)| (bytes.saturating_add(bytes / 8), *pixels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use proptest::prelude::*;
+
+    #[test]
+    fn reckoned_until_measured() {
+        let mut footprints = Footprints::new(100);
+        assert_eq!((footprints.bytes(10_000), footprints.pixels(1_000_000)), (1_000_000, 10_000));
+        assert!(footprints.note(10_000, 400_000));
+        assert_eq!(footprints.bytes(10_000), 400_000);
+        // An eighth more than in proportion.
+        assert_eq!((footprints.bytes(20_000), footprints.pixels(900_000)), (900_000, 20_000));
+        assert!(!footprints.note(10_000, 390_000), "less than before says nothing");
+        assert!(footprints.note(10_000, 410_000));
+    }
+
+    #[test]
+    fn a_tiny_tensor_says_nothing_of_a_large_one() {
+        let mut footprints = Footprints::new(100);
+        footprints.note(16, 1 << 30);
+        assert_eq!((footprints.bytes(16), footprints.bytes(10_000)), (1 << 30, 1_000_000));
+    }
+
+    #[test]
+    fn the_same_key_finds_what_was_measured() {
+        let key = Some(0x1234_5678_9abc);
+        Footprints::remembered(key, 100).lock().note(10_000, 7);
+        assert_eq!(Footprints::remembered(key, 100).lock().bytes(10_000), 7);
+        assert_eq!(Footprints::remembered(None, 100).lock().bytes(10_000), 1_000_000);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sure_to_fit_does(
+            notes in prop::collection::vec((1u64..1 << 24, 1u64..1 << 34), 0..6),
+            bytes in 1u64..1 << 36,
+        ) {
+            let mut footprints = Footprints::new(300);
+            for (pixels, bytes) in notes {
+                footprints.note(pixels, bytes);
+                prop_assert!(footprints.bytes(pixels) >= bytes);
+            }
+            let pixels = footprints.pixels(bytes);
+            prop_assert!(pixels < TELLING || footprints.bytes(pixels) <= bytes);
+        }
+    }
+}

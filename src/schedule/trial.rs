@@ -1,0 +1,130 @@
+//! How many workers are worth having: one more is added as long as that makes clearly more pixels in a second.
+
+use std::time::{Duration, Instant};
+
+/// Runs for each worker that a rate is taken over, and the least time it takes.
+const RUNS: u64 = 12;
+const LEAST_TIME: Duration = Duration::from_millis(250);
+/// One more worker has to add this much (per cent), else what it takes in memory and latency is for nothing.
+const GAIN: f64 = 5.0;
+
+/// See the [module](self). It knows no clock: whoever calls it says when.
+#[derive(Debug)]
+pub struct Trial {
+    workers: usize,
+    most: usize,
+    /// Pixels per second with one worker less; 0 before the first rate.
+    before: f64,
+    window: Option<Window>,
+    settled: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    began: Instant,
+    runs: u64,
+    pixels: u64,
+}
+
+impl Trial {
+    /// Begins with `workers` and goes up to `most`.
+    pub fn new(workers: usize, most: usize) -> Self {
+        Trial { workers, most: most.max(workers), before: 0.0, window: None, settled: most <= workers }
+    }
+
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// A run of `pixels` has ended, while other work was waiting for a worker (`saturated`) or not: only a rate under full load tells
+    /// anything. Gives the number of workers to go on with, where that is another.
+    pub fn ran(&mut self, now: Instant, pixels: u64, saturated: bool) -> Option<usize> {
+        if self.settled {
+            return None;
+        }
+        if !saturated {
+            self.window = None;
+            return None;
+        }
+        let Some(window) = &mut self.window else {
+            self.window = Some(Window { began: now, runs: 0, pixels: 0 });
+            return None;
+        };
+        window.runs += 1;
+        window.pixels += pixels;
+        let time = now.saturating_duration_since(window.began);
+        if window.runs < RUNS * self.workers as u64 || time < LEAST_TIME {
+            return None;
+        }
+        let rate = window.pixels as f64 / time.as_secs_f64();
+        self.window = None;
+        self.judge(rate)
+    }
+
+    /// There is no room for one more: it stays at `workers`.
+    pub fn settle(&mut self, workers: usize) {
+        self.workers = workers;
+        self.settled = true;
+    }
+
+    fn judge(&mut self, rate: f64) -> Option<usize> {
+        if rate < self.before * (1.0 + GAIN / 100.0) {
+            self.settle(self.workers - 1);
+            return Some(self.workers);
+        }
+        self.before = rate;
+        if self.workers == self.most {
+            self.settled = true;
+            return None;
+        }
+        self.workers += 1;
+        Some(self.workers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs frames of 1,000 pixels on a device that makes `rate(workers)` of them in a second, and gives the workers it ends with.
+    fn settle(start: usize, most: usize, rate: impl Fn(usize) -> f64) -> usize {
+        let mut trial = Trial::new(start, most);
+        let mut now = Instant::now();
+        for _ in 0..10_000 {
+            now += Duration::from_secs_f64(1.0 / rate(trial.workers()));
+            trial.ran(now, 1000, true);
+        }
+        assert!(trial.settled);
+        trial.workers()
+    }
+
+    #[test]
+    fn it_stops_where_the_throughput_stops_rising() {
+        assert_eq!(settle(2, 8, |workers| 100.0 * workers.min(3) as f64), 3);
+        assert_eq!(settle(2, 8, |_| 100.0), 2);
+        assert_eq!(settle(2, 4, |workers| 100.0 * workers as f64), 4);
+        assert_eq!(settle(4, 4, |_| 100.0), 4);
+        // It gets worse: back to where it was.
+        assert_eq!(settle(1, 8, |workers| 100.0 / workers as f64), 1);
+    }
+
+    #[test]
+    fn idle_time_is_no_rate() {
+        let mut trial = Trial::new(1, 8);
+        let mut now = Instant::now();
+        for n in 0..10_000 {
+            now += Duration::from_millis(10);
+            assert_eq!(trial.ran(now, 1000, n % 8 != 0), None);
+        }
+        assert_eq!(trial.workers(), 1);
+    }
+
+    #[test]
+    fn where_there_is_no_room_it_stays() {
+        let mut trial = Trial::new(2, 8);
+        trial.settle(2);
+        let now = Instant::now();
+        assert!((0..1000).all(|n| trial.ran(now + Duration::from_millis(10 * n), 1000, true).is_none()));
+        assert_eq!(trial.workers(), 2);
+    }
+}
