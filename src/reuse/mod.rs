@@ -3,6 +3,7 @@
 
 mod cache;
 mod cells;
+mod changed;
 mod cover;
 mod fingerprint;
 
@@ -11,5 +12,6 @@ mod tests;
 
 pub use cache::FrameCache;
 pub use cells::{CELL, CellMap};
+pub use changed::{Changes, Compare, History};
 pub use cover::{Cost, Cover, cover};
 pub use fingerprint::{Fingerprint, Fingerprinter};

@@ -1,6 +1,8 @@
 //! Tests of what compares and covers frames.
 
+mod changed;
 mod cover;
+mod frames;
 
 /// Numbers that look drawn by chance (Knuth's MMIX generator, its upper half).
 pub(super) struct Chance(pub u64);
