@@ -6,6 +6,7 @@ mod cells;
 mod changed;
 mod cover;
 mod fingerprint;
+mod refresh;
 
 #[cfg(test)]
 mod tests;
@@ -15,3 +16,4 @@ pub use cells::{CELL, CellMap};
 pub use changed::{Changes, Compare, History};
 pub use cover::{Cost, Cover, cover};
 pub use fingerprint::{Fingerprint, Fingerprinter};
+pub use refresh::Refresher;
