@@ -3,7 +3,7 @@
 //! | module | what it holds | knows GStreamer |
 //! |---|---|---|
 //! | [`upscalefilter`] | the element | yes |
-//! | [`reuse`] | fingerprints and the cache of upscaled frames | no |
+//! | [`reuse`] | fingerprints and the cache of upscaled frames; the parts of a frame that changed | no |
 //! | [`schedule`] | ordered queue, worker pool, memory budget | no |
 //! | [`model`] | loading and running networks; the only place that knows ONNX Runtime | no |
 //! | [`picture`] | planes, regions, conversion between pixels and tensors | no |

@@ -26,7 +26,7 @@ mod gather;
 mod lanes;
 mod matrix;
 mod resize;
-mod samples;
+pub(crate) mod samples;
 mod scatter;
 mod siting;
 mod span;

@@ -11,7 +11,7 @@ use super::format::{Component, Layout};
 /// `f` must be `#[inline(always)]` all the way down. The results are the same to the bit either way: nothing here is
 /// contracted to fused multiply-adds.
 #[inline(always)]
-pub(super) fn simd<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn simd<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2")]

@@ -1,0 +1,387 @@
+//! Where a frame differs from what was upscaled before.
+
+use std::ops::{AddAssign, Range};
+
+use super::cells::{CELL, CellMap};
+use crate::picture::format::{Kind, PictureRef, PixelFormat};
+use crate::picture::samples::simd;
+use crate::picture::{Rect, Size};
+
+/// When a cell counts as changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// When any of its bytes differs.
+    Exact,
+    /// When a sample is off by more than `tolerance`, or a component is by more than half a code on average over the cell: noise is
+    /// neither, and a slow fade does not stay behind.
+    ///
+    /// Codes are those of 8 bits; with a depth of 10 bits a code is worth 4.
+    Similar { tolerance: u32 },
+}
+
+/// The cells of a frame in which it differs from the history. More may be set, never less.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes {
+    /// Of luma, or of R, G, B and alpha.
+    pub luma: CellMap,
+    /// Of the planes that hold chroma alone. Empty if there are none.
+    pub chroma: CellMap,
+}
+
+/// What was upscaled last at each place of a frame: not the frame before, so that small changes that are let pass add up.
+#[derive(Debug)]
+pub struct History {
+    format: PixelFormat,
+    size: Size,
+    planes: Vec<Plane>,
+    /// Whether there was a first frame.
+    known: bool,
+}
+
+/// Samples of one plane without padding, and how cells lie in it.
+#[derive(Debug)]
+struct Plane {
+    bytes: Vec<u8>,
+    row_bytes: usize,
+    rows: usize,
+    /// Bytes of a pixel.
+    step: usize,
+    /// Bytes of a cell in a row.
+    cell_bytes: usize,
+    cell_rows: usize,
+    /// Pixels of luma for one of the plane, across and down.
+    sub: (u32, u32),
+}
+
+impl Plane {
+    fn new(format: PixelFormat, index: usize, size: Size) -> Self {
+        let layout = format.layout();
+        let (row_bytes, rows) = format.visible(index, size);
+        let step = layout.plane_step(index).expect("the plane is one of the format's");
+        let halved = |sub: bool| if sub && layout.kind == Kind::Yuv && index > 0 { 2 } else { 1 };
+        let sub = (halved(layout.h_sub), halved(layout.v_sub));
+        Plane {
+            bytes: vec![0; row_bytes * rows],
+            row_bytes,
+            rows,
+            step,
+            cell_bytes: (CELL / sub.0) as usize * step,
+            cell_rows: (CELL / sub.1) as usize,
+            sub,
+        }
+    }
+
+    /// The rows of a row of cells.
+    fn band(&self, row: u32) -> Range<usize> {
+        let first = row as usize * self.cell_rows;
+        first..(first + self.cell_rows).min(self.rows)
+    }
+
+    fn row(&self, y: usize) -> &[u8] {
+        &self.bytes[y * self.row_bytes..][..self.row_bytes]
+    }
+
+    /// Takes over what the picture has in `rect`.
+    fn keep(&mut self, picture: &PictureRef, index: usize, rect: Rect) {
+        // A sample of chroma goes with the first of the pixels that it colours.
+        let samples = |begin: u32, length: u32, sub: u32| {
+            begin.div_ceil(sub) as usize..begin.saturating_add(length).div_ceil(sub) as usize
+        };
+        let columns = samples(rect.x, rect.width, self.sub.0);
+        let rows = samples(rect.y, rect.height, self.sub.1);
+        let bytes = (columns.start * self.step).min(self.row_bytes)..(columns.end * self.step).min(self.row_bytes);
+        for y in rows.start..rows.end.min(self.rows) {
+            let to = &mut self.bytes[y * self.row_bytes..][..self.row_bytes];
+            to[bytes.clone()].copy_from_slice(&picture.row(index, y)[bytes.clone()]);
+        }
+    }
+}
+
+impl History {
+    /// One that knows nothing yet: everything has changed until [`keep_all`](Self::keep_all).
+    pub fn new(format: PixelFormat, size: Size) -> Self {
+        let planes = (0..format.planes()).map(|index| Plane::new(format, index, size)).collect();
+        History { format, size, planes, known: false }
+    }
+
+    /// The cells in which `picture` differs. Where nearly all do, the rest are taken to differ unseen.
+    ///
+    /// Bytes without meaning, as the fourth of RGBx, count as well.
+    ///
+    /// # Panics
+    /// If the picture is of another format or size.
+    pub fn compare(&self, picture: &PictureRef, mode: Compare) -> Changes {
+        self.check(picture);
+        let longest = self.planes.iter().map(|plane| plane.row_bytes).max().unwrap_or(0);
+        let layout = self.format.layout();
+        let code = 1 << (layout.depth - 8 + layout.shift);
+        match mode {
+            Compare::Exact => self.compare_by(picture, &mut Exact { differ: vec![0; longest] }),
+            Compare::Similar { tolerance } if layout.bytes == 1 => {
+                let tolerance = tolerance.min(0xff) as u8;
+                self.compare_by(picture, &mut Similar::new(longest, tolerance, code))
+            }
+            Compare::Similar { tolerance } => {
+                let tolerance = tolerance.saturating_mul(code as u32).min(0xffff) as u16;
+                self.compare_by(picture, &mut Similar::new(longest / 2, tolerance, code))
+            }
+        }
+    }
+
+    /// Takes over what the picture has in `rect`, in pixels of luma: that part has been upscaled. A sample of subsampled chroma goes
+    /// with its first pixel. What lies beyond the frame does not matter.
+    ///
+    /// # Panics
+    /// If the picture is of another format or size.
+    pub fn keep(&mut self, picture: &PictureRef, rect: Rect) {
+        self.check(picture);
+        for (index, plane) in self.planes.iter_mut().enumerate() {
+            plane.keep(picture, index, rect);
+        }
+    }
+
+    /// Takes over the planes that hold chroma alone.
+    ///
+    /// # Panics
+    /// If the picture is of another format or size.
+    pub fn keep_chroma(&mut self, picture: &PictureRef) {
+        self.check(picture);
+        let whole = self.whole();
+        for index in self.chroma() {
+            self.planes[index].keep(picture, index, whole);
+        }
+    }
+
+    /// Takes over the whole picture.
+    ///
+    /// # Panics
+    /// If the picture is of another format or size.
+    pub fn keep_all(&mut self, picture: &PictureRef) {
+        self.keep(picture, self.whole());
+        self.known = true;
+    }
+
+    fn whole(&self) -> Rect {
+        Rect { x: 0, y: 0, width: self.size.width, height: self.size.height }
+    }
+
+    /// The planes that hold chroma alone; those before hold everything else.
+    fn chroma(&self) -> Range<usize> {
+        let first = if self.format.layout().kind == Kind::Yuv { 1 } else { self.planes.len() };
+        first..self.planes.len()
+    }
+
+    fn check(&self, picture: &PictureRef) {
+        assert_eq!((picture.format(), picture.size()), (self.format, self.size), "pictures of one format and size");
+    }
+
+    fn compare_by(&self, picture: &PictureRef, tally: &mut impl Tally) -> Changes {
+        let mut changes = Changes { luma: CellMap::new(self.size), chroma: CellMap::new(self.size) };
+        let chroma = self.chroma();
+        let mut all = !self.known;
+        for (map, planes) in [(&mut changes.luma, 0..chroma.start), (&mut changes.chroma, chroma)] {
+            if planes.is_empty() {
+                continue;
+            }
+            // Where luma has changed nearly everywhere nobody asks about chroma.
+            all = all || self.mark(picture, planes, tally, map);
+            if all {
+                map.fill();
+            }
+        }
+        changes
+    }
+
+    /// Sets the cells in which planes differ. True if looking further is not worth it: nearly all do.
+    fn mark(&self, picture: &PictureRef, planes: Range<usize>, tally: &mut impl Tally, map: &mut CellMap) -> bool {
+        /// Of so many rows of cells one is looked at first, all over the frame: the upper part alone may be a film in a window.
+        const EVERY: u32 = 4;
+        /// With fewer rows of cells there is nothing to save.
+        const LEAST: u32 = 16;
+        let mut look = |row: u32, map: &mut CellMap| {
+            for index in planes.clone() {
+                let plane = &self.planes[index];
+                let rows = plane.band(row).map(|y| (picture.row(index, y), plane.row(y)));
+                // What encoders skip is the same to the bit, and quickly seen to be.
+                if !rows.clone().all(|(new, old)| new == old) {
+                    tally.mark(rows, plane, map.row_mut(row));
+                }
+            }
+        };
+        let first = (0..map.rows()).step_by(EVERY as usize);
+        first.clone().for_each(|row| look(row, map));
+        let seen = first.len() * map.columns() as usize;
+        if map.rows() >= LEAST && map.count() * 10 > seen * 9 {
+            return true;
+        }
+        (0..map.rows()).filter(|row| !row.is_multiple_of(EVERY)).for_each(|row| look(row, map));
+        false
+    }
+}
+
+/// Tells changed cells in rows of samples.
+trait Tally {
+    /// Sets those of a row of cells in which `rows`, each with what the history has there, differ.
+    fn mark<'a>(
+        &mut self,
+        rows: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
+        plane: &Plane,
+        cells: &mut [bool],
+    );
+}
+
+struct Exact {
+    /// The bits that differ in any row, for each byte of a row.
+    differ: Vec<u8>,
+}
+
+impl Tally for Exact {
+    fn mark<'a>(
+        &mut self,
+        rows: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
+        plane: &Plane,
+        cells: &mut [bool],
+    ) {
+        let differ = &mut self.differ[..plane.row_bytes];
+        differ.fill(0);
+        for (new, old) in rows {
+            simd(
+                #[inline(always)]
+                || add_differing(differ, new, old),
+            );
+        }
+        match plane.cell_bytes {
+            4 => mark_differing::<4>(differ, cells),
+            8 => mark_differing::<8>(differ, cells),
+            16 => mark_differing::<16>(differ, cells),
+            bytes => {
+                let any = differ.chunks(bytes).map(|cell| cell.iter().any(|bits| *bits != 0));
+                cells.iter_mut().zip(any).for_each(|(cell, any)| *cell |= any);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn add_differing(differ: &mut [u8], new: &[u8], old: &[u8]) {
+    for ((differ, new), old) in differ.iter_mut().zip(new).zip(old) {
+        *differ |= new ^ old;
+    }
+}
+
+fn mark_differing<const BYTES: usize>(differ: &[u8], cells: &mut [bool]) {
+    let any = |cell: &[u8]| cell.iter().fold(0, |all, bits| all | bits) != 0;
+    let (whole, rest) = differ.as_chunks::<BYTES>();
+    for (cell, bits) in cells.iter_mut().zip(whole) {
+        *cell |= any(bits);
+    }
+    if let Some(cell) = cells.get_mut(whole.len()) {
+        *cell |= any(rest);
+    }
+}
+
+/// A sample as it lies in memory.
+trait Sample: Copy + Default + Ord {
+    /// Holds the sum of the differences in a cell's column.
+    type Sum: Copy + Default + AddAssign + Into<i32>;
+    const BYTES: usize;
+    fn read(bytes: &[u8]) -> Self;
+    fn distance(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self::Sum;
+}
+
+macro_rules! sample {
+    ($type:ty, $sum:ty, $bytes:literal) => {
+        impl Sample for $type {
+            type Sum = $sum;
+            const BYTES: usize = $bytes;
+            #[inline(always)]
+            fn read(bytes: &[u8]) -> Self {
+                let mut sample = [0; $bytes];
+                sample.copy_from_slice(&bytes[..$bytes]);
+                <$type>::from_le_bytes(sample)
+            }
+            #[inline(always)]
+            fn distance(self, other: Self) -> Self {
+                self.abs_diff(other)
+            }
+            #[inline(always)]
+            fn minus(self, other: Self) -> $sum {
+                <$sum>::from(self) - <$sum>::from(other)
+            }
+        }
+    };
+}
+
+sample!(u8, i16, 1);
+sample!(u16, i32, 2);
+
+struct Similar<S: Sample> {
+    /// The largest difference in any row, for each sample of a row.
+    most: Vec<S>,
+    /// The sum of the differences of all rows.
+    sum: Vec<S::Sum>,
+    tolerance: S,
+    /// What one code of 8 bits is worth.
+    code: i32,
+}
+
+impl<S: Sample> Similar<S> {
+    fn new(longest: usize, tolerance: S, code: i32) -> Self {
+        Similar { most: vec![S::default(); longest], sum: vec![S::Sum::default(); longest], tolerance, code }
+    }
+
+    /// Sets the cells, `width` samples wide, that are not similar; `PARTS` components take turns in a row.
+    #[inline(always)]
+    fn mark_cells<const PARTS: usize>(&self, width: usize, samples: usize, rows: usize, cells: &mut [bool]) {
+        let all = self.most[..samples].chunks(width).zip(self.sum[..samples].chunks(width));
+        for (cell, (most, sum)) in cells.iter_mut().zip(all) {
+            let mut sums = [0; PARTS];
+            for pixel in sum.chunks_exact(PARTS) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, &part)| *sum += part.into());
+            }
+            let far = most.iter().fold(S::default(), |far, &most| far.max(most));
+            // Half a code on average: twice the sum against a code for each sample.
+            let count = (sum.len() / PARTS * rows) as i32;
+            *cell |= far > self.tolerance || sums.iter().any(|sum| 2 * sum.abs() > count * self.code);
+        }
+    }
+}
+
+impl<S: Sample> Tally for Similar<S> {
+    fn mark<'a>(
+        &mut self,
+        rows: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
+        plane: &Plane,
+        cells: &mut [bool],
+    ) {
+        let samples = plane.row_bytes / S::BYTES;
+        let (most, sum) = (&mut self.most[..samples], &mut self.sum[..samples]);
+        most.fill(S::default());
+        sum.fill(S::Sum::default());
+        let count = rows.len();
+        for (new, old) in rows {
+            simd(
+                #[inline(always)]
+                || add_distances(most, sum, new, old),
+            );
+        }
+        let width = plane.cell_bytes / S::BYTES;
+        match plane.step / S::BYTES {
+            1 => self.mark_cells::<1>(width, samples, count, cells),
+            2 => self.mark_cells::<2>(width, samples, count, cells),
+            3 => self.mark_cells::<3>(width, samples, count, cells),
+            _ => self.mark_cells::<4>(width, samples, count, cells),
+        }
+    }
+}
+
+#[inline(always)]
+fn add_distances<S: Sample>(most: &mut [S], sum: &mut [S::Sum], new: &[u8], old: &[u8]) {
+    let samples = new.chunks_exact(S::BYTES).zip(old.chunks_exact(S::BYTES));
+    for ((most, sum), (new, old)) in most.iter_mut().zip(sum).zip(samples) {
+        let (new, old) = (S::read(new), S::read(old));
+        *most = (*most).max(new.distance(old));
+        *sum += new.minus(old);
+    }
+}

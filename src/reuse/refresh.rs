@@ -1,0 +1,204 @@
+//! Recomputing every part of a frame now and then.
+
+use crate::picture::{Rect, Size};
+
+/// Side of a patch in pixels.
+const PATCH: u32 = 64;
+
+/// Says which parts of a frame are due because they have not been recomputed for long.
+///
+/// The frame is a grid of patches of 64x64 pixels. Only as many as must be are due in a frame, so that the next ones can keep up; so
+/// they never come all at once, and what changes anyway is rarely forced. Those of one age come scattered over the frame.
+#[derive(Clone, Debug)]
+pub struct Refresher {
+    frame: Size,
+    columns: u32,
+    max_age: u32,
+    /// Most patches that can be due in one frame: with it all are recomputed within the age.
+    budget: usize,
+    /// Frames since the patch was last wholly recomputed, row by row.
+    ages: Vec<u32>,
+    /// Which patches of one age go first.
+    ranks: Vec<usize>,
+}
+
+impl Refresher {
+    /// For frames of `frame` pixels, of which the first is recomputed as a whole. Of any `max_age` frames in a row, each patch is
+    /// recomputed in one at least; 0 forces nothing.
+    pub fn new(frame: Size, max_age: u32) -> Self {
+        let (columns, rows) = (frame.width.div_ceil(PATCH), frame.height.div_ceil(PATCH));
+        let patches = columns as usize * rows as usize;
+        let budget = patches.div_ceil(max_age.max(1) as usize);
+        Refresher { frame, columns, max_age, budget, ages: vec![0; patches], ranks: scattered(patches) }
+    }
+
+    /// Begins a frame, and says what must be recomputed with it. That is taken to happen;
+    /// [`CellMap::set_within`](super::CellMap::set_within) puts it among the changed cells.
+    pub fn due(&mut self) -> Vec<Rect> {
+        if self.max_age == 0 {
+            return Vec::new();
+        }
+        self.ages.iter_mut().for_each(|age| *age = age.saturating_add(1));
+        let forced = self.forced();
+        if forced == 0 {
+            return Vec::new();
+        }
+        let mut patches: Vec<usize> = (0..self.ages.len()).collect();
+        let key = |patch: &usize| (self.left(self.ages[*patch]), self.ranks[*patch]);
+        if forced < patches.len() {
+            patches.select_nth_unstable_by_key(forced - 1, key);
+            patches.truncate(forced);
+        }
+        patches.sort_unstable();
+        patches.iter().for_each(|patch| self.ages[*patch] = 0);
+        patches.into_iter().map(|patch| self.rect(patch)).collect()
+    }
+
+    /// Notes that `rect`, in pixels, is recomputed with the frame that [`due`](Self::due) began last.
+    pub fn refreshed(&mut self, rect: Rect) {
+        for patch in 0..self.ages.len() {
+            let part = self.rect(patch);
+            let within = |from: u32, length: u32, at: u32, part: u32| from <= at && at + part <= from + length;
+            if within(rect.x, rect.width, part.x, part.width) && within(rect.y, rect.height, part.y, part.height) {
+                self.ages[patch] = 0;
+            }
+        }
+    }
+
+    /// Notes that the whole frame is recomputed.
+    pub fn all_refreshed(&mut self) {
+        self.ages.fill(0);
+    }
+
+    /// In how many frames from now a patch must be recomputed; 0 is now.
+    fn left(&self, age: u32) -> usize {
+        self.max_age.saturating_sub(age) as usize
+    }
+
+    /// How many patches the next frames could not do any more, if this one did not: those that must be done by a frame, less what
+    /// the frames up to it can do.
+    fn forced(&self) -> usize {
+        let mut by_frame = vec![0; self.ages.len().div_ceil(self.budget.max(1))];
+        for &age in &self.ages {
+            // Later than that there is time enough for all.
+            if let Some(count) = by_frame.get_mut(self.left(age)) {
+                *count += 1;
+            }
+        }
+        let mut until = 0;
+        let need = by_frame.iter().enumerate().map(|(frame, count)| {
+            until += count;
+            usize::saturating_sub(until, frame * self.budget)
+        });
+        need.max().unwrap_or(0)
+    }
+
+    fn rect(&self, patch: usize) -> Rect {
+        let (x, y) = (patch as u32 % self.columns * PATCH, patch as u32 / self.columns * PATCH);
+        Rect { x, y, width: PATCH.min(self.frame.width - x), height: PATCH.min(self.frame.height - y) }
+    }
+}
+
+/// The rank of each of `count` places, so that those of ranks that follow each other are far apart: steps by the golden section of
+/// the count, or the next number that has no divisor in common with it, come by all places.
+fn scattered(count: usize) -> Vec<usize> {
+    let prime_to_count = |step: usize| {
+        let (mut a, mut b) = (step, count);
+        while b != 0 {
+            (a, b) = (b, a % b);
+        }
+        a == 1
+    };
+    let step = (count * 618 / 1000..).find(|step| prime_to_count(*step)).expect("count + 1 has no divisor in common");
+    let mut ranks = vec![0; count];
+    (0..count).for_each(|rank| ranks[rank * step % count] = rank);
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FRAME: Size = Size { width: 640, height: 360 };
+    const PATCHES: usize = 60;
+
+    #[test]
+    fn nothing_is_forced_without_a_greatest_age() {
+        let mut refresher = Refresher::new(FRAME, 0);
+        assert!((0..1000).all(|_| refresher.due().is_empty()));
+    }
+
+    #[test]
+    fn with_an_age_of_one_all_is_due_in_every_frame() {
+        let mut refresher = Refresher::new(FRAME, 1);
+        assert!((0..3).all(|_| refresher.due().len() == PATCHES));
+    }
+
+    #[test]
+    fn patches_end_with_the_frame() {
+        let due = Refresher::new(Size { width: 65, height: 3 }, 1).due();
+        assert_eq!(due, [Rect { x: 0, y: 0, width: 64, height: 3 }, Rect { x: 64, y: 0, width: 1, height: 3 }]);
+    }
+
+    #[test]
+    fn a_patch_that_is_recomputed_in_pieces_keeps_its_age() {
+        let mut refresher = Refresher::new(Size { width: 64, height: 64 }, 2);
+        assert!(refresher.due().is_empty());
+        refresher.refreshed(Rect { x: 0, y: 0, width: 32, height: 64 });
+        refresher.refreshed(Rect { x: 32, y: 0, width: 32, height: 64 });
+        assert_eq!(refresher.due().len(), 1);
+        refresher.refreshed(Rect { x: 0, y: 0, width: 64, height: 64 });
+        assert!(refresher.due().is_empty());
+    }
+
+    #[test]
+    fn a_patch_that_changes_all_the_time_is_never_forced() {
+        let mut refresher = Refresher::new(FRAME, 100);
+        for _ in 0..500 {
+            assert!(!refresher.due().contains(&Rect { x: 128, y: 64, width: 64, height: 64 }));
+            refresher.refreshed(Rect { x: 120, y: 60, width: 80, height: 70 });
+        }
+    }
+
+    #[test]
+    fn patches_due_one_after_the_other_are_no_neighbours() {
+        let mut refresher = Refresher::new(FRAME, PATCHES as u32);
+        let order: Vec<Rect> = (0..2 * PATCHES).flat_map(|_| refresher.due()).collect();
+        for pair in order.windows(2) {
+            assert!(pair[0].x.abs_diff(pair[1].x) > 64 || pair[0].y.abs_diff(pair[1].y) > 64, "{pair:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn each_patch_is_recomputed_in_time_and_few_at_once(
+            max_age in 1u32..90,
+            steps in proptest::collection::vec((0u32..640, 0u32..360, 1u32..640, 1u32..360, 0u32..40), 1..300),
+        ) {
+            let mut refresher = Refresher::new(FRAME, max_age);
+            let mut last = [0; PATCHES];
+            for (frame, (x, y, width, height, kind)) in (1..).zip(steps) {
+                let due = refresher.due();
+                prop_assert!(due.len() <= PATCHES.div_ceil(max_age as usize));
+                let anyway = match kind {
+                    0 => Some(Rect { x: 0, y: 0, width: 640, height: 360 }),
+                    1..10 => Some(Rect { x, y, width, height }),
+                    _ => None,
+                };
+                anyway.iter().for_each(|rect| refresher.refreshed(*rect));
+                for (patch, last) in last.iter_mut().enumerate() {
+                    let part = refresher.rect(patch);
+                    let covers = |rect: &Rect| rect.x <= part.x && rect.y <= part.y
+                        && rect.x + rect.width >= part.x + part.width && rect.y + rect.height >= part.y + part.height;
+                    if due.iter().chain(&anyway).any(covers) {
+                        *last = frame;
+                    }
+                    prop_assert!(frame - *last < max_age, "patch {} in frame {}", patch, frame);
+                }
+            }
+        }
+    }
+}
