@@ -15,6 +15,9 @@ pub struct Stats {
     pub reorders: u64,
     /// How many of these came too late to be put right.
     pub late: u64,
+    /// Pixels of all frames that came in, and of those how many had to be upscaled.
+    frame_pixels: u64,
+    upscaled_pixels: u64,
     inference: Timing,
     /// When the first frame came in and the last one went out.
     first_in: Option<Instant>,
@@ -24,6 +27,8 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default)]
 struct Timing {
     runs: u32,
+    /// Of tensors.
+    pixels: u64,
     total: Duration,
     worst: Duration,
 }
@@ -40,9 +45,16 @@ impl Stats {
         self.frames_out += 1;
     }
 
-    /// Notes how long the network took for one frame.
-    pub fn inference(&mut self, took: Duration) {
+    /// Notes that of a frame of `frame` pixels `upscaled` have to be upscaled.
+    pub fn area(&mut self, frame: u64, upscaled: u64) {
+        self.frame_pixels += frame;
+        self.upscaled_pixels += upscaled.min(frame);
+    }
+
+    /// Notes how long the network took for one frame, or for parts of one, in tensors of `pixels` together.
+    pub fn inference(&mut self, took: Duration, pixels: u64) {
         self.inference.runs += 1;
+        self.inference.pixels += pixels;
         self.inference.total += took;
         self.inference.worst = self.inference.worst.max(took);
     }
@@ -55,6 +67,18 @@ impl Stats {
 
     pub fn duplicate_percentage(&self) -> f64 {
         percentage(self.duplicates, self.frames_in)
+    }
+
+    /// What part of the frames' area was taken from frames before, in per cent.
+    pub fn reused_percentage(&self) -> f64 {
+        percentage(self.frame_pixels - self.upscaled_pixels, self.frame_pixels)
+    }
+
+    /// The network's time that reuse has saved, in seconds: at the pace at which it ran, all pixels less those that it was given.
+    pub fn saved_seconds(&self) -> f64 {
+        let Timing { pixels, total, .. } = self.inference;
+        let saved = self.frame_pixels.saturating_sub(pixels) as f64;
+        if pixels == 0 { 0.0 } else { total.as_secs_f64() * saved / pixels as f64 }
     }
 
     /// Mean time of the network for one frame, in milliseconds.
@@ -87,6 +111,7 @@ mod tests {
         let figures =
             [stats.fps(), stats.duplicate_percentage(), stats.inference_ms_average(), stats.inference_ms_worst()];
         assert_eq!(figures, [0.0; 4]);
+        assert_eq!([stats.reused_percentage(), stats.saved_seconds()], [0.0; 2]);
     }
 
     #[test]
@@ -97,8 +122,14 @@ mod tests {
             stats.frame_in(start + Duration::from_millis(10 * n as u64), duplicate);
             stats.frame_out(start + Duration::from_millis(500 * (n as u64 + 1)));
         }
-        stats.inference(Duration::from_millis(10));
-        stats.inference(Duration::from_millis(30));
+        for (took, pixels, upscaled) in [(10, 1000, 1000), (30, 600, 500)] {
+            stats.area(1000, upscaled);
+            stats.inference(Duration::from_millis(took), pixels);
+        }
+        (0..2).for_each(|_| stats.area(1000, 0));
+        assert_eq!(stats.reused_percentage(), 62.5);
+        // 2,400 of 4,000 pixels were not run, at 25 us each.
+        assert!((stats.saved_seconds() - 0.06).abs() < 1e-9);
         assert_eq!((stats.unique, stats.duplicates, stats.duplicate_percentage()), (1, 3, 75.0));
         assert_eq!((stats.fps(), stats.inference_ms_average(), stats.inference_ms_worst()), (2.0, 20.0, 30.0));
     }

@@ -86,6 +86,8 @@ pub struct ModelInfo {
     pub output: Element,
     /// The provider in use; never [`Provider::Auto`].
     pub provider: Provider,
+    /// What a run costs beside its pixels, in pixels of its tensor.
+    pub fixed_pixels: u64,
 }
 
 /// What is taken for [`ModelInfo::live_elements`] where they are not known: about three layers of 64 channels.
@@ -101,9 +103,11 @@ impl ModelInfo {
     }
 
     /// Bytes for each input pixel that a run is reckoned to take: its numbers are 32-bit floats nearly everywhere, and ONNX Runtime
-    /// holds up to twice as much, in copies of another layout and in blocks that grow by doubling.
+    /// holds up to twice as much, in copies of another layout and in blocks that grow by doubling. On the CPU it computes float16 in
+    /// float32 and holds both.
     pub fn reckoned_bytes(&self) -> u64 {
-        2 * 4 * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
+        let twice = u64::from(self.input == Element::Float16 && self.provider == Provider::Cpu) + 1;
+        2 * 4 * twice * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
     }
 }
 

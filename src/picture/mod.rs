@@ -10,7 +10,7 @@
 //! | [`feather`] | blending of regions that do not fit together by themselves |
 //!
 //! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
-//! what the network has no say in. All three work row by row on planar `f32`, with the loops of `samples` (codes to and
+//! what the network has no say in; `unchanged` copies what is as it was before. All work row by row on planar `f32`, with the loops of `samples` (codes to and
 //! from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
 //! Lanczos resizing. `span` is the arithmetic behind `region`.
 
@@ -30,6 +30,7 @@ pub(crate) mod samples;
 mod scatter;
 mod siting;
 mod span;
+mod unchanged;
 
 #[cfg(test)]
 mod tests;

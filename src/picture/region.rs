@@ -150,3 +150,20 @@ pub fn cover(frame: Size, limits: Limits) -> Vec<Region> {
     let (columns, rows) = (limits.columns(frame).spans(), limits.rows(frame).spans());
     rows.iter().flat_map(|row| columns.iter().map(|column| Region::of(column, row))).collect()
 }
+
+/// Regions that recompute `part` of `frame` with a local network of no fixed size: one, or several whose tensors keep to the tile size
+/// (as far as that leaves room for the halo).
+pub fn around(part: Rect, frame: Size, limits: Limits) -> Vec<Region> {
+    let whole = Region::around(part, frame, limits);
+    let Some(tile) = limits.tile else { return vec![whole] };
+    let steps = |begin: u32, length: u32, tensor: u32, tile: u32| {
+        // What the tensor has around what is kept, and as much again where the grid falls otherwise.
+        let around = limits.halo.saturating_mul(2) + limits.multiple.width.max(limits.align.width).saturating_mul(2);
+        let step = if tensor <= tile { length } else { (tile.saturating_sub(around) / 2 * 2).max(2) };
+        (0..length.div_ceil(step.max(1))).map(move |n| (begin + n * step, step.min(length - n * step)))
+    };
+    let columns = || steps(part.x, part.width, whole.tensor.width, tile.width);
+    let rows = steps(part.y, part.height, whole.tensor.height, tile.height);
+    let cells = rows.flat_map(|(y, height)| columns().map(move |(x, width)| Rect { x, y, width, height }));
+    cells.map(|keep| Region::around(keep, frame, limits)).collect()
+}

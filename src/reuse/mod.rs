@@ -7,6 +7,7 @@ mod changed;
 mod cover;
 mod fingerprint;
 mod refresh;
+mod tracker;
 
 #[cfg(test)]
 mod tests;
@@ -17,3 +18,4 @@ pub use changed::{Changes, Compare, History};
 pub use cover::{Cost, Cover, cover};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use refresh::Refresher;
+pub use tracker::{Mode, Rules, Tracker};

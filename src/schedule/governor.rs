@@ -169,6 +169,11 @@ impl Governor {
         (permits, bytes)
     }
 
+    /// Bytes that each worker of `rung` may hold, and the pixels of the largest tensor that it has to run.
+    pub fn share(&self, rung: Rung) -> (u64, u64) {
+        (self.permits_of(rung).limit() / rung.workers.max(1) as u64, (self.tensors)(rung.tile))
+    }
+
     /// A run on a tensor of `pixels` was found to take `bytes`. Whether the rung has changed for it: more or less fits than was thought.
     pub fn measured(&mut self, pixels: u64, bytes: u64) -> bool {
         let news = self.footprints.lock().note(pixels, bytes);

@@ -19,6 +19,9 @@ pub(super) enum FrameError {
     /// Refused before it was tried.
     #[error("{0}")]
     TooLarge(String),
+    /// A run took more than was reckoned: it goes on with smaller ones.
+    #[error("a run took more memory than was reckoned")]
+    Refit,
     /// A flush or a stop came in between; then nobody waits for the frame any more.
     #[error("interrupted")]
     Interrupted,
@@ -64,10 +67,9 @@ impl FrameError {
                 gst::ResourceError::NoSpaceLeft,
                 ("{frame}. Free some memory, use a smaller model, or let the CPU take over (fallback=true)")
             ),
-            FrameError::Run(_) | FrameError::Interrupted => {
+            FrameError::Run(_) | FrameError::Refit | FrameError::Interrupted | FrameError::Panicked(_) => {
                 gst::element_error!(element, gst::LibraryError::Failed, ("{frame}"))
             }
-            FrameError::Panicked(_) => gst::element_error!(element, gst::LibraryError::Failed, ("{frame}")),
         }
     }
 }

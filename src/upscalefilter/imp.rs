@@ -12,6 +12,7 @@ use crate::reuse::Fingerprinter;
 
 use super::engine::{Engine, describe};
 use super::progress::Runs;
+use super::reuse::Before;
 use super::settings::{Settings, param_specs};
 use super::state::{Plan, State};
 use super::{CAT, caps, progress};
@@ -27,6 +28,8 @@ pub struct UpscaleFilter {
     pub(super) ready: Condvar,
     /// Signalled when a frame has left the queue, or there is something to give up for.
     pub(super) room: Condvar,
+    /// The frame before the one that comes next. Only the streaming thread looks into it; others may throw it away.
+    pub(super) before: Mutex<Option<Before>>,
     /// Of a seed of its own, so that nobody can make two frames that it takes for one.
     pub(super) fingerprinter: Fingerprinter,
     #[cfg(feature = "test-support")]
@@ -104,7 +107,8 @@ impl UpscaleFilter {
             let mut state = self.state.lock();
             (state.cache.retain(|_| false), state.config.take())
         };
-        drop((dropped, config));
+        let before = self.before.lock().take();
+        drop((dropped, config, before));
     }
 
     /// At the end of the stream, before downstream hears of it.
@@ -176,6 +180,7 @@ impl ObjectSubclass for UpscaleFilter {
             state: Mutex::default(),
             ready: Condvar::new(),
             room: Condvar::new(),
+            before: Mutex::default(),
             fingerprinter: Fingerprinter::random(),
             #[cfg(feature = "test-support")]
             test_model: Mutex::default(),

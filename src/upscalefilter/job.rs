@@ -9,20 +9,22 @@ use gst::subclass::prelude::*;
 use parking_lot::Mutex;
 
 use crate::model::{Interrupt, Model, Upscaler};
-use crate::picture::Size;
 use crate::picture::convert::Scratch;
+use crate::picture::{Rect, Size};
 use crate::schedule::governor::{Rung, Verdict};
 use crate::schedule::permits::Permits;
 use crate::schedule::{Interruptible, Job, Outcome};
 
 use super::engine::{Engine, bytes as mebibytes, describe_rung};
 use super::errors::FrameError;
-use super::state::Slot;
+use super::slot::Slot;
 use super::stream::{StreamConfig, picture, picture_mut};
 use super::{CAT, UpscaleFilter};
 
 /// More tries than the ladder has rungs, so that a frame ends even if others make the ladder climb meanwhile.
 const MOST_TRIES: u32 = 40;
+/// A frame begins anew so often to keep to the limit; then it takes what it takes.
+const MOST_REFITS: u32 = 3;
 
 /// Runs of one size after which what a session holds has settled.
 const TIMES_MEASURED: u32 = 3;
@@ -43,11 +45,13 @@ struct Session {
     fallback: bool,
     /// Pixels of the largest tensor that it ran, and how often.
     largest: (u64, u32),
+    /// Bytes that it held when that was last asked.
+    held: u64,
 }
 
 impl Session {
     fn new(upscaler: Box<dyn Upscaler>, fallback: bool) -> Self {
-        Session { upscaler, fallback, largest: (0, 0) }
+        Session { upscaler, fallback, largest: (0, 0), held: 0 }
     }
 
     /// What the run just done on a tensor of `pixels` takes, if that shows: not after a larger one. Asked a few times for each size, as
@@ -59,7 +63,14 @@ impl Session {
         }
         *times = if pixels == *largest { *times + 1 } else { 1 };
         *largest = pixels;
-        self.upscaler.held()
+        let held = self.upscaler.held()?;
+        self.held = held;
+        Some(held)
+    }
+
+    /// Whether it keeps memory of larger tensors than it has to run now, and that is more than its share.
+    fn is_bloated(&self, (share, largest): (u64, u64)) -> bool {
+        self.held > share && self.largest.0 > largest
     }
 }
 
@@ -81,8 +92,10 @@ impl Worker {
     }
 
     /// Opens a session of the right model, if there is none. Blocking.
-    fn prepare(&mut self, engine: &Engine, fallback: bool) -> Result<(), FrameError> {
-        if self.session.as_ref().is_some_and(|session| session.fallback == fallback) {
+    fn prepare(&mut self, engine: &Engine, rung: Rung) -> Result<(), FrameError> {
+        let fallback = rung.fallback;
+        let share = engine.governor.lock().share(rung);
+        if self.session.as_ref().is_some_and(|session| session.fallback == fallback && !session.is_bloated(share)) {
             return Ok(());
         }
         self.let_go();
@@ -164,8 +177,12 @@ pub(super) struct FrameJob {
     pub input: Option<gst::Buffer>,
     /// Let go with the result, so that a frame that nobody else shows owns its memory.
     pub slot: Option<Arc<Slot>>,
+    /// What of the frame is to be upscaled, if that is not all of it; pixels of the input.
+    pub parts: Option<Arc<[Rect]>>,
     /// How often it was tried.
     pub tries: u32,
+    /// How often it began anew because a run was found to take more than was reckoned.
+    pub refits: u32,
     /// It has failed at the bottom of the ladder once: what was wrong with the session is gone with it, so it gets one more try.
     pub last_try: bool,
 }
@@ -190,6 +207,11 @@ impl Job for FrameJob {
         let result = self.upscale(&element, &engine, rung, worker);
         match &result {
             Ok(done) => self.succeeded(&element, &engine, done.pixels),
+            Err(FrameError::Refit) => {
+                self.refits += 1;
+                worker.let_go();
+                return Outcome::Again;
+            }
             // Nobody waits for a stale one any more.
             Err(error) if error.may_pass() && !element.imp().is_stale(generation) => {
                 if !matches!(error, FrameError::TooLarge(_)) {
@@ -265,7 +287,7 @@ impl FrameJob {
         worker: &mut Worker,
     ) -> Result<Done, FrameError> {
         let config = &*self.config;
-        worker.prepare(engine, rung.fallback)?;
+        worker.prepare(engine, rung)?;
         let input = self.input.as_ref().expect("a job that is not done has its input");
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))?;
@@ -278,11 +300,15 @@ impl FrameJob {
             let mut target =
                 picture_mut(config.format, &mut target).map_err(|error| FrameError::Output(error.to_string()))?;
             config.converter.begin(&source, &mut target, &mut worker.scratch);
-            let regions = config.regions(rung.tile);
+            let regions = match &self.parts {
+                Some(parts) => config.regions_of(parts, rung.tile),
+                None => config.regions(rung.tile),
+            };
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
-                done.took += worker.run(element, engine, rung, region.tensor)?;
+                let may_refit = self.refits < MOST_REFITS;
+                done.took += worker.run(element, engine, rung, region.tensor, may_refit)?;
                 done.pixels += region.tensor.pixels();
                 if let Some(feather) = &mut feather {
                     feather.blend(&mut worker.output, region);
@@ -311,6 +337,7 @@ impl Worker {
         engine: &Engine,
         rung: Rung,
         tensor: Size,
+        may_refit: bool,
     ) -> Result<Duration, FrameError> {
         let pixels = tensor.pixels();
         let session = self.session.as_mut().expect("it was prepared");
@@ -333,6 +360,10 @@ impl Worker {
             if let Some(rung) = engine.measured(pixels, bytes) {
                 gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_rung(rung));
             }
+        }
+        let governor = engine.governor.lock();
+        if may_refit && session.is_bloated(governor.share(governor.rung().0)) {
+            return Err(FrameError::Refit);
         }
         Ok(took)
     }

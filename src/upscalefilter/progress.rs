@@ -50,6 +50,8 @@ pub(super) fn structure(state: &State, runs: &Runs) -> gst::Structure {
         .field("unique", stats.unique)
         .field("duplicates", stats.duplicates)
         .field("duplicate-percentage", stats.duplicate_percentage())
+        .field("reused-percentage", stats.reused_percentage())
+        .field("saved-seconds", stats.saved_seconds())
         .field("in-flight", state.queue.frames() as u64)
         .field("workers", runs.workers as u64)
         .field("tile-size", runs.tile_size)

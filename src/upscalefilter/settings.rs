@@ -8,6 +8,7 @@ use glib::translate::ToGlibPtr;
 use gst::prelude::*;
 
 use crate::model::{Provider, builtin};
+use crate::reuse::Mode;
 
 const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
 /// More frames than this under way would be hours of latency, not throughput.
@@ -17,6 +18,11 @@ const DEFAULT_TILE_OVERLAP: u32 = 16;
 /// Larger than any frame.
 const MAX_TILE_SIZE: u32 = 65_535;
 const MAX_TILE_OVERLAP: u32 = 256;
+/// On a static camera's noise a fifth is recomputed with it, and the worst frame is 48 dB near the original.
+const DEFAULT_SIMILARITY_TOLERANCE: u32 = 2;
+const MAX_SIMILARITY_TOLERANCE: u32 = 255;
+/// Ten seconds of film, which is also how often encoders send a whole frame by default.
+const DEFAULT_SIMILARITY_MAX_AGE: u32 = 250;
 
 /// Where the network runs (property `execution-provider`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -65,8 +71,10 @@ pub enum Duplicates {
     #[enum_value(name = "Upscale every frame", nick = "off")]
     Off,
     #[default]
-    #[enum_value(name = "Frames with the same pixels share one result", nick = "exact")]
+    #[enum_value(name = "What looks exactly as before is not upscaled again", nick = "exact")]
     Exact,
+    #[enum_value(name = "Nor is what looks nearly as before", nick = "similar")]
+    Similar,
 }
 
 /// The values of the properties. Never changed by the stream.
@@ -87,6 +95,10 @@ pub(super) struct Settings {
     pub tile_overlap: u32,
     pub fallback: bool,
     pub duplicates: Duplicates,
+    /// Codes of 8 bits.
+    pub similarity_tolerance: u32,
+    /// Frames; 0 = of any age.
+    pub similarity_max_age: u32,
     /// Bytes.
     pub cache_size: u64,
     pub plan_location: Option<PathBuf>,
@@ -107,6 +119,8 @@ impl Default for Settings {
             tile_overlap: DEFAULT_TILE_OVERLAP,
             fallback: false,
             duplicates: Duplicates::default(),
+            similarity_tolerance: DEFAULT_SIMILARITY_TOLERANCE,
+            similarity_max_age: DEFAULT_SIMILARITY_MAX_AGE,
             cache_size: DEFAULT_CACHE_SIZE,
             plan_location: None,
             progress_interval: None,
@@ -115,6 +129,17 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// How frames are compared with those before; `None` where they are not.
+    pub fn reuse(&self) -> Option<Mode> {
+        match self.duplicates {
+            Duplicates::Off => None,
+            Duplicates::Exact => Some(Mode::Exact),
+            Duplicates::Similar => {
+                Some(Mode::Similar { tolerance: self.similarity_tolerance, max_age: self.similarity_max_age })
+            }
+        }
+    }
+
     pub fn set(&mut self, name: &str, value: &glib::Value) {
         const TYPE: &str = "GObject has checked the type against the property's";
         match name {
@@ -128,6 +153,8 @@ impl Settings {
             "tile-overlap" => self.tile_overlap = value.get().expect(TYPE),
             "fallback" => self.fallback = value.get().expect(TYPE),
             "duplicates" => self.duplicates = value.get().expect(TYPE),
+            "similarity-tolerance" => self.similarity_tolerance = value.get().expect(TYPE),
+            "similarity-max-age" => self.similarity_max_age = value.get().expect(TYPE),
             "cache-size" => self.cache_size = value.get().expect(TYPE),
             "plan-location" => self.plan_location = text(value).map(PathBuf::from),
             "progress-interval" => {
@@ -150,6 +177,8 @@ impl Settings {
             "tile-overlap" => self.tile_overlap.to_value(),
             "fallback" => self.fallback.to_value(),
             "duplicates" => self.duplicates.to_value(),
+            "similarity-tolerance" => self.similarity_tolerance.to_value(),
+            "similarity-max-age" => self.similarity_max_age.to_value(),
             "cache-size" => self.cache_size.to_value(),
             "plan-location" => self.plan_location.as_ref().map(|path| path.to_string_lossy().into_owned()).to_value(),
             "progress-interval" => self.progress_interval.map_or(0, gst::ClockTime::nseconds).to_value(),
@@ -294,15 +323,38 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .nick("Duplicates")
             .blurb(
                 "'exact': a frame whose visible pixels are all the same as those of one seen before (adjacent or not) shares \
-                 its result and costs nothing. 'off': every frame is upscaled. The output is the same",
+                 its result, and of one that differs from the frame before in some places only these are upscaled, if the \
+                 network's reach is known; the output is the same as with 'off', to the byte. 'similar': places that differ \
+                 from what was upscaled by no more than 'similarity-tolerance' are not upscaled again either: for noisy \
+                 sources. 'off': every frame is upscaled",
             )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("similarity-tolerance")
+            .nick("Similarity tolerance")
+            .blurb(
+                "With duplicates=similar, by how many code values (of 8 bits; scaled for more) a sample may differ from the one \
+                 that was upscaled at its place. Where the mean of 8x8 pixels differs by more than half a code value they are upscaled \
+                 again whatever the tolerance, so that a slow fade does not stand still",
+            )
+            .maximum(MAX_SIMILARITY_TOLERANCE)
+            .default_value(DEFAULT_SIMILARITY_TOLERANCE)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("similarity-max-age")
+            .nick("Similarity maximum age")
+            .blurb(
+                "With duplicates=similar, after how many frames every place is upscaled again though it is similar; not all at \
+                 the same time, so that it is not seen. 0 = never",
+            )
+            .default_value(DEFAULT_SIMILARITY_MAX_AGE)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt64::builder("cache-size")
             .nick("Cache size")
             .blurb(
                 "Bytes of upscaled frames kept to be used again when a frame comes back; the least recently used goes first. A \
-                 1280x720 frame in 4:2:0 with 8 bits takes 1.4 MB. 0 = keep none, so that no duplicate is found",
+                 1280x720 frame in 4:2:0 with 8 bits takes 1.4 MB. 0 = keep none but the last, so that only what the frame before shows is found",
             )
             .default_value(DEFAULT_CACHE_SIZE)
             .mutable_playing()

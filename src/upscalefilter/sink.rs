@@ -7,18 +7,18 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::MutexGuard;
 
-use crate::reuse::Fingerprint;
 use crate::schedule::{Item, Placed};
 
 use super::engine::Engine;
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;
 use super::job::FrameJob;
-use super::settings::Duplicates;
+use super::reuse::{Before, Found, Look};
+use super::slot::Slot;
 use super::src::{PendingQuery, is_fatal};
-use super::state::{Leftovers, QueuedFrame, Serialized, Slot, State};
-use super::stream::{StreamConfig, picture};
-use super::{CAT, allocation, caps, latency, metadata};
+use super::state::{Leftovers, QueuedFrame, Serialized, State};
+use super::stream::StreamConfig;
+use super::{CAT, allocation, caps, latency, metadata, reuse};
 
 impl UpscaleFilter {
     pub(super) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -28,13 +28,19 @@ impl UpscaleFilter {
             state.config.clone().ok_or(gst::FlowError::NotNegotiated)?
         };
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
-        let exact = self.settings.lock().duplicates == Duplicates::Exact;
-        let fingerprint = if exact { Some(self.fingerprint(&config, &buffer)?) } else { None };
+        let mode = self.settings.lock().reuse();
+        let mut before = self.take_before(&config, mode);
+        let look =
+            self.look(&config, &buffer, mode, before.as_mut()).map_err(|error| self.refuse(error, buffer.pts()))?;
         let shell = metadata::shell(&buffer, &config);
 
         let state = self.wait_for_room(engine.max_in_flight)?;
-        let dropped = self.enqueue(state, &engine, &config, buffer, shell, fingerprint);
+        let (slot, found, dropped) = self.enqueue(state, &engine, &config, (&buffer, shell), &look, before.as_ref());
         drop(dropped);
+        if let Some(before) = &mut before {
+            before.note(&buffer, slot, &found, &look.cover);
+        }
+        self.keep_before(before);
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -50,21 +56,22 @@ impl UpscaleFilter {
         }
     }
 
-    /// Puts the frame in the queue, and submits a job unless its result is there or on its way. Returns what has to be dropped
-    /// without the lock.
+    /// Puts the frame in the queue, and submits a job unless its result is there or on its way. Returns what it shows, and what has to
+    /// be dropped without the lock.
     fn enqueue(
         &self,
         mut state: MutexGuard<'_, State>,
         engine: &Engine,
         config: &Arc<StreamConfig>,
-        buffer: gst::Buffer,
-        shell: gst::Buffer,
-        fingerprint: Option<Fingerprint>,
-    ) -> (Vec<Arc<Slot>>, Option<gst::Buffer>) {
+        (buffer, shell): (&gst::Buffer, gst::Buffer),
+        look: &Look,
+        before: Option<&Before>,
+    ) -> (Arc<Slot>, Found, Vec<Arc<Slot>>) {
         let (index, pts) = (state.next_index, buffer.pts());
         state.next_index += 1;
-        let (slot, found, dropped) = find_slot(&mut state, fingerprint, index, config.out_bytes());
+        let (slot, found, dropped) = reuse::find_slot(&mut state, look, before, index, config);
         state.stats.frame_in(Instant::now(), found == Found::Duplicate);
+        state.stats.area(config.cuts.frame().pixels(), upscaled_pixels(&found, config));
         if let Some(plan) = &mut state.plan {
             plan.recorder.record(pts.map(gst::ClockTime::nseconds), slot.index);
         }
@@ -79,28 +86,33 @@ impl UpscaleFilter {
             imp = self,
             "Frame {index} in, PTS {}, {}; {} in flight",
             pts.display(),
-            match found {
+            match &found {
                 Found::Duplicate => format!("shows frame {}", slot.index),
                 Found::Kept => "shows one from before the flush".into(),
+                Found::Parts(parts) => format!("differs from the one before in {parts:?}"),
                 Found::Nothing => "new".into(),
             },
             state.queue.frames()
         );
         // Its result may be there already.
         self.ready.notify_all();
-        if found != Found::Nothing {
-            return (dropped, Some(buffer));
-        }
+        let parts = match &found {
+            Found::Duplicate | Found::Kept => return (slot, found, dropped),
+            Found::Parts(parts) => Some(Arc::clone(parts)),
+            Found::Nothing => None,
+        };
         let job = FrameJob {
             element: self.obj().downgrade(),
             config: Arc::clone(config),
-            input: Some(buffer),
-            slot: Some(slot),
+            input: Some(buffer.clone()),
+            slot: Some(Arc::clone(&slot)),
+            parts,
             tries: 0,
+            refits: 0,
             last_try: false,
         };
         engine.pool.submit(job);
-        (dropped, None)
+        (slot, found, dropped)
     }
 
     fn note_place(&self, state: &mut State, placed: Placed, index: u64, pts: Option<gst::ClockTime>) {
@@ -128,23 +140,15 @@ impl UpscaleFilter {
         }
     }
 
-    fn fingerprint(&self, config: &StreamConfig, buffer: &gst::Buffer) -> Result<Fingerprint, gst::FlowError> {
-        let fingerprint = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &config.in_info)
-            .map_err(|error| FrameError::Input(error.to_string()))
-            .and_then(|frame| {
-                let picture = picture(config.format, &frame);
-                let picture = picture.map_err(|error| FrameError::Input(error.to_string()))?;
-                Ok(self.fingerprinter.fingerprint(&picture))
-            });
-        fingerprint.map_err(|error| {
-            let index = {
-                let mut state = self.state.lock();
-                state.posted = true;
-                state.next_index
-            };
-            error.post(&self.obj(), index, buffer.pts());
-            gst::FlowError::Error
-        })
+    /// Posts why a frame cannot be taken.
+    fn refuse(&self, error: FrameError, pts: Option<gst::ClockTime>) -> gst::FlowError {
+        let index = {
+            let mut state = self.state.lock();
+            state.posted = true;
+            state.next_index
+        };
+        error.post(&self.obj(), index, pts);
+        gst::FlowError::Error
     }
 
     /// The flow return tells upstream why an event was refused: that of a sticky one comes back from its next push.
@@ -354,34 +358,11 @@ fn forwarded(taken: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
     if taken { Ok(gst::FlowSuccess::Ok) } else { Err(gst::FlowError::Error) }
 }
 
-/// Whether a frame's result is there or on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
-    /// A frame of this run showed the same.
-    Duplicate,
-    /// It was upscaled before a flush; in this run it is the first that shows it.
-    Kept,
-    Nothing,
-}
-
-/// The slot that the frame of this index shows, and whether it is there or new and has to be filled. Also returns what left the
-/// cache for it.
-fn find_slot(
-    state: &mut State,
-    fingerprint: Option<Fingerprint>,
-    index: u64,
-    bytes: u64,
-) -> (Arc<Slot>, Found, Vec<Arc<Slot>>) {
-    let generation = state.generation;
-    let known = fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
-    let (slot, found) = match known {
-        Some(slot) if slot.generation == generation => return (slot, Found::Duplicate, Vec::new()),
-        Some(slot) => (slot.renewed(index, generation), Found::Kept),
-        None => (Slot::new(index, generation), Found::Nothing),
-    };
-    let dropped = match fingerprint {
-        Some(fingerprint) => state.cache.insert(fingerprint, Arc::clone(&slot), bytes),
-        None => Vec::new(),
-    };
-    (slot, found, dropped)
+/// Pixels of a frame that have to be upscaled.
+fn upscaled_pixels(found: &Found, config: &StreamConfig) -> u64 {
+    match found {
+        Found::Duplicate | Found::Kept => 0,
+        Found::Parts(parts) => parts.iter().map(|part| u64::from(part.width) * u64::from(part.height)).sum(),
+        Found::Nothing => config.cuts.frame().pixels(),
+    }
 }

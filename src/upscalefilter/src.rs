@@ -14,7 +14,8 @@ use super::imp::UpscaleFilter;
 use super::job::Done;
 use super::progress::Runs;
 use super::settings::Duplicates;
-use super::state::{Queued, QueuedFrame, Serialized, Slot};
+use super::slot::Slot;
+use super::state::{Queued, QueuedFrame, Serialized};
 use super::stream::StreamConfig;
 use super::{CAT, allocation, caps, latency, metadata, progress};
 
@@ -141,7 +142,7 @@ impl UpscaleFilter {
             }
             // While there is an error the task waits, and does not pause: a pause could come after the error has gone again.
             if state.flow.is_ok()
-                && let Some(item) = state.queue.pop_ready(|frame| frame.slot.get().is_some())
+                && let Some(item) = state.queue.pop_ready(|frame| frame.slot.is_ready())
             {
                 self.room.notify_all();
                 return Some(item);
@@ -153,6 +154,7 @@ impl UpscaleFilter {
     fn push_frame(&self, frame: QueuedFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
         let QueuedFrame { index, shell, slot } = frame;
         let pts = shell.pts();
+        slot.assemble();
         let buffer = match finished(shell, slot) {
             Ok(buffer) => buffer,
             Err(error) => {
@@ -213,13 +215,10 @@ impl UpscaleFilter {
         config.use_pool(self.downstream_pool(config));
     }
 
-    /// Downstream's pool, unless results are kept in the cache: then they would be kept from downstream, to whom they may be scarce
+    /// Downstream's pool, unless results are kept for frames to come: then they would be kept from downstream, to whom they may be scarce
     /// (file descriptors, shared memory).
     fn downstream_pool(&self, config: &StreamConfig) -> Option<gst::BufferPool> {
-        let keeps = {
-            let settings = self.settings.lock();
-            settings.duplicates == Duplicates::Exact && settings.cache_size > 0
-        };
+        let keeps = self.settings.lock().duplicates != Duplicates::Off;
         if keeps { None } else { allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info) }
     }
 
@@ -295,7 +294,7 @@ impl UpscaleFilter {
             return;
         }
         if let Ok(done) = &result {
-            state.stats.inference(done.took);
+            state.stats.inference(done.took, done.pixels);
         }
         slot.set(result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.

@@ -17,7 +17,7 @@
 //! The source pad's task waits for `ready`, the streaming thread for `room`; both go with `state`.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::plan::Recorder;
@@ -25,54 +25,9 @@ use crate::reuse::FrameCache;
 use crate::schedule::{Item, OrderedQueue};
 use crate::stats::Stats;
 
-use super::errors::FrameError;
+use super::slot::Slot;
 use super::src::PendingQuery;
 use super::stream::StreamConfig;
-
-/// Where the result of one upscaling appears, for all frames that show it.
-#[derive(Debug)]
-pub(super) struct Slot {
-    /// Set once, by the worker.
-    result: OnceLock<Result<gst::Buffer, FrameError>>,
-    /// Index of the frame that was upscaled, from the stream's begin or the last flush.
-    pub index: u64,
-    /// The generation that `index` counts in.
-    pub generation: u64,
-}
-
-impl Slot {
-    pub fn new(index: u64, generation: u64) -> Arc<Self> {
-        Arc::new(Slot { result: OnceLock::new(), index, generation })
-    }
-
-    /// The same result under the index of a frame of a later generation.
-    pub fn renewed(&self, index: u64, generation: u64) -> Arc<Self> {
-        Arc::new(Slot { result: self.result.clone(), index, generation })
-    }
-
-    pub fn set(&self, result: Result<gst::Buffer, FrameError>) {
-        let first = self.result.set(result).is_ok();
-        debug_assert!(first, "a slot has one job, and a job one result");
-    }
-
-    pub fn get(&self) -> Option<&Result<gst::Buffer, FrameError>> {
-        self.result.get()
-    }
-
-    /// The buffer itself, if nobody else shows it.
-    pub fn into_buffer(self: Arc<Self>) -> Result<gst::Buffer, Arc<Self>> {
-        match Arc::try_unwrap(self) {
-            Ok(Slot { result, index, generation }) => match result.into_inner() {
-                Some(Ok(buffer)) => Ok(buffer),
-                other => {
-                    let result = other.map_or_else(OnceLock::new, OnceLock::from);
-                    Err(Arc::new(Slot { result, index, generation }))
-                }
-            },
-            Err(shared) => Err(shared),
-        }
-    }
-}
 
 /// A frame on its way to the source pad.
 #[derive(Debug)]

@@ -8,11 +8,12 @@ use gst_video::VideoFrameExt;
 use parking_lot::Mutex;
 
 use crate::model::ModelInfo;
-use crate::picture::Size;
 use crate::picture::convert::Converter;
 use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
 use crate::picture::region::{self, Blend, Limits, Region};
+use crate::picture::{Rect, Size};
+use crate::reuse::Rules;
 
 use super::errors::FrameError;
 use super::{allocation, caps};
@@ -32,6 +33,8 @@ pub(super) struct StreamConfig {
     pub converter: Converter,
     /// How frames are cut into regions.
     pub cuts: Cuts,
+    /// What parts of a frame have to obey; `None` where only whole frames can be upscaled.
+    pub rules: Option<Rules>,
     /// The regions of a frame by tile size; a few of them.
     regions: Mutex<BTreeMap<Option<u32>, Arc<[Region]>>>,
     /// Our own pool, without a bound; there from the begin, because workers start before downstream has seen the caps.
@@ -59,11 +62,13 @@ impl StreamConfig {
         let converter = Converter::new(format, colour(&in_info), size, model.channels, model.scale);
         let least = model.local().map_or(Size { width: 1, height: 1 }, |local| local.least);
         let cuts = Cuts { frame: size, limits: limits(model, converter.halo(), overlap), least };
+        let rules = rules(model, &converter, &cuts);
         let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
         Ok(Arc::new(StreamConfig {
             in_caps: in_caps.to_owned(),
             converter,
             cuts,
+            rules,
             regions: Mutex::default(),
             in_info,
             out_caps,
@@ -104,6 +109,35 @@ impl StreamConfig {
         Arc::clone(self.regions.lock().entry(tile).or_insert_with(|| self.cuts.regions(tile).into()))
     }
 
+    /// The regions that recompute parts of a frame, with tensors that are at most `tile` wide and high.
+    pub fn regions_of(&self, parts: &[Rect], tile: Option<u32>) -> Arc<[Region]> {
+        let limits = self.rules.map_or(self.cuts.limits, |rules| rules.limits);
+        parts
+            .iter()
+            .flat_map(|part| region::around(*part, self.cuts.frame, Limits { tile: tile.map(square), ..limits }))
+            .collect()
+    }
+
+    /// Puts what lies outside of `parts` in `before`, the output of another frame, into `fresh`.
+    pub fn complete(
+        &self,
+        before: &gst::Buffer,
+        parts: &[Rect],
+        mut fresh: gst::Buffer,
+    ) -> Result<gst::Buffer, FrameError> {
+        let failed = |error: &dyn std::fmt::Display| FrameError::Output(error.to_string());
+        {
+            let from =
+                gst_video::VideoFrameRef::from_buffer_ref_readable(before, &self.out_info).map_err(|e| failed(&e))?;
+            let from = picture(self.format, &from).map_err(|e| failed(&e))?;
+            let mut to = gst_video::VideoFrameRef::from_buffer_ref_writable(fresh.make_mut(), &self.out_info)
+                .map_err(|e| failed(&e))?;
+            let mut to = picture_mut(self.format, &mut to).map_err(|e| failed(&e))?;
+            self.converter.copy_unchanged(&from, parts, &mut to);
+        }
+        Ok(fresh)
+    }
+
     /// The blending of one frame's regions, where there is any to do.
     pub fn feather(&self, regions: &[Region]) -> Option<Feather> {
         let blended = regions.iter().any(|region| region.blend != Blend::default());
@@ -140,6 +174,11 @@ pub(super) struct Cuts {
 }
 
 impl Cuts {
+    /// The frame's size.
+    pub fn frame(&self) -> Size {
+        self.frame
+    }
+
     fn regions(&self, tile: Option<u32>) -> Vec<Region> {
         let least = self.least;
         let tile = tile.map(|tile| Size { width: tile.max(least.width), height: tile.max(least.height) });
@@ -163,6 +202,26 @@ impl Drop for StreamConfig {
         self.use_pool(None);
         allocation::set_inactive(&self.own_pool);
     }
+}
+
+/// What parts of frames have to obey, where the network allows of any.
+fn rules(model: &ModelInfo, converter: &Converter, cuts: &Cuts) -> Option<Rules> {
+    let local = model.local().filter(|_| model.fixed_size.is_none())?;
+    let (frame, least) = (cuts.frame, cuts.least);
+    if frame.width < least.width || frame.height < least.height {
+        return None;
+    }
+    let min = |size: Size| Size { width: size.width.max(least.width), height: size.height.max(least.height) };
+    Some(Rules {
+        spread: converter.spread(local.reach.radius()),
+        limits: Limits { min: min(model.min_size), ..cuts.limits },
+        fixed_pixels: model.fixed_pixels,
+        chroma_apart: converter.chroma_is_apart(),
+    })
+}
+
+fn square(side: u32) -> Size {
+    Size { width: side, height: side }
 }
 
 /// What is asked of regions; whole frames, until a tile size is put in. `halo` is what conversion needs beside the network.

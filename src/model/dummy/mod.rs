@@ -112,6 +112,7 @@ impl DummyModel {
             input: Element::Float32,
             output: Element::Float32,
             provider: Provider::Cpu,
+            fixed_pixels: 16,
         };
         Self { info, shared: Arc::default() }
     }

@@ -16,9 +16,11 @@ mod session;
 mod signature;
 mod text;
 
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use bytes::Bytes;
 use half::f16;
@@ -70,6 +72,17 @@ impl OnnxModel {
         }
         .map_err(|reason| opener.unsuitable(reason))?;
         let (locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
+        let fixed_pixels = match (&locality, fixed_size) {
+            // Only parts of frames ask for it, and of a network that is not local or has one size there are none.
+            (Locality::Local(_), None) => {
+                let key = opener.key(provider, options.device_id);
+                *FIXED_PIXELS
+                    .lock()
+                    .entry(key)
+                    .or_insert_with(|| probe::fixed_pixels(&findings, &mut runner(&mut session, signature.input)))
+            }
+            _ => 0,
+        };
         let info = ModelInfo {
             name: opener.name.clone(),
             channels: findings.channels,
@@ -82,6 +95,7 @@ impl OnnxModel {
             input: signature.input,
             output: signature.output,
             provider,
+            fixed_pixels,
         };
         Ok(Self { info, names, device_id: options.device_id, opener, spare: Mutex::new(Some(session)) })
     }
@@ -105,13 +119,12 @@ impl Model for OnnxModel {
     }
 
     fn key(&self) -> Option<u128> {
-        let mut hash = Xxh3::new();
-        hash.update(&self.opener.bytes);
-        let threads = self.opener.intra_threads as u64;
-        hash.update(&[self.info.provider as u64, self.device_id.into(), threads].map(u64::to_le_bytes).concat());
-        Some(hash.digest128())
+        Some(self.opener.key(self.info.provider, self.device_id))
     }
 }
+
+/// What [`probe::fixed_pixels`] found, by [`Model::key`]: measured once, so that all that runs in a process goes by the same figure.
+static FIXED_PIXELS: LazyLock<Mutex<HashMap<u128, u64>>> = LazyLock::new(Mutex::default);
 
 /// The provider to use for the one asked for.
 fn provider(asked: Provider) -> Result<Provider, ModelError> {
@@ -165,6 +178,14 @@ impl Opener {
                 intra_threads,
             },
         })
+    }
+
+    /// See [`Model::key`].
+    fn key(&self, provider: Provider, device_id: u32) -> u128 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.bytes);
+        hash.update(&[provider as u64, device_id.into(), self.intra_threads as u64].map(u64::to_le_bytes).concat());
+        hash.digest128()
     }
 
     fn open(&self) -> Result<Session, ModelError> {

@@ -3,6 +3,8 @@
 //! The pictures are tiny (8x16 where the network takes that), so that even a large network answers at once. This module knows
 //! nothing of ONNX Runtime: it is handed a function that runs a picture.
 
+use std::time::Instant;
+
 use crate::model::Channels;
 use crate::picture::Size;
 
@@ -22,6 +24,37 @@ pub(super) struct Findings {
 /// Heights of the pictures that are tried for a first success; the width is twice that. All are powers of two, since that is what
 /// networks fold (pixel-unshuffle, U-nets, windows). The last one bounds the time a network costs that takes none of them.
 const HEIGHTS: [u32; 5] = [8, 16, 32, 64, 128];
+
+/// Pictures by which the cost of a run itself is told from that of its pixels: about so many pixels wide and high.
+const SMALL: u32 = 16;
+const LARGE: u32 = 64;
+/// A run is never taken to cost more than this beside its pixels, whatever a busy machine makes of the measurement.
+const MOST_FIXED: u64 = 16_384;
+
+/// What a run costs beside its pixels, in pixels of its tensor: from the times of two sizes, the best of three each.
+pub(super) fn fixed_pixels(findings: &Findings, run: &mut impl Run) -> u64 {
+    let Findings { channels, multiple, min_size, .. } = *findings;
+    let size = |side: u32| Size {
+        width: side.max(min_size.width).next_multiple_of(multiple.width.max(1)),
+        height: side.max(min_size.height).next_multiple_of(multiple.height.max(1)),
+    };
+    let mut time = |size: Size| {
+        let mut once = || {
+            let begin = Instant::now();
+            run(channels, size).ok()?;
+            Some(begin.elapsed().as_secs_f64())
+        };
+        // The first run of a size plans its memory.
+        once()?;
+        (0..3).try_fold(f64::INFINITY, |best, _| Some(best.min(once()?)))
+    };
+    let (small, large) = (size(SMALL), size(LARGE));
+    let Some((fast, slow)) = time(small).zip(time(large)) else { return 0 };
+    let per_pixel = (slow - fast) / (large.pixels() - small.pixels()).max(1) as f64;
+    let fixed = (fast - per_pixel * small.pixels() as f64) / per_pixel;
+    // Not a number where both took no time at all; `as` makes that 0.
+    (fixed.max(0.0) as u64).min(MOST_FIXED)
+}
 
 /// The ratio of output and input, or why there is none.
 #[derive(Debug, PartialEq, Eq)]

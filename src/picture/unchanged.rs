@@ -1,0 +1,101 @@
+//! The part of the output that is as it was in the output before.
+
+use std::ops::Range;
+
+use super::Rect;
+use super::convert::Converter;
+use super::format::{Kind, PictureMut, PictureRef};
+use crate::model::Channels;
+
+/// Pixels that Lanczos-3 looks at on each side when it enlarges, and one for the siting of what it resizes.
+const LANCZOS_REACH: u32 = 4;
+/// Pixels that a sample of subsampled chroma colours beyond its own when it is interpolated.
+const CHROMA_REACH: u32 = 2;
+
+impl Converter {
+    /// How many pixels around a changed one may come out otherwise, where the network reaches `radius` pixels far. Of planes that
+    /// [`Converter::begin`] makes whole, nothing is said.
+    pub fn spread(&self, radius: u32) -> u32 {
+        let chroma = if self.halo() > 0 { CHROMA_REACH + self.halo() } else { 0 };
+        let beside = self.channels == Channels::Luma && self.layout.kind == Kind::Rgb || self.layout.alpha.is_some();
+        (radius + chroma).max(if beside { LANCZOS_REACH } else { 0 })
+    }
+
+    /// Whether a change of chroma alone leaves the network out of it: it sees luma, and [`Converter::begin`] does the rest.
+    pub fn chroma_is_apart(&self) -> bool {
+        self.channels == Channels::Luma && self.layout.kind == Kind::Yuv
+    }
+
+    /// Copies from `before`, an output, what lies outside of `parts` (pixels of the input, of regions that were
+    /// [scattered](Converter::scatter)) to `dst`, for which [`Converter::begin`] was called.
+    pub fn copy_unchanged(&self, before: &PictureRef, parts: &[Rect], dst: &mut PictureMut) {
+        self.check_result(dst);
+        let planes = if self.chroma_is_apart() { 1 } else { self.layout.planes };
+        for plane in 0..planes {
+            let (columns, rows) = self.layout.plane_size(plane, self.output);
+            let halved = |sub: bool| usize::from(sub && plane > 0 && self.layout.kind == Kind::Yuv) + 1;
+            let sub = (halved(self.layout.h_sub), halved(self.layout.v_sub));
+            // A sample of chroma goes with its first pixel.
+            let span = |begin: u32, length: u32, sub: usize| {
+                let at = |pixel: u32| (pixel as usize * self.scale as usize).div_ceil(sub);
+                at(begin)..at(begin + length)
+            };
+            let parts: Vec<_> =
+                parts.iter().map(|part| (span(part.x, part.width, sub.0), span(part.y, part.height, sub.1))).collect();
+            let step = self.layout.plane_step(plane).expect("the plane is one of the format's");
+            for (band, gaps) in bands(&parts, columns, rows) {
+                for y in band {
+                    let (from, to) = (before.row(plane, y), dst.row_mut(plane, y));
+                    for gap in &gaps {
+                        let bytes = gap.start * step..gap.end * step;
+                        to[bytes.clone()].copy_from_slice(&from[bytes]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a plane that have the same parts in them, and the columns that lie in none.
+fn bands(
+    parts: &[(Range<usize>, Range<usize>)],
+    columns: usize,
+    rows: usize,
+) -> Vec<(Range<usize>, Vec<Range<usize>>)> {
+    let mut edges: Vec<usize> = parts.iter().flat_map(|(_, y)| [y.start, y.end]).chain([0, rows]).collect();
+    edges.retain(|edge| *edge <= rows);
+    edges.sort_unstable();
+    edges.dedup();
+    let band = |edges: &[usize]| {
+        let mut covered: Vec<_> = parts.iter().filter(|(_, y)| y.start <= edges[0] && edges[1] <= y.end).collect();
+        covered.sort_unstable_by_key(|(x, _)| x.start);
+        let mut gaps = Vec::new();
+        let mut at = 0;
+        for (x, _) in covered {
+            if x.start > at {
+                gaps.push(at..x.start);
+            }
+            at = at.max(x.end);
+        }
+        if at < columns {
+            gaps.push(at..columns);
+        }
+        (edges[0]..edges[1], gaps)
+    };
+    edges.windows(2).map(band).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_are_what_no_part_covers() {
+        assert_eq!(bands(&[], 5, 3), [(0..3, vec![0..5])]);
+        let parts = [(1..3, 1..2), (2..4, 0..2), (0..5, 2..3)];
+        assert_eq!(
+            bands(&parts, 5, 4),
+            [(0..1, vec![0..2, 4..5]), (1..2, vec![0..1, 4..5]), (2..3, vec![]), (3..4, vec![0..5])]
+        );
+    }
+}

@@ -1,0 +1,142 @@
+//! Frames that were seen before, and the parts of a frame that are as they were: what the sink pad finds before a worker is asked.
+
+use std::sync::Arc;
+
+use crate::picture::format::PictureRef;
+use crate::reuse::{Cover, Fingerprint, Mode, Tracker};
+
+use super::errors::FrameError;
+use super::imp::UpscaleFilter;
+use super::slot::Slot;
+use super::state::State;
+use super::stream::{StreamConfig, picture};
+
+/// The frame before, by which the next one is judged. It belongs to the streaming thread.
+pub(super) struct Before {
+    config: Arc<StreamConfig>,
+    tracker: Tracker,
+    slot: Option<Arc<Slot>>,
+}
+
+/// What was found out about a frame that has come in.
+pub(super) struct Look {
+    pub fingerprint: Option<Fingerprint>,
+    /// What differs from the frame before.
+    pub cover: Cover,
+}
+
+/// Where a frame's result comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A frame of this run looks the same.
+    Duplicate,
+    /// It was upscaled before a flush; in this run it is the first that looks like that.
+    Kept,
+    /// The frame before looks the same but for these parts.
+    Parts(Arc<[crate::picture::Rect]>),
+    Nothing,
+}
+
+impl UpscaleFilter {
+    /// What is known of the frame before, if that serves for frames of `config` in this mode. To be [kept](Self::keep_before) again.
+    pub(super) fn take_before(&self, config: &Arc<StreamConfig>, mode: Option<Mode>) -> Option<Before> {
+        let before = self.before.lock().take();
+        let mode = mode?;
+        let serves = |before: &Before| Arc::ptr_eq(&before.config, config) && before.tracker.mode() == mode;
+        if let Some(before) = before.filter(serves) {
+            return Some(before);
+        }
+        let size = config.cuts.frame();
+        let tracker = Tracker::new(config.format, size, config.rules?, mode);
+        Some(Before { config: Arc::clone(config), tracker, slot: None })
+    }
+
+    /// Keeps it for the next frame.
+    pub(super) fn keep_before(&self, before: Option<Before>) {
+        *self.before.lock() = before;
+    }
+
+    /// Looks at a frame. With duplicates off there is nothing to see.
+    pub(super) fn look(
+        &self,
+        config: &StreamConfig,
+        buffer: &gst::BufferRef,
+        mode: Option<Mode>,
+        before: Option<&mut Before>,
+    ) -> Result<Look, FrameError> {
+        if mode.is_none() {
+            return Ok(Look { fingerprint: None, cover: Cover::Whole });
+        }
+        with_picture(config, buffer, |picture| Look {
+            fingerprint: Some(self.fingerprinter.fingerprint(picture)),
+            cover: before.map_or(Cover::Whole, |before| before.tracker.find(picture)),
+        })
+    }
+}
+
+impl Before {
+    /// Notes that a frame shows `slot`, which was `found` so.
+    pub fn note(&mut self, buffer: &gst::BufferRef, slot: Arc<Slot>, found: &Found, cover: &Cover) {
+        let same = self.slot.as_ref().is_some_and(|before| Arc::ptr_eq(before, &slot));
+        let whole = Cover::Whole;
+        let upscaled = match found {
+            Found::Parts(_) => cover,
+            // Where nothing differs at all there is nothing to note, whichever frame it shows.
+            Found::Duplicate if *cover == Cover::Nothing && (same || self.tracker.mode() == Mode::Exact) => cover,
+            Found::Duplicate | Found::Kept | Found::Nothing => &whole,
+        };
+        let config = Arc::clone(&self.config);
+        // It could be read before.
+        if with_picture(&config, buffer, |picture| self.tracker.note(picture, upscaled)).is_ok() {
+            self.slot = Some(slot);
+        } else {
+            self.slot = None;
+        }
+    }
+}
+
+fn with_picture<R>(
+    config: &StreamConfig,
+    buffer: &gst::BufferRef,
+    look: impl FnOnce(&PictureRef) -> R,
+) -> Result<R, FrameError> {
+    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &config.in_info)
+        .map_err(|error| FrameError::Input(error.to_string()))?;
+    let picture = picture(config.format, &frame).map_err(|error| FrameError::Input(error.to_string()))?;
+    Ok(look(&picture))
+}
+
+/// The slot that the frame of this index shows, and how it was found; one that is new has to be filled. Also returns what left the
+/// cache for it.
+pub(super) fn find_slot(
+    state: &mut State,
+    look: &Look,
+    before: Option<&Before>,
+    index: u64,
+    config: &Arc<StreamConfig>,
+) -> (Arc<Slot>, Found, Vec<Arc<Slot>>) {
+    let generation = state.generation;
+    let known = look.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
+    // What was before a flush may never have been finished.
+    let base = before.and_then(|before| before.slot.as_ref()).filter(|slot| slot.generation == generation);
+    let (slot, found) = match (known, &look.cover, base) {
+        (Some(slot), ..) if slot.generation == generation => return (slot, Found::Duplicate, Vec::new()),
+        (Some(slot), ..) => (slot.renewed(index, generation), Found::Kept),
+        (None, Cover::Nothing, Some(base)) => return (Arc::clone(base), Found::Duplicate, Vec::new()),
+        (None, Cover::Parts(parts), Some(base)) => {
+            let parts: Arc<[_]> = parts.as_slice().into();
+            let slot = Slot::on(Arc::clone(base), Arc::clone(config), Arc::clone(&parts), index, generation);
+            (slot, Found::Parts(parts))
+        }
+        (None, ..) => (Slot::new(index, generation), Found::Nothing),
+    };
+    // What is only similar must not be taken for what this frame would give: differences would add up.
+    let similar = before.is_some_and(|before| matches!(before.tracker.mode(), Mode::Similar { .. }));
+    let dropped = match look.fingerprint {
+        Some(fingerprint) if !(similar && matches!(found, Found::Parts(_))) => {
+            state.cache.insert(fingerprint, Arc::clone(&slot), config.out_bytes())
+        }
+        _ => Vec::new(),
+    };
+    (slot, found, dropped)
+}

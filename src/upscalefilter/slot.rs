@@ -1,0 +1,139 @@
+//! Where the result of one upscaling appears.
+
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
+
+use crate::picture::Rect;
+
+use super::errors::FrameError;
+use super::stream::StreamConfig;
+
+/// The result of one upscaling, for all frames that show it.
+///
+/// Of a frame that differs from the one before in some parts only these are upscaled. When they are there, and the frame before is,
+/// the source pad's task [puts them together](Slot::assemble); until then the workers go on with other frames.
+#[derive(Debug)]
+pub(super) struct Slot {
+    result: OnceLock<Result<gst::Buffer, FrameError>>,
+    patch: Mutex<Option<Patch>>,
+    /// Index of the frame that was upscaled, from the stream's begin or the last flush.
+    pub index: u64,
+    /// The generation that `index` counts in.
+    pub generation: u64,
+}
+
+/// What of a frame is upscaled, and where the rest comes from.
+#[derive(Debug)]
+struct Patch {
+    base: Arc<Slot>,
+    config: Arc<StreamConfig>,
+    /// In pixels of the input.
+    parts: Arc<[Rect]>,
+    /// The output buffer in which only the parts are valid (and planes that are made whole), when the worker is done.
+    fresh: Option<gst::Buffer>,
+}
+
+impl Slot {
+    /// For a frame that is upscaled as a whole.
+    pub fn new(index: u64, generation: u64) -> Arc<Self> {
+        Self::with(index, generation, None)
+    }
+
+    /// For a frame that looks like that of `base`, of the same configuration, outside of `parts`.
+    pub fn on(
+        base: Arc<Slot>,
+        config: Arc<StreamConfig>,
+        parts: Arc<[Rect]>,
+        index: u64,
+        generation: u64,
+    ) -> Arc<Self> {
+        Self::with(index, generation, Some(Patch { base, config, parts, fresh: None }))
+    }
+
+    fn with(index: u64, generation: u64, patch: Option<Patch>) -> Arc<Self> {
+        Arc::new(Slot { result: OnceLock::new(), patch: Mutex::new(patch), index, generation })
+    }
+
+    /// The same result under the index of a frame of a later generation.
+    pub fn renewed(&self, index: u64, generation: u64) -> Arc<Self> {
+        Arc::new(Slot { result: self.result.clone(), patch: Mutex::new(None), index, generation })
+    }
+
+    /// Takes what the job made: the whole frame, or its parts.
+    pub fn set(&self, result: Result<gst::Buffer, FrameError>) {
+        let mut patch = self.patch.lock();
+        match (&mut *patch, result) {
+            (Some(patch), Ok(buffer)) => {
+                debug_assert!(patch.fresh.is_none(), "a slot has one job, and a job one result");
+                patch.fresh = Some(buffer);
+            }
+            (_, result) => {
+                let first = self.result.set(result).is_ok();
+                debug_assert!(first, "a slot has one job, and a job one result");
+            }
+        }
+    }
+
+    /// The result, if it is there and whole.
+    pub fn get(&self) -> Option<&Result<gst::Buffer, FrameError>> {
+        self.result.get()
+    }
+
+    /// Whether [`Slot::assemble`] would give a result.
+    pub fn is_ready(&self) -> bool {
+        if self.result.get().is_some() {
+            return true;
+        }
+        let patch = self.patch.lock();
+        patch.as_ref().is_some_and(|patch| patch.fresh.is_some() && patch.base.is_ready())
+    }
+
+    /// Makes the result whole, and first those of the frames before that it builds upon. Only the source pad's task does so; call it
+    /// without a lock.
+    pub fn assemble(self: &Arc<Self>) {
+        let mut chain = vec![Arc::clone(self)];
+        while let Some(base) = chain.last().and_then(|slot| slot.unfinished_base()) {
+            chain.push(base);
+        }
+        while let Some(slot) = chain.pop() {
+            slot.assemble_on_base();
+        }
+    }
+
+    fn unfinished_base(&self) -> Option<Arc<Slot>> {
+        let patch = self.patch.lock();
+        patch.as_ref().map(|patch| Arc::clone(&patch.base)).filter(|base| base.result.get().is_none())
+    }
+
+    fn assemble_on_base(&self) {
+        if self.result.get().is_some() {
+            return;
+        }
+        let Some(Patch { base, config, parts, fresh: Some(fresh) }) = self.patch.lock().take() else {
+            debug_assert!(false, "only what is ready is assembled");
+            return;
+        };
+        let result = match base.get() {
+            Some(Ok(before)) => config.complete(before, &parts, fresh),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(FrameError::Output("the frame before it is not there".into())),
+        };
+        let first = self.result.set(result).is_ok();
+        debug_assert!(first, "it is assembled once");
+    }
+
+    /// The buffer itself, if nobody else shows it.
+    pub fn into_buffer(self: Arc<Self>) -> Result<gst::Buffer, Arc<Self>> {
+        match Arc::try_unwrap(self) {
+            Ok(Slot { result, patch, index, generation }) => match result.into_inner() {
+                Some(Ok(buffer)) => Ok(buffer),
+                other => {
+                    let result = other.map_or_else(OnceLock::new, OnceLock::from);
+                    Err(Arc::new(Slot { result, patch, index, generation }))
+                }
+            },
+            Err(shared) => Err(shared),
+        }
+    }
+}
