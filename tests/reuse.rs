@@ -262,7 +262,7 @@ proptest! {
 
     #[test]
     fn random_edits_of_random_frames_give_the_same_output(
-        format in prop::sample::select(&PixelFormat::ALL[..]),
+        format in prop::sample::select(PixelFormat::ALL),
         size in (1u32..180, 1u32..140),
         edits in prop::collection::vec(edit(), 1..10),
         model in prop::sample::select(&["fast2x", "quality4x", "lanczos2x"][..]),
@@ -420,7 +420,7 @@ fn worst(clip: &Clip, frames: &[Vec<u8>]) -> u8 {
 
 #[test]
 fn noise_within_the_tolerance_is_not_upscaled_again_and_differences_do_not_add_up() {
-    let clip = drawn(60, |n, x, y| 100 + ((n * 7 + u64::from(x * 13 + y * 29)) * 2_654_435_761 >> 13) as u8 % 3);
+    let clip = drawn(60, |n, x, y| 100 + (((n * 7 + u64::from(x * 13 + y * 29)) * 2_654_435_761) >> 13) as u8 % 3);
     let (frames, reused) = similar(&clip, &[("similarity-max-age", "0")]);
     assert!(reused > 90.0, "{reused}");
     assert!(worst(&clip, &frames) <= 2);

@@ -91,11 +91,11 @@ mod tests {
 
     #[test]
     fn gaps_are_what_no_part_covers() {
-        assert_eq!(bands(&[], 5, 3), [(0..3, vec![0..5])]);
+        assert_eq!(bands(&[], 5, 3), [(0..3, Vec::from([0..5; 1]))]);
         let parts = [(1..3, 1..2), (2..4, 0..2), (0..5, 2..3)];
         assert_eq!(
             bands(&parts, 5, 4),
-            [(0..1, vec![0..2, 4..5]), (1..2, vec![0..1, 4..5]), (2..3, vec![]), (3..4, vec![0..5])]
+            [(0..1, vec![0..2, 4..5]), (1..2, vec![0..1, 4..5]), (2..3, vec![]), (3..4, Vec::from([0..5; 1]))]
         );
     }
 }
