@@ -12,12 +12,16 @@ use crate::picture::{Rect, Size};
 pub enum Compare {
     /// When any of its bytes differs.
     Exact,
-    /// When a sample is off by more than `tolerance`, or a component is by more than half a code on average over the cell: noise is
-    /// neither, and a slow fade does not stay behind.
+    /// When a sample is off by more than `tolerance`; or a component is by more than half a code on average over 16x16 pixels, so that
+    /// a slow fade does not stay behind. Noise is neither. Over 8x8 pixels the mean moves with what an encoder does to a still
+    /// picture: on a static camera that is three times as much to upscale.
     ///
     /// Codes are those of 8 bits; with a depth of 10 bits a code is worth 4.
     Similar { tolerance: u32 },
 }
+
+/// Cells across and down over which means are compared.
+const BLOCK: u32 = 2;
 
 /// The cells of a frame in which it differs from the history. More may be set, never less.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,41 +197,52 @@ impl History {
     }
 
     /// Sets the cells in which planes differ. True if looking further is not worth it: nearly all do.
-    fn mark(&self, picture: &PictureRef, planes: Range<usize>, tally: &mut impl Tally, map: &mut CellMap) -> bool {
-        /// Of so many rows of cells one is looked at first, all over the frame: the upper part alone may be a film in a window.
+    fn mark<T: Tally>(&self, picture: &PictureRef, planes: Range<usize>, tally: &mut T, map: &mut CellMap) -> bool {
+        /// Of so many bands one is looked at first, all over the frame: the upper part alone may be a film in a window.
         const EVERY: u32 = 4;
-        /// With fewer rows of cells there is nothing to save.
-        const LEAST: u32 = 16;
-        let mut look = |row: u32, map: &mut CellMap| {
+        /// With fewer bands there is nothing to save.
+        const LEAST: u32 = 8;
+        let bands = map.rows().div_ceil(T::BAND);
+        let mut look = |band: u32, map: &mut CellMap| {
             for index in planes.clone() {
-                let plane = &self.planes[index];
-                let rows = plane.band(row).map(|y| (picture.row(index, y), plane.row(y)));
-                // What encoders skip is the same to the bit, and quickly seen to be.
-                if !rows.clone().all(|(new, old)| new == old) {
-                    tally.mark(rows, plane, map.row_mut(row));
-                }
+                tally.mark(&Pair { new: picture, old: &self.planes[index], index }, band, map);
             }
         };
-        let first = (0..map.rows()).step_by(EVERY as usize);
-        first.clone().for_each(|row| look(row, map));
-        let seen = first.len() * map.columns() as usize;
-        if map.rows() >= LEAST && map.count() * 10 > seen * 9 {
+        let first = (0..bands).step_by(EVERY as usize);
+        first.clone().for_each(|band| look(band, map));
+        let rows: u32 = first.map(|band| T::BAND.min(map.rows() - band * T::BAND)).sum();
+        let seen = rows as usize * map.columns() as usize;
+        if bands >= LEAST && map.count() * 10 > seen * 9 {
             return true;
         }
-        (0..map.rows()).filter(|row| !row.is_multiple_of(EVERY)).for_each(|row| look(row, map));
+        (0..bands).filter(|band| !band.is_multiple_of(EVERY)).for_each(|band| look(band, map));
         false
+    }
+}
+
+/// A plane of a picture, and what the history has of it.
+struct Pair<'a> {
+    new: &'a PictureRef<'a>,
+    old: &'a Plane,
+    index: usize,
+}
+
+impl<'a> Pair<'a> {
+    /// The rows of samples in a row of cells; `None` where both are the same. What encoders skip is, and that is quickly seen.
+    fn differing(&self, row: u32) -> Option<impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + use<'a>> {
+        let (new, old, index) = (self.new, self.old, self.index);
+        let rows = old.band(row).map(move |y| (new.row(index, y), old.row(y)));
+        let same = rows.clone().all(|(new, old)| new == old);
+        (!same).then_some(rows)
     }
 }
 
 /// Tells changed cells in rows of samples.
 trait Tally {
-    /// Sets those of a row of cells in which `rows`, each with what the history has there, differ.
-    fn mark<'a>(
-        &mut self,
-        rows: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
-        plane: &Plane,
-        cells: &mut [bool],
-    );
+    /// Rows of cells that are looked at together.
+    const BAND: u32;
+    /// Sets the cells of a band in which a plane differs from what the history has of it.
+    fn mark(&mut self, pair: &Pair, band: u32, map: &mut CellMap);
 }
 
 struct Exact {
@@ -236,13 +251,12 @@ struct Exact {
 }
 
 impl Tally for Exact {
-    fn mark<'a>(
-        &mut self,
-        rows: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
-        plane: &Plane,
-        cells: &mut [bool],
-    ) {
-        let differ = &mut self.differ[..plane.row_bytes];
+    const BAND: u32 = 1;
+
+    fn mark(&mut self, pair: &Pair, band: u32, map: &mut CellMap) {
+        let Some(rows) = pair.differing(band) else { return };
+        let cells = map.row_mut(band);
+        let differ = &mut self.differ[..pair.old.row_bytes];
         differ.fill(0);
         for (new, old) in rows {
             simd(
@@ -250,7 +264,7 @@ impl Tally for Exact {
                 || add_differing(differ, new, old),
             );
         }
-        match plane.cell_bytes {
+        match pair.old.cell_bytes {
             4 => mark_differing::<4>(differ, cells),
             8 => mark_differing::<8>(differ, cells),
             16 => mark_differing::<16>(differ, cells),
@@ -331,47 +345,69 @@ impl<S: Sample> Similar<S> {
         Similar { most: vec![S::default(); longest], sum: vec![S::Sum::default(); longest], tolerance, code }
     }
 
-    /// Sets the cells, `width` samples wide, that are not similar; `PARTS` components take turns in a row.
+    /// Sets the cells, `width` samples wide, in which a sample is too far off.
+    fn mark_far(&self, width: usize, samples: usize, cells: &mut [bool]) {
+        for (cell, most) in cells.iter_mut().zip(self.most[..samples].chunks(width)) {
+            let far = most.iter().fold(S::default(), |far, &most| far.max(most));
+            *cell |= far > self.tolerance;
+        }
+    }
+
+    /// The blocks, `width` samples wide and `rows` high, whose mean is off; `PARTS` components take turns in a row.
     #[inline(always)]
-    fn mark_cells<const PARTS: usize>(&self, width: usize, samples: usize, rows: usize, cells: &mut [bool]) {
-        let all = self.most[..samples].chunks(width).zip(self.sum[..samples].chunks(width));
-        for (cell, (most, sum)) in cells.iter_mut().zip(all) {
+    fn drifted<const PARTS: usize>(&self, width: usize, samples: usize, rows: usize) -> impl Iterator<Item = usize> {
+        self.sum[..samples].chunks(width).enumerate().filter_map(move |(block, sum)| {
             let mut sums = [0; PARTS];
             for pixel in sum.chunks_exact(PARTS) {
                 sums.iter_mut().zip(pixel).for_each(|(sum, &part)| *sum += part.into());
             }
-            let far = most.iter().fold(S::default(), |far, &most| far.max(most));
             // Half a code on average: twice the sum against a code for each sample.
             let count = (sum.len() / PARTS * rows) as i32;
-            *cell |= far > self.tolerance || sums.iter().any(|sum| 2 * sum.abs() > count * self.code);
-        }
+            sums.iter().any(|sum| 2 * sum.abs() > count * self.code).then_some(block)
+        })
     }
 }
 
 impl<S: Sample> Tally for Similar<S> {
-    fn mark<'a>(
-        &mut self,
-        rows: impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])>,
-        plane: &Plane,
-        cells: &mut [bool],
-    ) {
-        let samples = plane.row_bytes / S::BYTES;
-        let (most, sum) = (&mut self.most[..samples], &mut self.sum[..samples]);
-        most.fill(S::default());
-        sum.fill(S::Sum::default());
-        let count = rows.len();
-        for (new, old) in rows {
-            simd(
-                #[inline(always)]
-                || add_distances(most, sum, new, old),
-            );
+    const BAND: u32 = BLOCK;
+
+    fn mark(&mut self, pair: &Pair, band: u32, map: &mut CellMap) {
+        let plane = pair.old;
+        let (samples, width) = (plane.row_bytes / S::BYTES, plane.cell_bytes / S::BYTES);
+        self.sum[..samples].fill(S::Sum::default());
+        let band = band * BLOCK..((band + 1) * BLOCK).min(map.rows());
+        let mut differs = false;
+        for row in band.clone() {
+            let Some(rows) = pair.differing(row) else { continue };
+            differs = true;
+            let (most, sum) = (&mut self.most[..samples], &mut self.sum[..samples]);
+            most.fill(S::default());
+            for (new, old) in rows {
+                simd(
+                    #[inline(always)]
+                    || add_distances(most, sum, new, old),
+                );
+            }
+            self.mark_far(width, samples, map.row_mut(row));
         }
-        let width = plane.cell_bytes / S::BYTES;
+        if !differs {
+            return;
+        }
+        let rows = band.clone().map(|row| plane.band(row).len()).sum();
+        let width = width * BLOCK as usize;
+        let mut set = |block: usize| {
+            for row in band.clone() {
+                let cells = map.row_mut(row);
+                let begin = block * BLOCK as usize;
+                let end = (begin + BLOCK as usize).min(cells.len());
+                cells[begin..end].fill(true);
+            }
+        };
         match plane.step / S::BYTES {
-            1 => self.mark_cells::<1>(width, samples, count, cells),
-            2 => self.mark_cells::<2>(width, samples, count, cells),
-            3 => self.mark_cells::<3>(width, samples, count, cells),
-            _ => self.mark_cells::<4>(width, samples, count, cells),
+            1 => self.drifted::<1>(width, samples, rows).for_each(&mut set),
+            2 => self.drifted::<2>(width, samples, rows).for_each(&mut set),
+            3 => self.drifted::<3>(width, samples, rows).for_each(&mut set),
+            _ => self.drifted::<4>(width, samples, rows).for_each(&mut set),
         }
     }
 }

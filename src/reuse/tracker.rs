@@ -31,7 +31,7 @@ pub enum Mode {
 }
 
 /// What a run is taken to cost beside its pixels where what is recomputed shows: the same everywhere, so that the output is.
-const NOMINAL_FIXED_PIXELS: u64 = 512;
+const NOMINAL_FIXED_PIXELS: u64 = 128;
 
 /// Compares each frame with what is known to have been upscaled before it.
 ///
