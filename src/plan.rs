@@ -11,6 +11,27 @@ use serde::Serialize;
 pub struct Recorder {
     frames: Vec<Frame>,
     parallel_jobs: usize,
+    reuse: Reuse,
+}
+
+/// What reuse saved, or would save.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Reuse {
+    /// What part of the frames' area is taken from frames before, in per cent.
+    pub reused_percentage: f64,
+    /// The network's time that this saved, in seconds; null where no network ran.
+    pub saved_seconds: Option<f64>,
+    /// The same part as it is foreseen for each mode; only where no network ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreseen: Option<Foreseen>,
+}
+
+/// What part of the frames' area each mode of `duplicates` would take from frames before, in per cent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Foreseen {
+    pub off: f64,
+    pub exact: f64,
+    pub similar: f64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +66,8 @@ struct Stats {
     duplicates: u64,
     duplicate_percentage: f64,
     parallel_jobs: usize,
+    #[serde(flatten)]
+    reuse: Reuse,
 }
 
 /// How frames are called in a plan: from their index, counted from 0.
@@ -68,13 +91,18 @@ impl Names for Numbered {
 impl Recorder {
     /// `parallel_jobs`: how many frames are upscaled at a time.
     pub fn new(parallel_jobs: usize) -> Self {
-        Recorder { frames: Vec::new(), parallel_jobs }
+        Recorder { frames: Vec::new(), parallel_jobs, reuse: Reuse::default() }
     }
 
     /// Notes the next frame. `unique` is the index of the first frame that looked like it, its own index if none did.
     pub fn record(&mut self, pts: Option<u64>, unique: u64) {
         debug_assert!(unique <= self.frames.len() as u64);
         self.frames.push(Frame { pts, unique });
+    }
+
+    /// Notes what reuse has saved in all.
+    pub fn set_reuse(&mut self, reuse: Reuse) {
+        self.reuse = reuse;
     }
 
     /// Forgets the frames.
@@ -128,6 +156,7 @@ impl Recorder {
                 duplicates: total - unique,
                 duplicate_percentage: crate::stats::percentage(total - unique, total),
                 parallel_jobs: self.parallel_jobs,
+                reuse: self.reuse,
             },
         }
     }
@@ -175,6 +204,7 @@ mod tests {
         recorder.record(Some(0), 0);
         recorder.record(Some(40_000_000), 0);
         recorder.record(None, 2);
+        recorder.set_reuse(Reuse { reused_percentage: 50.0, saved_seconds: Some(1.5), foreseen: None });
         assert_eq!(
             written(&recorder),
             json!({
@@ -188,7 +218,7 @@ mod tests {
                           "is_duplicate": false, "pts": null},
                 },
                 "stats": {"total_frames": 3, "unique_frames": 2, "duplicates": 1, "duplicate_percentage": 100.0 / 3.0,
-                          "parallel_jobs": 2},
+                          "parallel_jobs": 2, "reused_percentage": 50.0, "saved_seconds": 1.5},
             })
         );
     }

@@ -471,3 +471,33 @@ fn what_is_only_similar_is_not_kept_for_frames_that_come_back() {
         "after a cut it is upscaled as it is"
     );
 }
+
+#[test]
+fn updates_are_shown_around_what_was_upscaled_and_do_not_stay() {
+    let dot = |n: u64| drawn(4, move |frame, x, y| if frame == n && (x, y) == (30, 30) { 255 } else { 16 });
+    let clip = dot(1);
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+    let (frames, _) = clip.upscaled(&dummy_element(&model, &[("show-updates", "true"), ("workers", "1")]));
+    let at = |frame: usize, x: usize, y: usize| frames[frame][y * 128 + x];
+    // The first is new as a whole, the second in the cell of 8x8 around the dot; the third is the first again, and the last the third.
+    assert_eq!((at(0, 0, 0), at(0, 127, 127), at(0, 64, 64)), (!16, !16, 16));
+    assert_eq!((at(1, 0, 0), at(1, 48, 48), at(1, 63, 63), at(1, 56, 50), at(1, 60, 60)), (16, !16, !16, 16, 255));
+    for frame in [2, 3] {
+        assert!(frames[frame].iter().all(|code| *code == 16), "frame {frame}");
+    }
+}
+
+#[test]
+fn a_gpu_gets_few_sizes() {
+    let edits: Vec<Edit> = (1..40)
+        .map(|n| Edit::Box { plane: 0, at: (n * 5, n * 3), size: (n as usize, 40 - n as usize), by: n })
+        .collect();
+    let clip = Clip::new("GRAY8", (256, 256), &edits);
+    for (provider, most) in [(Provider::Cpu, 100), (Provider::Cuda, 8)] {
+        let model = Arc::new(DummyModel::new(Channels::Luma, 2).with_info(|info| info.provider = provider));
+        assert!(clip.check(|properties| dummy_element(&model, properties), &[]) > 50.0);
+        let sizes = model.sizes();
+        assert!(sizes.len() <= most, "{provider:?}: {sizes:?}");
+        assert!(provider == Provider::Cpu || sizes.iter().all(|size| size.width % 32 == 0 && size.height % 32 == 0));
+    }
+}

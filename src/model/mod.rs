@@ -64,6 +64,13 @@ pub enum Provider {
     DirectMl,
 }
 
+impl Provider {
+    /// Whether its libraries plan (choose kernels, record graphs) for each size of tensor that they meet.
+    pub fn plans_for_sizes(self) -> bool {
+        !matches!(self, Provider::Auto | Provider::Cpu)
+    }
+}
+
 /// What was found out about a network when it was loaded.
 #[derive(Clone, Debug)]
 pub struct ModelInfo {

@@ -7,6 +7,7 @@
 //! | [`colour`] | matrix, range, chroma siting |
 //! | [`region`] | cutting a frame into regions |
 //! | [`convert`] | the converter: pixels to tensors and back |
+//! | [`paint`] | marks for people who want to see what is done |
 //! | [`feather`] | blending of regions that do not fit together by themselves |
 //!
 //! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
@@ -18,6 +19,7 @@ pub mod colour;
 pub mod convert;
 pub mod feather;
 pub mod format;
+pub mod paint;
 pub mod region;
 pub mod view;
 

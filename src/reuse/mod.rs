@@ -7,6 +7,7 @@ mod changed;
 mod cover;
 mod fingerprint;
 mod refresh;
+mod rules;
 mod tracker;
 
 #[cfg(test)]
@@ -18,4 +19,5 @@ pub use changed::{Changes, Compare, History};
 pub use cover::{Cost, Cover, cover};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use refresh::Refresher;
-pub use tracker::{Mode, Rules, Tracker};
+pub use rules::Rules;
+pub use tracker::{Mode, Tracker};

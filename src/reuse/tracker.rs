@@ -3,22 +3,9 @@
 use super::changed::{Changes, Compare, History};
 use super::cover::{Cost, Cover, cover};
 use super::refresh::Refresher;
+use super::rules::Rules;
 use crate::picture::format::{PictureRef, PixelFormat};
-use crate::picture::region::Limits;
 use crate::picture::{Rect, Size};
-
-/// What the network and the conversion around it say of parts of a frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Rules {
-    /// How far around a changed pixel the output changes; input pixels.
-    pub spread: u32,
-    /// What regions that keep a part have to obey.
-    pub limits: Limits,
-    /// What a run costs beside its pixels, in pixels of its tensor.
-    pub fixed_pixels: u64,
-    /// The network does not see chroma: where that alone has changed there is nothing for it to do.
-    pub chroma_apart: bool,
-}
 
 /// When parts are taken for unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +75,10 @@ impl Tracker {
         };
         match cover(&luma, self.frame, self.rules.spread, |rect| cost.of(rect, self.frame)) {
             Cover::Nothing if apart => Cover::Parts(Vec::new()),
+            Cover::Parts(mut parts) => {
+                parts.iter_mut().for_each(|part| *part = self.rules.bucketed(*part, self.frame));
+                Cover::Parts(parts)
+            }
             cover => cover,
         }
     }

@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
 
-use crate::plan::{self, Numbered, Recorder};
+use crate::plan::{self, Numbered, Recorder, Reuse};
 use crate::reuse::Fingerprinter;
 
 use super::engine::{Engine, describe};
@@ -114,7 +114,16 @@ impl UpscaleFilter {
     /// At the end of the stream, before downstream hears of it.
     pub(super) fn write_plan(&self) {
         // A copy, because more frames may come while it is written.
-        let Some(plan) = self.state.lock().plan.clone() else { return };
+        let plan = {
+            let state = self.state.lock();
+            state.plan.clone().map(|plan| (plan, state.stats))
+        };
+        let Some((mut plan, stats)) = plan else { return };
+        plan.recorder.set_reuse(Reuse {
+            reused_percentage: stats.reused_percentage(),
+            saved_seconds: Some(stats.saved_seconds()),
+            foreseen: None,
+        });
         let location = plan.location.display();
         match plan.recorder.write(&plan.location, &Numbered) {
             Ok(()) => gst::info!(CAT, imp = self, "The plan is in {location}"),

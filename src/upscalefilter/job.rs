@@ -18,7 +18,7 @@ use crate::schedule::{Interruptible, Job, Outcome};
 use super::engine::{Engine, bytes as mebibytes, describe_rung};
 use super::errors::FrameError;
 use super::slot::Slot;
-use super::stream::{StreamConfig, picture, picture_mut};
+use super::stream::{StreamConfig, picture};
 use super::{CAT, UpscaleFilter};
 
 /// More tries than the ladder has rungs, so that a frame ends even if others make the ladder climb meanwhile.
@@ -292,14 +292,10 @@ impl FrameJob {
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))?;
         let source = picture(config.format, &source).map_err(|error| FrameError::Input(error.to_string()))?;
-        let mut done = Done { buffer: config.acquire()?, took: Duration::ZERO, pixels: 0 };
-        {
-            let mut target =
-                gst_video::VideoFrameRef::from_buffer_ref_writable(done.buffer.make_mut(), &config.out_info)
-                    .map_err(|error| FrameError::Output(error.to_string()))?;
-            let mut target =
-                picture_mut(config.format, &mut target).map_err(|error| FrameError::Output(error.to_string()))?;
-            config.converter.begin(&source, &mut target, &mut worker.scratch);
+        let mut buffer = config.acquire()?;
+        let (mut took, mut pixels) = (Duration::ZERO, 0);
+        config.write(&mut buffer, |target| {
+            config.converter.begin(&source, target, &mut worker.scratch);
             let regions = match &self.parts {
                 Some(parts) => config.regions_of(parts, rung.tile),
                 None => config.regions(rung.tile),
@@ -308,15 +304,16 @@ impl FrameJob {
             for region in regions.iter() {
                 config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
                 let may_refit = self.refits < MOST_REFITS;
-                done.took += worker.run(element, engine, rung, region.tensor, may_refit)?;
-                done.pixels += region.tensor.pixels();
+                took += worker.run(element, engine, rung, region.tensor, may_refit)?;
+                pixels += region.tensor.pixels();
                 if let Some(feather) = &mut feather {
                     feather.blend(&mut worker.output, region);
                 }
-                config.converter.scatter(&worker.output, region, &mut worker.scratch, &mut target);
+                config.converter.scatter(&worker.output, region, &mut worker.scratch, target);
             }
-        }
-        Ok(done)
+            Ok::<_, FrameError>(())
+        })??;
+        Ok(Done { buffer, took, pixels })
     }
 }
 

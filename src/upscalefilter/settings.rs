@@ -101,6 +101,7 @@ pub(super) struct Settings {
     pub similarity_max_age: u32,
     /// Bytes.
     pub cache_size: u64,
+    pub show_updates: bool,
     pub plan_location: Option<PathBuf>,
     /// `None` = no progress messages.
     pub progress_interval: Option<gst::ClockTime>,
@@ -122,6 +123,7 @@ impl Default for Settings {
             similarity_tolerance: DEFAULT_SIMILARITY_TOLERANCE,
             similarity_max_age: DEFAULT_SIMILARITY_MAX_AGE,
             cache_size: DEFAULT_CACHE_SIZE,
+            show_updates: false,
             plan_location: None,
             progress_interval: None,
         }
@@ -156,6 +158,7 @@ impl Settings {
             "similarity-tolerance" => self.similarity_tolerance = value.get().expect(TYPE),
             "similarity-max-age" => self.similarity_max_age = value.get().expect(TYPE),
             "cache-size" => self.cache_size = value.get().expect(TYPE),
+            "show-updates" => self.show_updates = value.get().expect(TYPE),
             "plan-location" => self.plan_location = text(value).map(PathBuf::from),
             "progress-interval" => {
                 self.progress_interval =
@@ -180,6 +183,7 @@ impl Settings {
             "similarity-tolerance" => self.similarity_tolerance.to_value(),
             "similarity-max-age" => self.similarity_max_age.to_value(),
             "cache-size" => self.cache_size.to_value(),
+            "show-updates" => self.show_updates.to_value(),
             "plan-location" => self.plan_location.as_ref().map(|path| path.to_string_lossy().into_owned()).to_value(),
             "progress-interval" => self.progress_interval.map_or(0, gst::ClockTime::nseconds).to_value(),
             _ => unreachable!("GObject has checked the name: {name}"),
@@ -359,6 +363,14 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .default_value(DEFAULT_CACHE_SIZE)
             .mutable_playing()
             .build(),
+        glib::ParamSpecBoolean::builder("show-updates")
+            .nick("Show updates")
+            .blurb(
+                "Draws a frame around what was upscaled of each picture, as desktops show their updates: to see what \
+                 'duplicates' saves. A frame that was seen before has none",
+            )
+            .mutable_playing()
+            .build(),
         glib::ParamSpecString::builder("plan-location")
             .nick("Plan location")
             .blurb(
@@ -380,6 +392,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .nick("Statistics")
             .blurb(
                 "What happened since the stream began or was last flushed: frames-in, frames-out, unique, duplicates, duplicate-percentage, \
+                 reused-percentage (of the frames' area, taken from frames before), saved-seconds (of the network's time, by that), \
                  in-flight, workers (at a time, now), tile-size (0 = whole frames), memory-used, memory-peak and memory-limit \
                  (bytes that runs are reckoned to take), steps-down and steps-up (changes after failures), fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
                  alone, for each frame), reorders (frames put into PTS order), late (of these, too late to be put right), \

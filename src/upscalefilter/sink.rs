@@ -7,6 +7,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::MutexGuard;
 
+use crate::picture::{Rect, Size};
 use crate::schedule::{Item, Placed};
 
 use super::engine::Engine;
@@ -16,7 +17,7 @@ use super::job::FrameJob;
 use super::reuse::{Before, Found, Look};
 use super::slot::Slot;
 use super::src::{PendingQuery, is_fatal};
-use super::state::{Leftovers, QueuedFrame, Serialized, State};
+use super::state::{Leftovers, QueuedFrame, Serialized, State, Updates};
 use super::stream::StreamConfig;
 use super::{CAT, allocation, caps, latency, metadata, reuse};
 
@@ -28,14 +29,18 @@ impl UpscaleFilter {
             state.config.clone().ok_or(gst::FlowError::NotNegotiated)?
         };
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
-        let mode = self.settings.lock().reuse();
+        let (mode, show_updates) = {
+            let settings = self.settings.lock();
+            (settings.reuse(), settings.show_updates)
+        };
         let mut before = self.take_before(&config, mode);
         let look =
             self.look(&config, &buffer, mode, before.as_mut()).map_err(|error| self.refuse(error, buffer.pts()))?;
         let shell = metadata::shell(&buffer, &config);
 
         let state = self.wait_for_room(engine.max_in_flight)?;
-        let (slot, found, dropped) = self.enqueue(state, &engine, &config, (&buffer, shell), &look, before.as_ref());
+        let (slot, found, dropped) =
+            self.enqueue(state, &engine, &config, (&buffer, shell, show_updates), &look, before.as_ref());
         drop(dropped);
         if let Some(before) = &mut before {
             before.note(&buffer, slot, &found, &look.cover);
@@ -63,7 +68,7 @@ impl UpscaleFilter {
         mut state: MutexGuard<'_, State>,
         engine: &Engine,
         config: &Arc<StreamConfig>,
-        (buffer, shell): (&gst::Buffer, gst::Buffer),
+        (buffer, shell, show_updates): (&gst::Buffer, gst::Buffer, bool),
         look: &Look,
         before: Option<&Before>,
     ) -> (Arc<Slot>, Found, Vec<Arc<Slot>>) {
@@ -71,14 +76,17 @@ impl UpscaleFilter {
         state.next_index += 1;
         let (slot, found, dropped) = reuse::find_slot(&mut state, look, before, index, config);
         state.stats.frame_in(Instant::now(), found == Found::Duplicate);
-        state.stats.area(config.cuts.frame().pixels(), upscaled_pixels(&found, config));
+        let parts = upscaled_parts(&found, config);
+        let area = |part: &Rect| u64::from(part.width) * u64::from(part.height);
+        state.stats.area(config.cuts.frame().pixels(), parts.iter().map(area).sum());
         if let Some(plan) = &mut state.plan {
             plan.recorder.record(pts.map(gst::ClockTime::nseconds), slot.index);
         }
         // After a discontinuity nothing belongs before what came before it.
         let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
         let by_pts = !state.reverse && !shell.flags().intersects(discontinuous);
-        let frame = QueuedFrame { index, shell, slot: Arc::clone(&slot) };
+        let updates = show_updates.then(|| Updates { config: Arc::clone(config), parts });
+        let frame = QueuedFrame { index, shell, slot: Arc::clone(&slot), updates };
         let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, by_pts);
         self.note_place(&mut state, placed, index, pts);
         gst::trace!(
@@ -358,11 +366,14 @@ fn forwarded(taken: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
     if taken { Ok(gst::FlowSuccess::Ok) } else { Err(gst::FlowError::Error) }
 }
 
-/// Pixels of a frame that have to be upscaled.
-fn upscaled_pixels(found: &Found, config: &StreamConfig) -> u64 {
+/// What of a frame has to be upscaled.
+fn upscaled_parts(found: &Found, config: &StreamConfig) -> Arc<[Rect]> {
     match found {
-        Found::Duplicate | Found::Kept => 0,
-        Found::Parts(parts) => parts.iter().map(|part| u64::from(part.width) * u64::from(part.height)).sum(),
-        Found::Nothing => config.cuts.frame().pixels(),
+        Found::Duplicate | Found::Kept => Arc::default(),
+        Found::Parts(parts) => Arc::clone(parts),
+        Found::Nothing => {
+            let Size { width, height } = config.cuts.frame();
+            Arc::new([Rect { x: 0, y: 0, width, height }])
+        }
     }
 }

@@ -15,7 +15,7 @@ use super::job::Done;
 use super::progress::Runs;
 use super::settings::Duplicates;
 use super::slot::Slot;
-use super::state::{Queued, QueuedFrame, Serialized};
+use super::state::{Queued, QueuedFrame, Serialized, Updates};
 use super::stream::StreamConfig;
 use super::{CAT, allocation, caps, latency, metadata, progress};
 
@@ -152,10 +152,14 @@ impl UpscaleFilter {
     }
 
     fn push_frame(&self, frame: QueuedFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let QueuedFrame { index, shell, slot } = frame;
+        let QueuedFrame { index, shell, slot, updates } = frame;
         let pts = shell.pts();
         slot.assemble();
-        let buffer = match finished(shell, slot) {
+        let finished = finished(shell, slot).and_then(|buffer| match updates {
+            Some(Updates { config, parts }) => config.outline(&parts, &buffer),
+            None => Ok(buffer),
+        });
+        let buffer = match finished {
             Ok(buffer) => buffer,
             Err(error) => {
                 self.state.lock().posted = true;

@@ -20,6 +20,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::picture::Rect;
 use crate::plan::Recorder;
 use crate::reuse::FrameCache;
 use crate::schedule::{Item, OrderedQueue};
@@ -37,6 +38,15 @@ pub(super) struct QueuedFrame {
     /// The output buffer less its memory: timestamps, flags and metas, already scaled.
     pub shell: gst::Buffer,
     pub slot: Arc<Slot>,
+    /// What was upscaled for it, if that is to be shown; in pixels of the input.
+    pub updates: Option<Updates>,
+}
+
+/// What is drawn onto a frame.
+#[derive(Debug)]
+pub(super) struct Updates {
+    pub config: Arc<StreamConfig>,
+    pub parts: Arc<[Rect]>,
 }
 
 /// What keeps its place between the frames.

@@ -11,6 +11,7 @@ use crate::model::ModelInfo;
 use crate::picture::convert::Converter;
 use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
+use crate::picture::paint;
 use crate::picture::region::{self, Blend, Limits, Region};
 use crate::picture::{Rect, Size};
 use crate::reuse::Rules;
@@ -62,7 +63,7 @@ impl StreamConfig {
         let converter = Converter::new(format, colour(&in_info), size, model.channels, model.scale);
         let least = model.local().map_or(Size { width: 1, height: 1 }, |local| local.least);
         let cuts = Cuts { frame: size, limits: limits(model, converter.halo(), overlap), least };
-        let rules = rules(model, &converter, &cuts);
+        let rules = Rules::of(model, &converter, size);
         let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
         Ok(Arc::new(StreamConfig {
             in_caps: in_caps.to_owned(),
@@ -125,17 +126,38 @@ impl StreamConfig {
         parts: &[Rect],
         mut fresh: gst::Buffer,
     ) -> Result<gst::Buffer, FrameError> {
-        let failed = |error: &dyn std::fmt::Display| FrameError::Output(error.to_string());
-        {
-            let from =
-                gst_video::VideoFrameRef::from_buffer_ref_readable(before, &self.out_info).map_err(|e| failed(&e))?;
-            let from = picture(self.format, &from).map_err(|e| failed(&e))?;
-            let mut to = gst_video::VideoFrameRef::from_buffer_ref_writable(fresh.make_mut(), &self.out_info)
-                .map_err(|e| failed(&e))?;
-            let mut to = picture_mut(self.format, &mut to).map_err(|e| failed(&e))?;
-            self.converter.copy_unchanged(&from, parts, &mut to);
-        }
+        let from = gst_video::VideoFrameRef::from_buffer_ref_readable(before, &self.out_info)
+            .map_err(|error| FrameError::Output(error.to_string()))?;
+        let from = picture(self.format, &from).map_err(|error| FrameError::Output(error.to_string()))?;
+        self.write(&mut fresh, |to| self.converter.copy_unchanged(&from, parts, to))?;
         Ok(fresh)
+    }
+
+    /// A copy of `output` with a frame drawn around each of the `parts`.
+    pub fn outline(&self, parts: &[Rect], output: &gst::Buffer) -> Result<gst::Buffer, FrameError> {
+        let mut copy = output.copy_deep().map_err(|error| FrameError::Output(error.to_string()))?;
+        let scale = self.converter.scale();
+        self.write(&mut copy, |picture| {
+            for part in parts {
+                let Rect { x, y, width, height } = *part;
+                let part = Rect { x: x * scale, y: y * scale, width: width * scale, height: height * scale };
+                paint::outline(picture, part);
+            }
+        })?;
+        Ok(copy)
+    }
+
+    /// Lets `write` write into an output buffer.
+    pub fn write<R>(
+        &self,
+        buffer: &mut gst::Buffer,
+        write: impl FnOnce(&mut PictureMut) -> R,
+    ) -> Result<R, FrameError> {
+        let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.out_info)
+            .map_err(|error| FrameError::Output(error.to_string()))?;
+        let mut picture =
+            picture_mut(self.format, &mut frame).map_err(|error| FrameError::Output(error.to_string()))?;
+        Ok(write(&mut picture))
     }
 
     /// The blending of one frame's regions, where there is any to do.
@@ -204,22 +226,6 @@ impl Drop for StreamConfig {
     }
 }
 
-/// What parts of frames have to obey, where the network allows of any.
-fn rules(model: &ModelInfo, converter: &Converter, cuts: &Cuts) -> Option<Rules> {
-    let local = model.local().filter(|_| model.fixed_size.is_none())?;
-    let (frame, least) = (cuts.frame, cuts.least);
-    if frame.width < least.width || frame.height < least.height {
-        return None;
-    }
-    let min = |size: Size| Size { width: size.width.max(least.width), height: size.height.max(least.height) };
-    Some(Rules {
-        spread: converter.spread(local.reach.radius()),
-        limits: Limits { min: min(model.min_size), ..cuts.limits },
-        fixed_pixels: model.fixed_pixels,
-        chroma_apart: converter.chroma_is_apart(),
-    })
-}
-
 fn square(side: u32) -> Size {
     Size { width: side, height: side }
 }
@@ -277,7 +283,7 @@ pub(super) fn picture<'a>(
 }
 
 /// The planes of a frame mapped for writing.
-pub(super) fn picture_mut<'a>(
+fn picture_mut<'a>(
     format: PixelFormat,
     frame: &'a mut gst_video::VideoFrameRef<&mut gst::BufferRef>,
 ) -> Result<PictureMut<'a>, PictureError> {

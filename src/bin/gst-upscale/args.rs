@@ -36,14 +36,14 @@ Examples:
   gst-upscale in.mp4 out/%05d.png            a picture for each frame
   gst-upscale --fps 24 in/%05d.png out.webm  and back
   gst-upscale photo.jpg photo-x2.png
-  gst-upscale plan in.mp4                    which frames are duplicates, as JSON
+  gst-upscale plan in.mp4                    which frames are duplicates, and what reuse would save, as JSON
   gst-upscale -- -odd-name.mp4 out.mp4
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Finds out which frames are duplicates, without upscaling: a plan in JSON, and statistics
+    /// Finds out which frames are duplicates and what reuse would save, without upscaling: a plan in JSON, and statistics
     Plan(Plan),
     /// Lists the built-in models, or tells how model files work
     Models(Models),
@@ -65,9 +65,12 @@ pub struct Upscale {
     /// Frames computed at the same time; 0 chooses by the machine
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Upscaling")]
     pub workers: u32,
-    /// Whether a frame that was seen before is computed again
+    /// Whether what was seen before is computed again
     #[arg(long, value_enum, default_value_t = Duplicates::Exact, help_heading = "Upscaling")]
     pub duplicates: Duplicates,
+    /// With --duplicates similar: how many code values (of 8 bits) a sample may differ
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=255), help_heading = "Upscaling")]
+    pub similarity_tolerance: Option<u32>,
     /// Where the model runs
     #[arg(long, value_enum, default_value_t = Provider::Auto, value_name = "NAME", help_heading = "Upscaling")]
     pub execution_provider: Provider,
@@ -139,6 +142,9 @@ pub struct Plan {
     /// Where to write the plan [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// For which model: a built-in's name or an ONNX file. It is read, not run [default: fast2x]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub model: Option<PathBuf>,
     #[command(flatten)]
     pub pictures: PictureRate,
     /// Say nothing but errors
@@ -158,8 +164,10 @@ pub struct Models {
 pub enum Duplicates {
     /// Compute every frame
     Off,
-    /// Reuse the result of a frame whose pixels are the same
+    /// Compute only frames, and parts of frames, whose pixels are not the same as before: the result is that of `off`
     Exact,
+    /// Nor those that are nearly the same: for sources with noise
+    Similar,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -17,6 +17,7 @@ mod container;
 mod elements;
 mod encoder;
 mod failure;
+mod finder;
 mod frames;
 mod input;
 mod interrupt;

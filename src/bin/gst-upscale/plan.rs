@@ -6,22 +6,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gst::prelude::*;
-use gst_video::prelude::*;
-use gstupscale::picture::Size;
 use gstupscale::picture::format::PixelFormat;
-use gstupscale::picture::view::PictureRef;
 use gstupscale::plan::{self as file, Recorder};
-use gstupscale::reuse::{Fingerprint, Fingerprinter};
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::args::Plan;
 use crate::elements;
 use crate::failure::{Failure, Result, failed};
+use crate::finder::Finder;
 use crate::input::Input;
 use crate::output::Output;
 use crate::pattern::Pattern;
-use crate::progress::{self, Console, Progress};
+use crate::progress::{Console, Counts, Progress};
 use crate::run::Run;
 use crate::shared::Shared;
 use crate::source::{self, Consumer, Kept, add_linked, static_pad};
@@ -119,7 +115,7 @@ fn rename_in(path: &Path, names: &Names) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Finds duplicates in IN without upscaling anything.
+/// Finds duplicates in IN, and what reuse would save, without upscaling anything.
 pub fn run(args: &Plan) -> Result<()> {
     let input = Input::open(&args.input, args.pictures.fps)?;
     if let Some(path) = &args.output {
@@ -131,7 +127,7 @@ pub fn run(args: &Plan) -> Result<()> {
     let console = Console::new(args.quiet);
     let mut progress = Progress::new(&console);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let finder = Arc::new(Finder::new(jobs));
+    let finder = Arc::new(Finder::new(jobs, args.model.as_deref())?);
     let pipeline = gst::Pipeline::new();
     let shared = Arc::new(Shared::default());
     let consumer = Frames::add(&pipeline, &finder, &shared)?;
@@ -140,15 +136,17 @@ pub fn run(args: &Plan) -> Result<()> {
         Run { pipeline: &pipeline, shared: &shared, input: &args.input, output: &args.input, total, console: &console };
     run.to_the_end(&mut progress, || finder.counts())?;
 
-    let found = finder.found.lock();
-    write(&found.recorder, args.output.as_deref(), &names)?;
+    let (recorder, foreseen) = finder.recorder();
+    write(&recorder, args.output.as_deref(), &names)?;
     let seconds = progress.elapsed().as_secs_f64();
-    let (unique, duplicates) = finder.counts_of(&found);
+    let Counts { unique, duplicates, .. } = finder.counts();
     console.note(&format!(
-        "{}: {} frames in {seconds:.1} s, {}",
+        "{}: {} frames in {seconds:.1} s, {}; of the area {:.0} % would be reused (exact), {:.0} % (similar)",
         args.input.display(),
-        found.recorder.frames(),
-        progress::unique_and_duplicates(unique, duplicates)
+        recorder.frames(),
+        Counts { unique, duplicates, ..Counts::default() },
+        foreseen.exact,
+        foreseen.similar
     ));
     Ok(())
 }
@@ -173,56 +171,6 @@ fn write(recorder: &Recorder, path: Option<&Path>, names: &Names) -> Result<()> 
                 _ => failed(format!("the plan cannot be printed: {error}")),
             })
         }
-    }
-}
-
-/// Looks for frames that were seen before.
-struct Finder {
-    fingerprinter: Fingerprinter,
-    found: Mutex<Found>,
-}
-
-struct Found {
-    /// The first frame with each fingerprint.
-    seen: HashMap<Fingerprint, u64>,
-    recorder: Recorder,
-}
-
-impl Finder {
-    fn new(parallel_jobs: usize) -> Self {
-        let found = Found { seen: HashMap::new(), recorder: Recorder::new(parallel_jobs) };
-        Finder { fingerprinter: Fingerprinter::random(), found: Mutex::new(found) }
-    }
-
-    /// Unique frames, and duplicates.
-    fn counts(&self) -> (u64, u64) {
-        self.counts_of(&self.found.lock())
-    }
-
-    fn counts_of(&self, found: &Found) -> (u64, u64) {
-        let unique = found.seen.len() as u64;
-        (unique, found.recorder.frames() - unique)
-    }
-
-    /// Takes the next frame.
-    fn take(&self, buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<()> {
-        let fingerprint = self.fingerprint(buffer, info)?;
-        let mut found = self.found.lock();
-        let index = found.recorder.frames();
-        let unique = *found.seen.entry(fingerprint).or_insert(index);
-        found.recorder.record(buffer.pts().map(gst::ClockTime::nseconds), unique);
-        Ok(())
-    }
-
-    fn fingerprint(&self, buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<Fingerprint> {
-        let error = |what: &str| Failure::Failed(format!("a frame cannot be read: {what}"));
-        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| error("no memory"))?;
-        let format = PixelFormat::from_name(info.format().to_str()).ok_or_else(|| error(info.format().to_str()))?;
-        let strides = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0));
-        let planes: Vec<_> = frame.planes_data().into_iter().zip(strides).take(format.planes()).collect();
-        let size = Size { width: info.width(), height: info.height() };
-        let picture = PictureRef::new(format, size, &planes).map_err(|reason| error(&reason.to_string()))?;
-        Ok(self.fingerprinter.fingerprint(&picture))
     }
 }
 

@@ -8,7 +8,7 @@ use gst::prelude::*;
 use crate::elements;
 use crate::failure::{Failure, Result, failed};
 use crate::interrupt;
-use crate::progress::{Console, Progress, Snapshot};
+use crate::progress::{Console, Counts, Progress, Snapshot};
 use crate::shared::{FAILURE_MESSAGE, Shared};
 
 /// How often progress is shown and signals are looked for.
@@ -26,9 +26,9 @@ pub struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Plays the pipeline until everything is written. `counts` says how many frames were unique and duplicates so far.
+    /// Plays the pipeline until everything is written. `counts` says what was found in the frames so far.
     /// The pipeline is stopped when this returns, whatever happens.
-    pub fn to_the_end(&self, progress: &mut Progress, counts: impl Fn() -> (u64, u64)) -> Result<()> {
+    pub fn to_the_end(&self, progress: &mut Progress, counts: impl Fn() -> Counts) -> Result<()> {
         let result = self.play(progress, &counts);
         // It cannot fail: NULL can be reached from any state.
         self.pipeline.set_state(gst::State::Null).ok();
@@ -46,7 +46,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn play(&self, progress: &mut Progress, counts: &impl Fn() -> (u64, u64)) -> Result<()> {
+    fn play(&self, progress: &mut Progress, counts: &impl Fn() -> Counts) -> Result<()> {
         let bus = self.pipeline.bus().ok_or_else(|| Failure::Failed("the pipeline has no bus".into()))?;
         let mut missing = None;
         // A failure to start posts the reason on the bus, where the loop finds it.
@@ -76,8 +76,7 @@ impl Run<'_> {
         }
     }
 
-    fn snapshot(&self, counts: &impl Fn() -> (u64, u64)) -> Snapshot {
-        let (unique, duplicates) = counts();
+    fn snapshot(&self, counts: &impl Fn() -> Counts) -> Snapshot {
         let frames = self.shared.frames();
         let fraction = match self.total {
             Some(total) => Some(frames as f64 / total.max(1) as f64),
@@ -85,7 +84,7 @@ impl Run<'_> {
                 .duration()
                 .map(|duration| self.shared.position().nseconds() as f64 / duration.nseconds().max(1) as f64),
         };
-        Snapshot { frames, fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)), unique, duplicates }
+        Snapshot { frames, fraction: fraction.map(|fraction| fraction.clamp(0.0, 1.0)), counts: counts() }
     }
 
     /// How long the video is, if it says so.

@@ -17,7 +17,7 @@ use crate::mp4;
 use crate::output::{Claim, Output};
 use crate::pictures::Numbers;
 use crate::plan;
-use crate::progress::{self, Console, Progress};
+use crate::progress::{Console, Counts, Progress};
 use crate::run::Run;
 use crate::shared::Shared;
 use crate::source;
@@ -46,10 +46,9 @@ pub fn run(args: &Upscale, encoding: &Encoding, fps: Option<gst::Fraction>) -> R
     }
     let seconds = progress.elapsed().as_secs_f64();
     console.note(&format!(
-        "{}: {frames} frames in {seconds:.1} s ({:.1} fps), {}, {}",
+        "{}: {frames} frames in {seconds:.1} s ({:.1} fps), {counts}, {}",
         output.path().display(),
         frames as f64 / seconds.max(1e-3),
-        progress::unique_and_duplicates(counts.unique, counts.duplicates),
         HumanBytes(size),
     ));
     Ok(())
@@ -63,7 +62,7 @@ fn upscale(
     claim: &Arc<Claim>,
     console: &Console,
     progress: &mut Progress,
-) -> Result<(u64, upscaler::Stats)> {
+) -> Result<(u64, Counts)> {
     if let Input::Pictures(pictures) = &input
         && let Some(gap) = pictures.first_gap()
     {
@@ -80,15 +79,12 @@ fn upscale(
     let chain = Chain::add(&pipeline, &element, target, (claim, numbers), args, (&shared, console))?;
     source::add(&pipeline, input, Arc::new(chain), &shared)?;
     let run = Run { pipeline: &pipeline, shared: &shared, input: &args.input, output: output.path(), total, console };
-    run.to_the_end(progress, || {
-        let stats = upscaler::stats(&element);
-        (stats.unique, stats.duplicates)
-    })?;
+    run.to_the_end(progress, || upscaler::counts(&element))?;
     if let Output::Video { container, .. } = output {
         complete(*container, claim.part(), &shared)
             .map_err(|error| Failure::Failed(format!("cannot write {}: {error}", output.path().display())))?;
     }
-    Ok((shared.frames(), upscaler::stats(&element)))
+    Ok((shared.frames(), upscaler::counts(&element)))
 }
 
 /// Writes what the muxer left out.

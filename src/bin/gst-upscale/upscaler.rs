@@ -4,18 +4,10 @@ use gst::prelude::*;
 
 use crate::args::{self, Upscale};
 use crate::failure::{Failure, Result};
+use crate::progress::Counts;
 
 /// The element's factory.
 pub const FACTORY: &str = "upscalefilter";
-
-/// What the element counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stats {
-    /// Frames with pixels of their own.
-    pub unique: u64,
-    /// Frames that were seen before.
-    pub duplicates: u64,
-}
 
 /// Makes the element.
 pub fn make(args: &Upscale) -> Result<gst::Element> {
@@ -38,6 +30,9 @@ pub fn make(args: &Upscale) -> Result<gst::Element> {
     element.set_property("fallback", args.fallback);
     element.set_property_from_str("execution-provider", &args::nick(args.execution_provider));
     element.set_property_from_str("duplicates", &args::nick(args.duplicates));
+    if let Some(tolerance) = args.similarity_tolerance {
+        element.set_property("similarity-tolerance", tolerance);
+    }
     element.set_property("device-id", args.device_id);
     element.set_property("workers", args.workers);
     element.set_property("max-in-flight", args.max_in_flight);
@@ -45,8 +40,13 @@ pub fn make(args: &Upscale) -> Result<gst::Element> {
 }
 
 /// What the element counted so far.
-pub fn stats(element: &gst::Element) -> Stats {
+pub fn counts(element: &gst::Element) -> Counts {
     let structure = element.property::<Option<gst::Structure>>("stats");
-    let field = |name| structure.as_ref().and_then(|stats| stats.get::<u64>(name).ok()).unwrap_or(0);
-    Stats { unique: field("unique"), duplicates: field("duplicates") }
+    let Some(stats) = structure else { return Counts::default() };
+    Counts {
+        unique: stats.get("unique").unwrap_or(0),
+        duplicates: stats.get("duplicates").unwrap_or(0),
+        reused: stats.get("reused-percentage").unwrap_or(0.0),
+        saved: stats.get("saved-seconds").ok(),
+    }
 }

@@ -55,6 +55,8 @@ struct State {
     run_failures: HashMap<usize, Failure>,
     /// Which session cannot be opened, and why.
     session_failures: HashMap<usize, String>,
+    /// Of all tensors that were run.
+    sizes: HashSet<Size>,
     sessions_opened: usize,
     sessions_open: usize,
     device: Option<Device>,
@@ -177,6 +179,11 @@ impl DummyModel {
     /// Runs that have begun.
     pub fn runs(&self) -> usize {
         self.shared.state.lock().arrived
+    }
+
+    /// The sizes of the tensors that were run.
+    pub fn sizes(&self) -> HashSet<Size> {
+        self.shared.state.lock().sizes.clone()
     }
 
     /// Runs that have ended, well or not.
@@ -322,6 +329,9 @@ impl Upscaler for DummyUpscaler {
                 output.extend(row.iter().flat_map(|&value| std::iter::repeat_n(value, scale)));
             }
         }
+        self.shared.change(|state| {
+            state.sizes.insert(size);
+        });
         self.largest = self.largest.max(taken.bytes);
         Ok(())
     }

@@ -34,20 +34,28 @@ fn naive(old: &Frame, new: &Frame, mode: Compare) -> Changes {
     for plane in 0..layout.planes {
         let map = if layout.kind == Kind::Yuv && plane > 0 { &mut changes.chroma } else { &mut changes.luma };
         let parts = layout.plane_step(plane).unwrap() / layout.bytes;
-        // For each cell and component: the largest difference, the sum, the number.
-        let mut cells = std::collections::BTreeMap::<_, (i64, i64, i64)>::new();
+        // For each cell the largest difference; for each block of 2x2 cells and component the sum and the number.
+        let mut cells = std::collections::BTreeMap::<_, i64>::new();
+        let mut blocks = std::collections::BTreeMap::<_, (i64, i64)>::new();
         for (x, y) in old.samples(plane) {
             let off = i64::from(new.get(plane, x, y)) - i64::from(old.get(plane, x, y));
-            let entry = cells.entry((cell(old.format, plane, (x, y)), x % parts)).or_default();
-            *entry = (entry.0.max(off.abs()), entry.1 + off, entry.2 + 1);
+            let (column, row) = cell(old.format, plane, (x, y));
+            let most = cells.entry((column, row)).or_default();
+            *most = off.abs().max(*most);
+            let (sum, count) = blocks.entry((column / 2, row / 2, x % parts)).or_default();
+            (*sum, *count) = (*sum + off, *count + 1);
         }
-        for (((column, row), _), (most, sum, count)) in cells {
-            let changed = match mode {
-                Compare::Exact => most > 0,
-                Compare::Similar { tolerance } => most > i64::from(tolerance) * code || 2 * sum.abs() > count * code,
-            };
-            if changed {
-                map.set(column, row);
+        let (tolerance, means) = match mode {
+            Compare::Exact => (0, false),
+            Compare::Similar { tolerance } => (i64::from(tolerance) * code, true),
+        };
+        let drifted = |column: u32, row: u32| {
+            let sums = (0..parts).filter_map(|part| blocks.get(&(column / 2, row / 2, part)));
+            sums.into_iter().any(|(sum, count)| 2 * sum.abs() > count * code)
+        };
+        for ((column, row), most) in &cells {
+            if *most > tolerance || means && drifted(*column, *row) {
+                map.set(*column, *row);
             }
         }
     }

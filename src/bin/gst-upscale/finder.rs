@@ -1,0 +1,174 @@
+//! What reuse would find in a video, without a network that runs.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use bytes::Bytes;
+use gst_video::prelude::*;
+use gstupscale::model::graph::{self, Analysis, Locality};
+use gstupscale::model::{Channels, Source, builtin};
+use gstupscale::picture::Size;
+use gstupscale::picture::convert::Converter;
+use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PixelFormat, Range};
+use gstupscale::picture::view::PictureRef;
+use gstupscale::plan::{Foreseen, Recorder, Reuse};
+use gstupscale::reuse::{Cover, Fingerprint, Fingerprinter, Mode, Rules, Tracker};
+use parking_lot::Mutex;
+
+use crate::failure::{Failure, Result, failed};
+use crate::progress::Counts;
+
+/// The element's defaults.
+const SIMILAR: Mode = Mode::Similar { tolerance: 2, max_age: 250 };
+
+/// Looks for frames, and parts of frames, that were seen before.
+pub struct Finder {
+    fingerprinter: Fingerprinter,
+    network: Analysis,
+    found: Mutex<Found>,
+}
+
+struct Found {
+    recorder: Recorder,
+    /// The first frame with each fingerprint.
+    seen: HashMap<Fingerprint, u64>,
+    /// Of the frames that came last.
+    kind: Option<(PixelFormat, Size)>,
+    exact: Share,
+    similar: Share,
+    /// Of all frames.
+    pixels: u64,
+}
+
+/// What one mode would upscale.
+#[derive(Default)]
+struct Share {
+    /// `None` where only whole frames can be upscaled.
+    tracker: Option<Tracker>,
+    /// Which frames were, or would be, upscaled as they are.
+    upscaled: HashSet<Fingerprint>,
+    pixels: u64,
+}
+
+impl Finder {
+    /// `parallel_jobs` is for the plan. The model is read, not run.
+    pub fn new(parallel_jobs: usize, model: Option<&Path>) -> Result<Self> {
+        let bytes = match Source::parse(model.unwrap_or(Path::new(builtin::DEFAULT))) {
+            Source::Builtin(builtin) => Bytes::from_static(builtin.onnx),
+            Source::File(path) => std::fs::read(&path)
+                .map_err(|error| Failure::Failed(format!("{} cannot be read: {error}", path.display())))?
+                .into(),
+        };
+        let network =
+            graph::analyse(bytes, None).or_else(|error| failed(format!("the model cannot be analysed: {error}")))?;
+        let found = Found {
+            recorder: Recorder::new(parallel_jobs),
+            seen: HashMap::new(),
+            kind: None,
+            exact: Share::default(),
+            similar: Share::default(),
+            pixels: 0,
+        };
+        Ok(Finder { fingerprinter: Fingerprinter::random(), network, found: Mutex::new(found) })
+    }
+
+    /// What was found so far; as reused counts what `exact` would reuse.
+    pub fn counts(&self) -> Counts {
+        let found = self.found.lock();
+        let unique = found.seen.len() as u64;
+        let duplicates = found.recorder.frames() - unique;
+        Counts { unique, duplicates, reused: found.foreseen().exact, saved: None }
+    }
+
+    /// The plan, and what each mode would reuse.
+    pub fn recorder(&self) -> (Recorder, Foreseen) {
+        let found = self.found.lock();
+        let (mut recorder, foreseen) = (found.recorder.clone(), found.foreseen());
+        recorder.set_reuse(Reuse { reused_percentage: foreseen.exact, saved_seconds: None, foreseen: Some(foreseen) });
+        (recorder, foreseen)
+    }
+
+    /// Takes the next frame.
+    pub fn take(&self, buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<()> {
+        let error = |what: &str| Failure::Failed(format!("a frame cannot be read: {what}"));
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| error("no memory"))?;
+        let format = PixelFormat::from_name(info.format().to_str()).ok_or_else(|| error(info.format().to_str()))?;
+        let strides = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0));
+        let planes: Vec<_> = frame.planes_data().into_iter().zip(strides).take(format.planes()).collect();
+        let size = Size { width: info.width(), height: info.height() };
+        let picture = PictureRef::new(format, size, &planes).map_err(|reason| error(&reason.to_string()))?;
+        let fingerprint = self.fingerprinter.fingerprint(&picture);
+
+        let mut found = self.found.lock();
+        let index = found.recorder.frames();
+        let unique = *found.seen.entry(fingerprint).or_insert(index);
+        found.recorder.record(buffer.pts().map(gst::ClockTime::nseconds), unique);
+        if found.kind != Some((format, size)) {
+            found.kind = Some((format, size));
+            let rules = self.rules(format, size);
+            let begin = |mode| rules.map(|rules| Tracker::new(format, size, rules, mode));
+            found.exact.begin(begin(Mode::Exact));
+            found.similar.begin(begin(SIMILAR));
+        }
+        found.pixels += size.pixels();
+        found.exact.take(&picture, fingerprint);
+        found.similar.take(&picture, fingerprint);
+        Ok(())
+    }
+
+    fn rules(&self, format: PixelFormat, frame: Size) -> Option<Rules> {
+        let Locality::Local(local) = &self.network.locality else { return None };
+        let channels = if self.network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
+        // How far changes reach does not depend on the colours.
+        let chroma_site = ChromaSite { h_cosited: false, v_cosited: false };
+        let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site };
+        let converter = Converter::new(format, colour, frame, channels, self.network.scale.unwrap_or(2));
+        let multiple = self.network.multiple;
+        Rules::new(local, (multiple, multiple), &converter, frame)
+    }
+}
+
+impl Found {
+    fn foreseen(&self) -> Foreseen {
+        let percent = |share: &Share| 100.0 * (1.0 - share.pixels as f64 / self.pixels.max(1) as f64);
+        if self.pixels == 0 {
+            return Foreseen::default();
+        }
+        Foreseen { off: 0.0, exact: percent(&self.exact), similar: percent(&self.similar) }
+    }
+}
+
+impl Share {
+    /// Frames of another kind come from now on.
+    fn begin(&mut self, tracker: Option<Tracker>) {
+        self.tracker = tracker;
+        self.upscaled.clear();
+    }
+
+    /// As the element does, with a cache that holds all frames.
+    fn take(&mut self, picture: &PictureRef, fingerprint: Fingerprint) {
+        let whole = Cover::Whole;
+        let Some(tracker) = &mut self.tracker else {
+            if self.upscaled.insert(fingerprint) {
+                self.pixels += picture.size().pixels();
+            }
+            return;
+        };
+        let cover = tracker.find(picture);
+        if self.upscaled.contains(&fingerprint) {
+            tracker.note(picture, &whole);
+            return;
+        }
+        match &cover {
+            Cover::Nothing => {}
+            Cover::Whole => self.pixels += picture.size().pixels(),
+            Cover::Parts(parts) => {
+                self.pixels += parts.iter().map(|part| u64::from(part.width) * u64::from(part.height)).sum::<u64>();
+            }
+        }
+        if tracker.mode() == Mode::Exact || cover == Cover::Whole {
+            self.upscaled.insert(fingerprint);
+        }
+        tracker.note(picture, &cover);
+    }
+}

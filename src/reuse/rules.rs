@@ -1,0 +1,115 @@
+//! What the network and the conversion around it ask of parts of a frame.
+
+use crate::model::ModelInfo;
+use crate::model::graph::Local;
+use crate::picture::convert::Converter;
+use crate::picture::region::Limits;
+use crate::picture::{Rect, Size};
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// How far around a changed pixel the output changes; input pixels.
+    pub spread: u32,
+    /// What regions that keep a part have to obey.
+    pub limits: Limits,
+    /// What a run costs beside its pixels, in pixels of its tensor.
+    pub fixed_pixels: u64,
+    /// Widths and heights of parts are multiples of this, where the frame has room.
+    pub bucket: u32,
+    /// The network does not see chroma: where that alone has changed there is nothing for it to do.
+    pub chroma_apart: bool,
+}
+
+/// A GPU's libraries look for the best kernels anew for each size: with steps of so many pixels the sizes are few.
+const BUCKET: u32 = 32;
+
+impl Rules {
+    /// Those of a local network that takes sizes from `min` on that are multiples of `multiple`. `None` where frames are too small for
+    /// parts of them to give what the whole does.
+    pub fn new(local: &Local, (multiple, min): (Size, Size), converter: &Converter, frame: Size) -> Option<Self> {
+        let least = local.least;
+        if frame.width < least.width || frame.height < least.height {
+            return None;
+        }
+        let radius = local.reach.radius();
+        Some(Rules {
+            spread: converter.spread(radius),
+            limits: Limits {
+                fixed: None,
+                multiple,
+                align: local.alignment,
+                min: Size { width: min.width.max(least.width), height: min.height.max(least.height) },
+                halo: radius + converter.halo(),
+                local: true,
+                tile: None,
+                overlap: 0,
+            },
+            fixed_pixels: 0,
+            bucket: 2,
+            chroma_apart: converter.chroma_is_apart(),
+        })
+    }
+
+    /// Those of a network that is loaded; `None` also where it is not local, or takes one size alone.
+    pub fn of(model: &ModelInfo, converter: &Converter, frame: Size) -> Option<Self> {
+        let local = model.local().filter(|_| model.fixed_size.is_none())?;
+        let rules = Rules::new(local, (model.multiple, model.min_size), converter, frame)?;
+        let bucket = if model.provider.plans_for_sizes() { BUCKET } else { rules.bucket };
+        Some(Rules { fixed_pixels: model.fixed_pixels, bucket, ..rules })
+    }
+
+    /// A part that is as large as sizes of its kind are.
+    pub(super) fn bucketed(&self, part: Rect, frame: Size) -> Rect {
+        if self.bucket <= 2 {
+            return part;
+        }
+        let side = |begin: u32, length: u32, frame: u32| {
+            let length = length.next_multiple_of(self.bucket).min(frame);
+            // Even, as it was.
+            ((begin.min(frame - length)) / 2 * 2, length)
+        };
+        let (x, width) = side(part.x, part.width, frame.width);
+        let (y, height) = side(part.y, part.height, frame.height);
+        // Where it was moved off an odd edge it ends there all the same.
+        let (right, bottom) = (part.x + part.width, part.y + part.height);
+        Rect { x, y, width: width.max(right - x), height: height.max(bottom - y) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_bucket_holds_the_part_and_stays_in_the_frame(
+            frame in (1u32..300, 1u32..300),
+            begin in (0u32..300, 0u32..300),
+            length in (1u32..300, 1u32..300),
+            bucket in prop::sample::select(&[2u32, 32][..]),
+        ) {
+            let frame = Size { width: frame.0, height: frame.1 };
+            let side = |begin: u32, length: u32, frame: u32| {
+                let begin = begin % frame / 2 * 2;
+                // Even, or up to the edge, as covers are.
+                (begin, (length.next_multiple_of(2)).min(frame - begin))
+            };
+            let ((x, width), (y, height)) = (side(begin.0, length.0, frame.width), side(begin.1, length.1, frame.height));
+            let part = Rect { x, y, width, height };
+            let one = Size { width: 1, height: 1 };
+            let limits = Limits { multiple: one, ..Limits::default() };
+            let rules = Rules { spread: 0, limits, fixed_pixels: 0, bucket, chroma_apart: false };
+            let got = rules.bucketed(part, frame);
+            prop_assert!(got.x <= x && got.y <= y && (got.x | got.y).is_multiple_of(2), "{got:?}");
+            prop_assert!(got.x + got.width >= x + width && got.y + got.height >= y + height, "{got:?}");
+            prop_assert!(got.x + got.width <= frame.width && got.y + got.height <= frame.height, "{got:?}");
+            let even = |end: u32, frame: u32| end.is_multiple_of(2) || end == frame;
+            prop_assert!(even(got.x + got.width, frame.width) && even(got.y + got.height, frame.height), "{got:?}");
+            if bucket == 2 {
+                prop_assert_eq!(got, part);
+            }
+        }
+    }
+}
