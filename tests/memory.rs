@@ -14,14 +14,14 @@ use common::{dummy_element, harness};
 const SIDE: u64 = 64;
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=64,framerate=25/1";
 /// What a run takes for a pixel, as reckoned and in truth.
-const PER_PIXEL: u64 = 160;
+const PER_PIXEL: u64 = 176;
 const FRAME: u64 = PER_PIXEL * SIDE * SIDE;
 /// A tensor of 32x32, the smallest tile.
 const TILE: u64 = PER_PIXEL * 32 * 32;
 
 fn model(total: u64) -> DummyModel {
     DummyModel::new(Channels::Luma, 2)
-        .with_info(|info| info.live_elements = Some(PER_PIXEL / 8))
+        .with_info(|info| info.live_elements = Some(PER_PIXEL / 22))
         .with_device(total, |pixels| PER_PIXEL * pixels)
 }
 
@@ -202,7 +202,7 @@ fn the_cpu_takes_over_where_it_may() {
 #[test]
 fn what_runs_take_is_measured_and_decides_how_much_fits() {
     // Reckoned at four times what they take: tiles at first, whole frames once that is known.
-    let model = Arc::new(model(100 * FRAME).with_info(|info| info.live_elements = Some(PER_PIXEL / 2)));
+    let model = Arc::new(model(100 * FRAME).with_info(|info| info.live_elements = Some(4 * PER_PIXEL / 22)));
     let (element, mut harness) = start(&model, &[("workers", "2"), ("vram-limit", &(2 * FRAME).to_string())]);
     push_all(&mut harness, 0..40, |_| {});
     assert!(
@@ -211,7 +211,7 @@ fn what_runs_take_is_measured_and_decides_how_much_fits() {
     );
     assert_eq!(figure(&element, "steps-down"), 0);
 
-    let model = Arc::new(self::model(100 * FRAME).with_info(|info| info.live_elements = Some(PER_PIXEL / 4)));
+    let model = Arc::new(self::model(100 * FRAME).with_info(|info| info.live_elements = Some(2 * PER_PIXEL / 22)));
     let (element, mut harness) = start(&model, &[("workers", "4"), ("vram-limit", &(2 * FRAME).to_string())]);
     assert_eq!(figure(&element, "workers"), 1, "as reckoned");
     push_all(&mut harness, 0..40, |_| {});

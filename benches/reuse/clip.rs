@@ -15,6 +15,10 @@ pub struct Clip {
 impl Clip {
     /// The first `most` frames, in 8-bit 4:2:0.
     pub fn decode(path: &Path, most: usize) -> Result<Self> {
+        // That of libvpx 1.12 gives broken pictures on some machines, and others each time.
+        if let Some(decoder) = gst::Registry::get().lookup_feature("vp8dec") {
+            decoder.set_rank(gst::Rank::NONE);
+        }
         let description = "filesrc name=file ! decodebin ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false max-buffers=2";
         let pipeline: gst::Pipeline =
             gst::parse::launch(description)?.downcast().map_err(|_| anyhow::anyhow!("this describes no pipeline"))?;

@@ -100,6 +100,9 @@ pub struct ModelInfo {
 /// What is taken for [`ModelInfo::live_elements`] where they are not known: about three layers of 64 channels.
 const UNKNOWN_LIVE_ELEMENTS: u64 = 3 * 64;
 
+/// See [`ModelInfo::reckoned_bytes`].
+const RECKONED_BYTES: u64 = 22;
+
 impl ModelInfo {
     /// What holds if the network is local.
     pub fn local(&self) -> Option<&Local> {
@@ -109,12 +112,11 @@ impl ModelInfo {
         }
     }
 
-    /// Bytes for each input pixel that a run is reckoned to take: its numbers are 32-bit floats nearly everywhere, and ONNX Runtime
-    /// holds up to twice as much, in copies of another layout and in blocks that grow by doubling. On the CPU it computes float16 in
-    /// float32 and holds both.
+    /// Bytes for each input pixel that a run is reckoned to take until it has been measured: more than any network was found to take
+    /// (10 to 22 for each number; they are 32-bit floats nearly everywhere, and ONNX Runtime holds them in copies of another layout
+    /// and number type, and in blocks that grow by doubling).
     pub fn reckoned_bytes(&self) -> u64 {
-        let twice = u64::from(self.input == Element::Float16 && self.provider == Provider::Cpu) + 1;
-        2 * 4 * twice * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
+        RECKONED_BYTES * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
     }
 }
 

@@ -175,15 +175,17 @@ fn bounds(settings: &Settings, info: &ModelInfo, workers: (usize, usize), least_
         None => (Some(settings.tile_size).filter(|size| *size > 0), least_tile.saturating_mul(2).max(SMALLEST_TILE)),
     };
     // A halo of a quarter on each side makes the work four times as much, one of an eighth less than twice.
-    let efficient_tile = least_tile.saturating_mul(4).max(EFFICIENT_TILE);
+    let efficient_tile = if info.provider == Provider::Cpu { EFFICIENT_TILE } else { EFFICIENT_TILE_OF_GPU };
+    let efficient_tile = least_tile.saturating_mul(4).max(efficient_tile);
     // On the CPU already there is nothing to fall back to.
     let fallback =
         (settings.fallback && info.provider != Provider::Cpu).then(|| free(device::memory(Provider::Cpu, 0)));
     Bounds { workers: workers.0, most_workers: workers.1, tile, efficient_tile, smallest_tile, fallback }
 }
 
-/// Below this side, what a run costs by itself is more than its pixels.
-const EFFICIENT_TILE: u32 = 192;
+/// Below this side, what a run costs by itself is seen beside its pixels; on the CPU it is that of a hundred pixels.
+const EFFICIENT_TILE: u32 = 96;
+const EFFICIENT_TILE_OF_GPU: u32 = 192;
 const SMALLEST_TILE: u32 = 32;
 
 fn cores() -> usize {

@@ -72,6 +72,11 @@ impl Session {
     fn is_bloated(&self, (share, largest): (u64, u64)) -> bool {
         self.held > share && self.largest.0 > largest
     }
+
+    /// Whether what it keeps of smaller tensors than come now would be missed.
+    fn is_outgrown(&self, (share, largest): (u64, u64)) -> bool {
+        self.largest.0 > 0 && self.largest.0 < largest && self.held > share / 8
+    }
 }
 
 impl Worker {
@@ -95,7 +100,8 @@ impl Worker {
     fn prepare(&mut self, engine: &Engine, rung: Rung) -> Result<(), FrameError> {
         let fallback = rung.fallback;
         let share = engine.governor.lock().share(rung);
-        if self.session.as_ref().is_some_and(|session| session.fallback == fallback && !session.is_bloated(share)) {
+        let fits = |session: &Session| !session.is_bloated(share) && !session.is_outgrown(share);
+        if self.session.as_ref().is_some_and(|session| session.fallback == fallback && fits(session)) {
             return Ok(());
         }
         self.let_go();
