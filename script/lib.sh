@@ -24,6 +24,15 @@ if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo 
     PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
 fi
 
+# The ONNX Runtime to use: the plain one, or that of UPSCALE_RUNTIME.
+runtime() {
+    if [[ -n ${UPSCALE_RUNTIME:-} ]]; then
+        printf '%s' "$deps/onnxruntime-$UPSCALE_RUNTIME/libonnxruntime.so.1"
+    else
+        printf '%s' "$ort_lib"
+    fi
+}
+
 # use_built PROFILE: exports what makes GStreamer find the plugin of that profile, and the plugin ONNX Runtime.
 # The plugin is reached through a link in a folder of its own: beside it in target/ lie files that GStreamer's scanner
 # would have to look through. The registry is our own: that of the user does not change.
@@ -35,6 +44,6 @@ use_built() {
     fi
     export GST_PLUGIN_PATH=$folder${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
     export GST_REGISTRY=$deps/registry.$profile.bin
-    export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$ort_lib}
+    export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$(runtime)}
     export PATH=$target/$profile:$PATH
 }

@@ -27,8 +27,9 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default)]
 struct Timing {
     runs: u32,
-    /// Of tensors.
+    /// Of tensors, and how many of them were kept of their results.
     pixels: u64,
+    kept: u64,
     total: Duration,
     worst: Duration,
 }
@@ -51,10 +52,11 @@ impl Stats {
         self.upscaled_pixels += upscaled.min(frame);
     }
 
-    /// Notes how long the network took for one frame, or for parts of one, in tensors of `pixels` together.
-    pub fn inference(&mut self, took: Duration, pixels: u64) {
+    /// Notes how long the network took for one frame, or for parts of one, in tensors of `pixels` together, of which the frame got `kept`.
+    pub fn inference(&mut self, took: Duration, pixels: u64, kept: u64) {
         self.inference.runs += 1;
         self.inference.pixels += pixels;
+        self.inference.kept += kept;
         self.inference.total += took;
         self.inference.worst = self.inference.worst.max(took);
     }
@@ -74,11 +76,13 @@ impl Stats {
         percentage(self.frame_pixels - self.upscaled_pixels, self.frame_pixels)
     }
 
-    /// The network's time that reuse has saved, in seconds: at the pace at which it ran, all pixels less those that it was given.
+    /// The network's time that reuse has saved, in seconds: at the pace at which it ran, the pixels that it was not given, less those
+    /// around parts that it had to be given besides.
     pub fn saved_seconds(&self) -> f64 {
-        let Timing { pixels, total, .. } = self.inference;
-        let saved = self.frame_pixels.saturating_sub(pixels) as f64;
-        if pixels == 0 { 0.0 } else { total.as_secs_f64() * saved / pixels as f64 }
+        let Timing { pixels, kept, total, .. } = self.inference;
+        let reused = self.frame_pixels - self.upscaled_pixels;
+        let saved = reused.saturating_sub(pixels.saturating_sub(kept));
+        if pixels == 0 { 0.0 } else { total.as_secs_f64() * saved as f64 / pixels as f64 }
     }
 
     /// Mean time of the network for one frame, in milliseconds.
@@ -124,7 +128,7 @@ mod tests {
         }
         for (took, pixels, upscaled) in [(10, 1000, 1000), (30, 600, 500)] {
             stats.area(1000, upscaled);
-            stats.inference(Duration::from_millis(took), pixels);
+            stats.inference(Duration::from_millis(took), pixels, upscaled);
         }
         (0..2).for_each(|_| stats.area(1000, 0));
         assert_eq!(stats.reused_percentage(), 62.5);

@@ -271,13 +271,6 @@ fn check_text(error: &ModelError, name: &str, reason: &str) {
 }
 
 #[test]
-fn providers_to_come_are_refused_by_name() {
-    let options = LoadOptions { provider: Provider::TensorRt, ..LoadOptions::default() };
-    let Err(error) = model::load(&Source::parse("lanczos2x"), options) else { panic!("TensorRT was taken") };
-    assert!(matches!(&error, ModelError::Provider(text) if text.contains("execution-provider=tensorrt")), "{error}");
-}
-
-#[test]
 fn another_size_than_the_probe_saw_is_reported_and_the_session_lives_on() {
     let model = load(made("cuts_at_64_rows")).unwrap();
     let mut session = model.open_session().unwrap();

@@ -501,3 +501,76 @@ fn a_gpu_gets_few_sizes() {
         assert!(provider == Provider::Cpu || sizes.iter().all(|size| size.width % 32 == 0 && size.height % 32 == 0));
     }
 }
+
+#[test]
+fn sessions_stay_open_in_a_stream_of_parts() {
+    // Each whole frame takes a session's whole share.
+    let frame = |pixels: u64| 100 * pixels;
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2).with_device(1 << 30, frame));
+    let limit = (2 * frame(64 * 64)).to_string();
+    let element = dummy_element(&model, &[("workers", "2"), ("vram-limit", &limit), ("max-in-flight", "16")]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(CAPS);
+    pass(&mut harness, 0..100);
+    assert!(model.sessions_opened() <= 3, "{} sessions", model.sessions_opened());
+}
+
+#[test]
+fn frames_of_another_size_and_another_mode_begin_anew() {
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+    let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "16")]);
+    let mut harness = harness(&element);
+    for round in 0..4u64 {
+        harness.set_src_caps_str(CAPS);
+        pass(&mut harness, 10 * round..10 * round + 4);
+        let mode = ["off", "similar", "exact", "similar"][round as usize];
+        element.set_property_from_str("duplicates", mode);
+        if mode == "similar" {
+            element.set_property("similarity-tolerance", 0u32);
+        }
+        pass(&mut harness, 10 * round + 4..10 * round + 8);
+        harness.set_src_caps_str("video/x-raw,format=GRAY8,width=8,height=4,framerate=25/1");
+        for n in 0..3u8 {
+            harness.push(gst::Buffer::from_slice([n; 32])).unwrap();
+            assert!(harness.pull().unwrap().map_readable().unwrap().iter().all(|byte| *byte == n));
+        }
+    }
+}
+
+#[test]
+fn a_network_whose_parts_differ_in_the_last_bit_is_run_on_whole_frames_where_bytes_are_promised() {
+    let inexact = |info: &mut gstupscale::model::ModelInfo| {
+        let gstupscale::model::graph::Locality::Local(local) = &mut info.locality else { unreachable!() };
+        local.exact = false;
+    };
+    for (mode, reuses) in [("exact", false), ("similar", true)] {
+        let model = Arc::new(DummyModel::new(Channels::Luma, 2).with_info(inexact));
+        let element = dummy_element(&model, &[("duplicates", mode)]);
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(CAPS);
+        pass(&mut harness, 0..10);
+        let reused = element.property::<gst::Structure>("stats").get::<f64>("reused-percentage").unwrap();
+        assert_eq!(reused > 0.0, reuses, "{mode}: {reused}");
+    }
+}
+
+#[test]
+fn what_changes_a_little_each_time_at_the_border_of_a_part_does_not_fall_behind() {
+    if !have_runtime() {
+        return;
+    }
+    // A dot flickers, so that the same part is upscaled with every frame; around it everything rises by a code every two frames.
+    let clip = drawn(40, |n, x, y| {
+        let rise = if (20..44).contains(&x) && (20..44).contains(&y) { n / 2 } else { 0 };
+        if (x, y) == (32, 32) { 200 * (n % 2) as u8 } else { 60 + rise as u8 }
+    });
+    let with = |mode| {
+        let properties =
+            [("model", "fast2x"), ("duplicates", mode), ("similarity-max-age", "0"), ("max-in-flight", "64")];
+        clip.upscaled(&element(&properties)).0
+    };
+    for (n, (whole, similar)) in with("off").iter().zip(with("similar")).enumerate() {
+        let worst = whole.iter().zip(&similar).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(worst <= 8, "frame {n}: {worst}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::meter::{Meter, Rate};
 
 /// Runs `workers` sessions of `threads` threads each, which take the next frame as soon as they are done with one.
 pub fn run(model: &Path, frames: &Path, count: usize, workers: usize, threads: usize) -> Result<Rate> {
-    let options = LoadOptions { provider: Provider::Cpu, device_id: 0, intra_threads: threads };
+    let options = LoadOptions { provider: Provider::Cpu, intra_threads: threads, ..LoadOptions::default() };
     let model = model::load(&Source::File(model.to_owned()), options)?;
     let inputs = tensors(&Frames::read(frames)?, model.info())?;
     let sessions: Vec<_> = (0..workers).map(|_| model.open_session()).collect::<Result<_, _>>()?;

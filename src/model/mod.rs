@@ -64,7 +64,33 @@ pub enum Provider {
     DirectMl,
 }
 
+/// In which numbers a network computes, where its provider offers a choice. Its inputs and outputs stay what they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As fast as the hardware does it without a loss that is seen: bfloat16 with OpenVINO on processors that have it, TF32 and
+    /// float16 on NVIDIA's.
+    #[default]
+    Auto,
+    Fp32,
+    Fp16,
+    Bf16,
+}
+
 impl Provider {
+    /// What it is called in properties and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::Auto => "auto",
+            Provider::Cpu => "cpu",
+            Provider::Cuda => "cuda",
+            Provider::TensorRt => "tensorrt",
+            Provider::OpenVino => "openvino",
+            Provider::WebGpu => "webgpu",
+            Provider::CoreMl => "coreml",
+            Provider::DirectMl => "directml",
+        }
+    }
+
     /// Whether its libraries plan (choose kernels, record graphs) for each size of tensor that they meet.
     pub fn plans_for_sizes(self) -> bool {
         !matches!(self, Provider::Auto | Provider::Cpu)
@@ -187,8 +213,8 @@ pub enum ModelError {
     #[error("{name} cannot upscale video: {reason}")]
     Unsuitable { name: String, reason: String },
     /// The execution provider asked for cannot be had.
-    #[error("{0}")]
-    Provider(String),
+    #[error("execution-provider={}: {reason}", .provider.name())]
+    Provider { provider: Provider, reason: String },
 }
 
 /// Which network to load.
@@ -217,6 +243,7 @@ pub struct LoadOptions {
     pub device_id: u32,
     /// Threads inside one session (CPU); 0 means 1.
     pub intra_threads: usize,
+    pub precision: Precision,
 }
 
 /// Loads a network and finds out all of [`ModelInfo`], by reading it and by running tiny pictures through it.

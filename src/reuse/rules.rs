@@ -1,7 +1,7 @@
 //! What the network and the conversion around it ask of parts of a frame.
 
-use crate::model::ModelInfo;
 use crate::model::graph::Local;
+use crate::model::{ModelInfo, Provider};
 use crate::picture::convert::Converter;
 use crate::picture::region::Limits;
 use crate::picture::{Rect, Size};
@@ -15,8 +15,10 @@ pub struct Rules {
     pub limits: Limits,
     /// What a run costs beside its pixels, in pixels of its tensor.
     pub fixed_pixels: u64,
-    /// Widths and heights of parts are multiples of this, where the frame has room.
+    /// Parts begin and end at multiples of this, or at the frame's edge.
     pub bucket: u32,
+    /// Parts give the same bytes as the whole frame. Where they do not it is a code value here or there.
+    pub exact: bool,
     /// The network does not see chroma: where that alone has changed there is nothing for it to do.
     pub chroma_apart: bool,
 }
@@ -47,6 +49,7 @@ impl Rules {
             },
             fixed_pixels: 0,
             bucket: 2,
+            exact: local.exact,
             chroma_apart: converter.chroma_is_apart(),
         })
     }
@@ -56,24 +59,20 @@ impl Rules {
         let local = model.local().filter(|_| model.fixed_size.is_none())?;
         let rules = Rules::new(local, (model.multiple, model.min_size), converter, frame)?;
         let bucket = if model.provider.plans_for_sizes() { BUCKET } else { rules.bucket };
-        Some(Rules { fixed_pixels: model.fixed_pixels, bucket, ..rules })
+        // Other devices round as the size makes them choose their kernels: whole frames of another size do so, too.
+        let exact = rules.exact || model.provider != Provider::Cpu;
+        Some(Rules { fixed_pixels: model.fixed_pixels, bucket, exact, ..rules })
     }
 
-    /// A part that is as large as sizes of its kind are.
+    /// A part on the grid of buckets, so that sizes are few.
     pub(super) fn bucketed(&self, part: Rect, frame: Size) -> Rect {
-        if self.bucket <= 2 {
-            return part;
-        }
         let side = |begin: u32, length: u32, frame: u32| {
-            let length = length.next_multiple_of(self.bucket).min(frame);
-            // Even, as it was.
-            ((begin.min(frame - length)) / 2 * 2, length)
+            let from = begin / self.bucket * self.bucket;
+            (from, (begin + length).next_multiple_of(self.bucket).min(frame) - from)
         };
         let (x, width) = side(part.x, part.width, frame.width);
         let (y, height) = side(part.y, part.height, frame.height);
-        // Where it was moved off an odd edge it ends there all the same.
-        let (right, bottom) = (part.x + part.width, part.y + part.height);
-        Rect { x, y, width: width.max(right - x), height: height.max(bottom - y) }
+        Rect { x, y, width, height }
     }
 }
 
@@ -100,7 +99,7 @@ mod tests {
             let part = Rect { x, y, width, height };
             let one = Size { width: 1, height: 1 };
             let limits = Limits { multiple: one, ..Limits::default() };
-            let rules = Rules { spread: 0, limits, fixed_pixels: 0, bucket, chroma_apart: false };
+            let rules = Rules { spread: 0, limits, fixed_pixels: 0, bucket, exact: true, chroma_apart: false };
             let got = rules.bucketed(part, frame);
             prop_assert!(got.x <= x && got.y <= y && (got.x | got.y).is_multiple_of(2), "{got:?}");
             prop_assert!(got.x + got.width >= x + width && got.y + got.height >= y + height, "{got:?}");

@@ -73,7 +73,8 @@ impl Tracker {
             },
             limits: self.rules.limits,
         };
-        match cover(&luma, self.frame, self.rules.spread, |rect| cost.of(rect, self.frame)) {
+        let price = |rect| cost.of(self.rules.bucketed(rect, self.frame), self.frame);
+        match cover(&luma, self.frame, self.rules.spread, price) {
             Cover::Nothing if apart => Cover::Parts(Vec::new()),
             Cover::Parts(mut parts) => {
                 parts.iter_mut().for_each(|part| *part = self.rules.bucketed(*part, self.frame));
@@ -104,9 +105,25 @@ impl Tracker {
     }
 
     fn part(&mut self, picture: &PictureRef, part: Rect) {
-        self.history.keep(picture, part);
+        // Of what lies at its border the output around it is still that of before: were it kept as it is now, it could go on changing
+        // a little each time, and what lies beyond it would never follow.
+        self.history.keep(picture, self.inner(part));
         if let Some(refresher) = &mut self.refresher {
             refresher.refreshed(part);
         }
+    }
+
+    /// A part without what another part's spread could have covered, but up to the frame's edges.
+    fn inner(&self, part: Rect) -> Rect {
+        let side = |begin: u32, length: u32, frame: u32| {
+            let spread = self.rules.spread.next_multiple_of(2);
+            let end = begin + length;
+            let from = if begin == 0 { 0 } else { begin + spread };
+            let to = if end >= frame { end } else { end.saturating_sub(spread) };
+            (from, to.saturating_sub(from))
+        };
+        let (x, width) = side(part.x, part.width, self.frame.width);
+        let (y, height) = side(part.y, part.height, self.frame.height);
+        Rect { x, y, width, height }
     }
 }

@@ -4,6 +4,7 @@
 //! The ladder, from the top: as many workers and as large regions as the limit allows; fewer workers; smaller tiles; the fallback, if
 //! there is one. A frame whose run failed is tried again on the next rung; only at the bottom is it given up.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -71,6 +72,8 @@ pub struct Governor {
     /// The larger side of a frame.
     side: u32,
     tensors: Tensors,
+    /// What `tensors` said last.
+    counted: Cell<Option<(Option<u32>, u64)>>,
     /// The first is what the limit allows, the last where we are.
     rungs: Vec<Rung>,
     /// Counts changes, so that failures of runs that began before one are told from later ones.
@@ -102,6 +105,7 @@ impl Governor {
             bounds,
             side: 0,
             tensors: Box::new(|_| 0),
+            counted: Cell::new(None),
             rungs: vec![top],
             epoch: 0,
             successes: 0,
@@ -134,6 +138,7 @@ impl Governor {
     pub fn set_frame(&mut self, side: u32, tensors: Tensors, bounds: Bounds) {
         self.side = side;
         self.tensors = tensors;
+        self.counted.set(None);
         self.bounds = Bounds { workers: self.trial.workers(), ..bounds };
         self.patience = PATIENCE;
         self.rungs = vec![self.fit(&*self.tensors)];
@@ -171,11 +176,28 @@ impl Governor {
 
     /// Bytes that each worker of `rung` may hold, and the pixels of the largest tensor that it has to run.
     pub fn share(&self, rung: Rung) -> (u64, u64) {
-        (self.permits_of(rung).limit() / rung.workers.max(1) as u64, (self.tensors)(rung.tile))
+        (self.permits_of(rung).limit() / rung.workers.max(1) as u64, self.largest(rung.tile))
+    }
+
+    /// Pixels of the largest tensor for a tile size.
+    fn largest(&self, tile: Option<u32>) -> u64 {
+        // It is asked for the same one again and again, and counts tiles.
+        if let Some((known, pixels)) = self.counted.get()
+            && known == tile
+        {
+            return pixels;
+        }
+        let pixels = (self.tensors)(tile);
+        self.counted.set(Some((tile, pixels)));
+        pixels
     }
 
     /// A run on a tensor of `pixels` was found to take `bytes`. Whether the rung has changed for it: more or less fits than was thought.
     pub fn measured(&mut self, pixels: u64, bytes: u64) -> bool {
+        // What a session holds for itself outweighs a small part of a frame.
+        if pixels < self.largest(self.rung().0.tile) / 2 {
+            return false;
+        }
         let news = self.footprints.lock().note(pixels, bytes);
         news && self.refit()
     }
@@ -488,6 +510,9 @@ mod tests {
         let now = governor.rung().0;
         assert!(now.tile.is_some_and(|tile| tile < 400) && now.workers == 4, "{now:?}");
         assert!(!governor.measured(256 * 256, 15 * MIB));
+        assert_eq!(governor.rung().0, now);
+        // What a small part takes says nothing.
+        assert!(!governor.measured(64 * 64, 90 * MIB));
         assert_eq!(governor.rung().0, now);
     }
 

@@ -42,7 +42,7 @@ impl Engine {
     /// Whether this is what `settings` ask for.
     pub fn serves(&self, settings: &Settings) -> bool {
         let key = |s: &Settings| {
-            let model = (s.model.clone(), s.execution_provider, s.device_id);
+            let model = (s.model.clone(), s.execution_provider, s.device_id, s.precision);
             let memory = (s.vram_limit, s.tile_size, s.tile_overlap, s.fallback);
             (model, memory, s.workers, s.max_in_flight)
         };
@@ -96,12 +96,13 @@ impl Engine {
         self.pool.set_active(governor.rung().0.workers);
     }
 
-    /// A frame whose runs took `pixels` together has succeeded. Gives the step up the ladder, if it was time for one.
-    pub fn succeeded(&self, pixels: u64) -> Option<(Rung, Rung)> {
+    /// A frame has succeeded; `pixels` are those of its tensors, if it was a whole one. Gives the step up the ladder, if it was time for
+    /// one.
+    pub fn succeeded(&self, pixels: Option<u64>) -> Option<(Rung, Rung)> {
         let saturated = self.pool.waiting() > 0;
         {
             let mut governor = self.governor.lock();
-            if governor.ran(Instant::now(), pixels, saturated) {
+            if pixels.is_some_and(|pixels| governor.ran(Instant::now(), pixels, saturated)) {
                 self.pool.set_active(governor.rung().0.workers);
             }
             if !governor.succeeded() {
@@ -149,6 +150,7 @@ fn load(settings: &Settings, provider: Provider, workers: usize) -> Result<Arc<d
         provider,
         device_id: settings.device_id,
         intra_threads: budget::threads_per_worker(cores(), workers),
+        precision: settings.precision.into(),
     };
     model::load(&Source::parse(&settings.model), options)
 }

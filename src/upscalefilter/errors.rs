@@ -82,6 +82,6 @@ pub(super) fn model_error(error: &ModelError) -> gst::ErrorMessage {
         ModelError::Read { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
         ModelError::Invalid { .. } => gst::error_msg!(gst::ResourceError::Failed, ("{error}")),
         ModelError::Unsuitable { .. } => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
-        ModelError::Provider(_) => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
+        ModelError::Provider { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
     }
 }

@@ -68,14 +68,14 @@ impl Session {
         Some(held)
     }
 
-    /// Whether it keeps memory of larger tensors than it has to run now, and that is more than its share.
-    fn is_bloated(&self, (share, largest): (u64, u64)) -> bool {
+    /// Whether what it holds is more than its `share` because of larger tensors than it has to run now.
+    fn is_bloated(&self, share: u64, largest: u64) -> bool {
         self.held > share && self.largest.0 > largest
     }
 
-    /// Whether what it keeps of smaller tensors than come now would be missed.
-    fn is_outgrown(&self, (share, largest): (u64, u64)) -> bool {
-        self.largest.0 > 0 && self.largest.0 < largest && self.held > share / 8
+    /// Whether a much larger tensor than any before comes now, so that what it holds of those would be missed.
+    fn is_outgrown(&self, share: u64, largest: u64) -> bool {
+        self.largest.0 > 0 && 2 * self.largest.0 <= largest && self.held > share / 8
     }
 }
 
@@ -96,11 +96,12 @@ impl Worker {
         }
     }
 
-    /// Opens a session of the right model, if there is none. Blocking.
-    fn prepare(&mut self, engine: &Engine, rung: Rung) -> Result<(), FrameError> {
+    /// Opens a session of the right model for tensors of up to `largest` pixels, if there is none. Blocking.
+    fn prepare(&mut self, engine: &Engine, rung: Rung, largest: u64) -> Result<(), FrameError> {
         let fallback = rung.fallback;
-        let share = engine.governor.lock().share(rung);
-        let fits = |session: &Session| !session.is_bloated(share) && !session.is_outgrown(share);
+        let (share, frames) = engine.governor.lock().share(rung);
+        let fits =
+            |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
         if self.session.as_ref().is_some_and(|session| session.fallback == fallback && fits(session)) {
             return Ok(());
         }
@@ -212,7 +213,8 @@ impl Job for FrameJob {
         gst::trace!(CAT, obj = element, "Frame {}: upscaling, try {}, {}", slot.index, self.tries, describe_rung(rung));
         let result = self.upscale(&element, &engine, rung, worker);
         match &result {
-            Ok(done) => self.succeeded(&element, &engine, done.pixels),
+            Ok(done) if done.pixels > 0 => self.succeeded(&element, &engine, done.pixels),
+            Ok(_) => {}
             Err(FrameError::Refit) => {
                 self.refits += 1;
                 worker.let_go();
@@ -279,7 +281,9 @@ impl FrameJob {
 
     /// Climbs back when it is time to.
     fn succeeded(&self, element: &UpscaleFilter, engine: &Engine, pixels: u64) {
-        if let Some((from, to)) = engine.succeeded(pixels) {
+        // Rates of parts and of whole frames do not compare.
+        let whole = self.parts.is_none().then_some(pixels);
+        if let Some((from, to)) = engine.succeeded(whole) {
             gst::info!(CAT, obj = element, "From {} back to {}", describe_rung(from), describe_rung(to));
         }
     }
@@ -293,23 +297,28 @@ impl FrameJob {
         worker: &mut Worker,
     ) -> Result<Done, FrameError> {
         let config = &*self.config;
-        worker.prepare(engine, rung)?;
+        let regions = match &self.parts {
+            Some(parts) => config.regions_of(parts, rung.tile),
+            None => config.regions(rung.tile),
+        };
+        // Where only chroma has changed there is none.
+        let largest = regions.iter().map(|region| region.tensor.pixels()).max();
+        if let Some(largest) = largest {
+            worker.prepare(engine, rung, largest)?;
+        }
         let input = self.input.as_ref().expect("a job that is not done has its input");
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))?;
         let source = picture(config.format, &source).map_err(|error| FrameError::Input(error.to_string()))?;
         let mut buffer = config.acquire()?;
+        let kept = regions.iter().map(|region| u64::from(region.keep.width) * u64::from(region.keep.height)).sum();
         let (mut took, mut pixels) = (Duration::ZERO, 0);
         config.write(&mut buffer, |target| {
             config.converter.begin(&source, target, &mut worker.scratch);
-            let regions = match &self.parts {
-                Some(parts) => config.regions_of(parts, rung.tile),
-                None => config.regions(rung.tile),
-            };
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
-                let may_refit = self.refits < MOST_REFITS;
+                let may_refit = largest.filter(|_| self.refits < MOST_REFITS);
                 took += worker.run(element, engine, rung, region.tensor, may_refit)?;
                 pixels += region.tensor.pixels();
                 if let Some(feather) = &mut feather {
@@ -319,7 +328,7 @@ impl FrameJob {
             }
             Ok::<_, FrameError>(())
         })??;
-        Ok(Done { buffer, took, pixels })
+        Ok(Done { buffer, took, pixels, kept })
     }
 }
 
@@ -330,17 +339,20 @@ pub(super) struct Done {
     pub took: Duration,
     /// Of all the tensors.
     pub pixels: u64,
+    /// Of these, what was kept.
+    pub kept: u64,
 }
 
 impl Worker {
-    /// One run, from `input` to `output`, with a permit for the memory it takes; tells its time.
+    /// One run, from `input` to `output`, with a permit for the memory it takes; tells its time. Fails with [`FrameError::Refit`] where it
+    /// took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut smaller.
     fn run(
         &mut self,
         element: &UpscaleFilter,
         engine: &Engine,
         rung: Rung,
         tensor: Size,
-        may_refit: bool,
+        may_refit: Option<u64>,
     ) -> Result<Duration, FrameError> {
         let pixels = tensor.pixels();
         let session = self.session.as_mut().expect("it was prepared");
@@ -364,8 +376,12 @@ impl Worker {
                 gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_rung(rung));
             }
         }
-        let governor = engine.governor.lock();
-        if may_refit && session.is_bloated(governor.share(governor.rung().0)) {
+        let (share, frames) = {
+            let governor = engine.governor.lock();
+            governor.share(governor.rung().0)
+        };
+        // Parts of a frame are no larger for being cut anew.
+        if may_refit.is_some_and(|largest| session.is_bloated(share, frames) && largest > frames) {
             return Err(FrameError::Refit);
         }
         Ok(took)

@@ -47,7 +47,9 @@ impl UpscaleFilter {
             return Some(before);
         }
         let size = config.cuts.frame();
-        let tracker = Tracker::new(config.format, size, config.rules?, mode);
+        // What promises the same bytes keeps that promise.
+        let rules = config.rules.filter(|rules| rules.exact || mode != Mode::Exact)?;
+        let tracker = Tracker::new(config.format, size, rules, mode);
         Some(Before { config: Arc::clone(config), tracker, slot: None })
     }
 

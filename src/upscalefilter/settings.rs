@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use glib::translate::ToGlibPtr;
 use gst::prelude::*;
 
-use crate::model::{Provider, builtin};
+use crate::model::{self, Provider, builtin};
 use crate::reuse::Mode;
 
 const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
@@ -63,6 +63,33 @@ impl From<ExecutionProvider> for Provider {
     }
 }
 
+/// In which numbers the network computes (property `precision`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterPrecision")]
+#[repr(i32)]
+pub enum Precision {
+    #[default]
+    #[enum_value(name = "As fast as the hardware does it without a loss that is seen", nick = "auto")]
+    Auto,
+    #[enum_value(name = "32 bits", nick = "fp32")]
+    Fp32,
+    #[enum_value(name = "16 bits, IEEE 754", nick = "fp16")]
+    Fp16,
+    #[enum_value(name = "16 bits, bfloat16", nick = "bf16")]
+    Bf16,
+}
+
+impl From<Precision> for model::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Auto => model::Precision::Auto,
+            Precision::Fp32 => model::Precision::Fp32,
+            Precision::Fp16 => model::Precision::Fp16,
+            Precision::Bf16 => model::Precision::Bf16,
+        }
+    }
+}
+
 /// What happens to a frame that was seen before (property `duplicates`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstUpscaleFilterDuplicates")]
@@ -83,6 +110,7 @@ pub(super) struct Settings {
     pub model: OsString,
     pub execution_provider: ExecutionProvider,
     pub device_id: u32,
+    pub precision: Precision,
     /// 0 = automatic.
     pub workers: u32,
     /// 0 = automatic.
@@ -113,6 +141,7 @@ impl Default for Settings {
             model: builtin::DEFAULT.into(),
             execution_provider: ExecutionProvider::default(),
             device_id: 0,
+            precision: Precision::default(),
             workers: 0,
             max_in_flight: 0,
             vram_limit: 0,
@@ -148,6 +177,7 @@ impl Settings {
             "model" => self.model = text(value).unwrap_or_else(|| builtin::DEFAULT.into()),
             "execution-provider" => self.execution_provider = value.get().expect(TYPE),
             "device-id" => self.device_id = value.get().expect(TYPE),
+            "precision" => self.precision = value.get().expect(TYPE),
             "workers" => self.workers = value.get().expect(TYPE),
             "max-in-flight" => self.max_in_flight = value.get().expect(TYPE),
             "vram-limit" => self.vram_limit = value.get().expect(TYPE),
@@ -173,6 +203,7 @@ impl Settings {
             "model" => self.model.to_string_lossy().into_owned().to_value(),
             "execution-provider" => self.execution_provider.to_value(),
             "device-id" => self.device_id.to_value(),
+            "precision" => self.precision.to_value(),
             "workers" => self.workers.to_value(),
             "max-in-flight" => self.max_in_flight.to_value(),
             "vram-limit" => self.vram_limit.to_value(),
@@ -252,6 +283,14 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
         glib::ParamSpecUInt::builder("device-id")
             .nick("Device")
             .blurb("Which device of the execution provider, as that provider counts them from 0. The CPU has no use for it")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("precision", Precision::default())
+            .nick("Precision")
+            .blurb(
+                "In which numbers the network computes where the execution provider offers a choice: OpenVINO (bf16, fp16), CUDA \
+                 (TF32 unless fp32), TensorRT (fp16 unless fp32). The CPU provider computes as the model says",
+            )
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder("workers")
@@ -338,7 +377,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .nick("Similarity tolerance")
             .blurb(
                 "With duplicates=similar, by how many code values (of 8 bits; scaled for more) a sample may differ from the one \
-                 that was upscaled at its place. Where the mean of 8x8 pixels differs by more than half a code value they are upscaled \
+                 that was upscaled at its place. Where the mean of 16x16 pixels differs by more than half a code value they are upscaled \
                  again whatever the tolerance, so that a slow fade does not stand still",
             )
             .maximum(MAX_SIMILARITY_TOLERANCE)
@@ -358,7 +397,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .nick("Cache size")
             .blurb(
                 "Bytes of upscaled frames kept to be used again when a frame comes back; the least recently used goes first. A \
-                 1280x720 frame in 4:2:0 with 8 bits takes 1.4 MB. 0 = keep none but the last, so that only what the frame before shows is found",
+                 1280x720 frame in 4:2:0 with 8 bits takes 1.4 MB. 0 = keep none but, where the network's reach is known, the last, so that only what the frame before shows is found",
             )
             .default_value(DEFAULT_CACHE_SIZE)
             .mutable_playing()

@@ -63,16 +63,21 @@ impl Slot {
     /// Takes what the job made: the whole frame, or its parts.
     pub fn set(&self, result: Result<gst::Buffer, FrameError>) {
         let mut patch = self.patch.lock();
-        match (&mut *patch, result) {
+        let of_no_use = match (&mut *patch, result) {
             (Some(patch), Ok(buffer)) => {
                 debug_assert!(patch.fresh.is_none(), "a slot has one job, and a job one result");
                 patch.fresh = Some(buffer);
+                None
             }
             (_, result) => {
                 let first = self.result.set(result).is_ok();
                 debug_assert!(first, "a slot has one job, and a job one result");
+                // After a failure there is nothing to put together.
+                patch.take()
             }
-        }
+        };
+        drop(patch);
+        drop(of_no_use);
     }
 
     /// The result, if it is there and whole.
@@ -102,6 +107,9 @@ impl Slot {
     }
 
     fn unfinished_base(&self) -> Option<Arc<Slot>> {
+        if self.result.get().is_some() {
+            return None;
+        }
         let patch = self.patch.lock();
         patch.as_ref().map(|patch| Arc::clone(&patch.base)).filter(|base| base.result.get().is_none())
     }
@@ -110,7 +118,8 @@ impl Slot {
         if self.result.get().is_some() {
             return;
         }
-        let Some(Patch { base, config, parts, fresh: Some(fresh) }) = self.patch.lock().take() else {
+        let ready = self.patch.lock().take_if(|patch| patch.fresh.is_some());
+        let Some(Patch { base, config, parts, fresh: Some(fresh) }) = ready else {
             debug_assert!(false, "only what is ready is assembled");
             return;
         };

@@ -297,8 +297,10 @@ impl UpscaleFilter {
             drop((slot, result));
             return;
         }
-        if let Ok(done) = &result {
-            state.stats.inference(done.took, done.pixels);
+        if let Ok(done) = &result
+            && done.pixels > 0
+        {
+            state.stats.inference(done.took, done.pixels, done.kept);
         }
         slot.set(result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.

@@ -9,7 +9,9 @@
 //! 3. `engine`, the loaded model and its workers,
 //! 4. `state`, this file,
 //! 5. `Engine::governor`,
-//! 6. what is inside `schedule::WorkerPool`, `schedule::permits`, `StreamConfig`'s pool and regions, a worker's `Handle`, a serialized query's reply.
+//! 6. what is inside `schedule::WorkerPool`, `schedule::permits`, `schedule::footprint`, `StreamConfig`'s pool and regions, a worker's
+//!    `Handle`, a `Slot` (those that it builds upon after it), a serialized query's reply; and `UpscaleFilter::before`, which is taken
+//!    out and put back.
 //!
 //! None of 2 to 6 is held across: pushing a buffer, event or query, posting a message, notify, starting, pausing or stopping the
 //! task, joining a thread, acquiring or releasing a buffer, loading a model, running it.

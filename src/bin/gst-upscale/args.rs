@@ -47,6 +47,8 @@ pub enum Command {
     Plan(Plan),
     /// Lists the built-in models, or tells how model files work
     Models(Models),
+    /// Lists where models can run here, with the memory of each, and why they cannot elsewhere
+    Devices,
 }
 
 /// Everything about an upscaling run.
@@ -74,6 +76,9 @@ pub struct Upscale {
     /// Where the model runs
     #[arg(long, value_enum, default_value_t = Provider::Auto, value_name = "NAME", help_heading = "Upscaling")]
     pub execution_provider: Provider,
+    /// In which numbers the model computes, where its provider offers a choice
+    #[arg(long, value_enum, default_value_t = Precision::Auto, value_name = "NAME", help_heading = "Upscaling")]
+    pub precision: Precision,
     /// Which device of the execution provider
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Upscaling")]
     pub device_id: u32,
@@ -168,6 +173,15 @@ pub enum Duplicates {
     Exact,
     /// Nor those that are nearly the same: for sources with noise
     Similar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// As fast as the hardware does it without a loss that is seen
+    Auto,
+    Fp32,
+    Fp16,
+    Bf16,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | [`args`] | the command line |
 //! | [`input`], [`pattern`], [`output`] | what IN and OUT are; the temporary place of the result |
-//! | [`upscale`], [`plan`], [`models`] | the three things the command does |
+//! | [`upscale`], [`plan`], [`models`], [`devices`] | what the command does |
+//! | [`finder`] | what reuse would find, for a plan |
 //! | [`source`], [`streams`], [`timing`], [`subtitles`], [`probes`] | from a file to decoded frames and kept streams |
 //! | [`chain`], [`frames`], [`encoder`], [`container`], [`pictures`], [`mp4`], [`matroska`] | from decoded frames to the result |
 //! | [`upscaler`] | the element, configured |
@@ -14,6 +15,7 @@
 mod args;
 mod chain;
 mod container;
+mod devices;
 mod elements;
 mod encoder;
 mod failure;
@@ -60,6 +62,9 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<()> {
     if let Some(Command::Models(models)) = &cli.command {
         return if models.analyse.is_empty() { models::list() } else { models::analyse(&models.analyse) };
+    }
+    if let Some(Command::Devices) = &cli.command {
+        return devices::list();
     }
     gst::init().map_err(|error| Failure::Failed(format!("GStreamer cannot be started: {error}")))?;
     gstupscale::plugin_register_static()

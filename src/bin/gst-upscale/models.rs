@@ -82,7 +82,7 @@ fn reach(reach: Reach) -> String {
     format!("{} (left {left}, right {right}, top {top}, bottom {bottom})", reach.radius())
 }
 
-fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever reads has read enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failed(format!("cannot print: {error}")),
@@ -91,7 +91,7 @@ fn print(text: &str) -> Result<()> {
 }
 
 /// Columns wide enough for what they hold, two blanks apart.
-fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
+pub fn table<const N: usize>(heads: &[&str; N], rows: &[[String; N]]) -> String {
     let width =
         |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).max(heads[column].len());
     let widths: Vec<usize> = (0..N).map(width).collect();

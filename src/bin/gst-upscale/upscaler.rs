@@ -29,6 +29,7 @@ pub fn make(args: &Upscale) -> Result<gst::Element> {
     element.set_property("tile-size", args.tile_size);
     element.set_property("fallback", args.fallback);
     element.set_property_from_str("execution-provider", &args::nick(args.execution_provider));
+    element.set_property_from_str("precision", &args::nick(args.precision));
     element.set_property_from_str("duplicates", &args::nick(args.duplicates));
     if let Some(tolerance) = args.similarity_tolerance {
         element.set_property("similarity-tolerance", tolerance);

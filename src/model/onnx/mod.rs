@@ -3,6 +3,7 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `runtime` | finding and loading the library |
+//! | `provider` | execution providers: where a session runs |
 //! | `signature` | what a network declares |
 //! | `probe` | what is found out by trial |
 //! | `session` | running it |
@@ -11,6 +12,7 @@
 
 mod memory;
 mod probe;
+mod provider;
 mod runtime;
 mod session;
 mod signature;
@@ -31,11 +33,10 @@ use ort::value::{DynValue, Tensor};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
-use self::runtime::Runtime;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
 use super::graph::{self, Locality};
-use super::{Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Provider, Source, Upscaler, sniff};
+use super::{Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Provider, Source, Upscaler, log, sniff};
 use crate::device::{self, Memory};
 use crate::picture::Size;
 
@@ -54,32 +55,62 @@ pub struct OnnxModel {
 
 impl OnnxModel {
     /// Reads, checks and probes a network. Takes milliseconds for a small one, and as long as loading takes for a large one.
+    ///
+    /// [`Provider::Auto`] takes the first of the [best](provider::AUTO) that is there and runs the probe; the log says which, and why not
+    /// those before it.
     pub fn load(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
-        let provider = provider(options.provider)?;
         let opener = Opener::read(source, options)?;
         sniff::check(&opener.bytes).map_err(|reason| opener.invalid(reason))?;
+        if options.provider != Provider::Auto {
+            return Self::load_with(opener);
+        }
+        let mut refusals = Vec::new();
+        for provider in provider::AUTO {
+            let settings = provider::Settings { provider, ..opener.settings };
+            match Self::load_with(Opener { settings, ..opener.clone() }) {
+                Err(error) if provider != Provider::Cpu => refusals.push(error.to_string()),
+                loaded => {
+                    let why = if refusals.is_empty() { String::new() } else { format!("; {}", refusals.join("; ")) };
+                    log::emit(log::Level::Info, &format!("{} runs on {}{why}", opener.name, provider.name()));
+                    return loaded;
+                }
+            }
+        }
+        unreachable!("the last one is the CPU")
+    }
+
+    fn load_with(opener: Opener) -> Result<Self, ModelError> {
+        let provider::Settings { provider, device_id, .. } = opener.settings;
         let mut session = opener.open()?;
         let signature =
             Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
         let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it holds a zero byte".into()))?;
         let fixed_size = fixed_size(&signature);
         let findings = match fixed_size {
-            Some(size) => declared(&signature, size).map_or_else(
+            // What is declared need not be tried on the CPU; that another device really runs is worth a picture.
+            Some(size) => declared(&signature, size).filter(|_| provider == Provider::Cpu).map_or_else(
                 || probe::fixed_size(signature.channels, size, &mut runner(&mut session, signature.input)),
                 Ok,
             ),
             None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
         }
         .map_err(|reason| opener.unsuitable(reason))?;
-        let (locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
+        let (mut locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
+        if let Locality::Local(local) = &mut locality
+            && provider != Provider::Cpu
+        {
+            // Others choose kernels by the size, and kernels round in different ways.
+            local.exact = false;
+        }
         let fixed_pixels = match (&locality, fixed_size) {
             // Only parts of frames ask for it, and of a network that is not local or has one size there are none.
             (Locality::Local(_), None) => {
-                let key = opener.key(provider, options.device_id);
-                *FIXED_PIXELS
-                    .lock()
-                    .entry(key)
-                    .or_insert_with(|| probe::fixed_pixels(&findings, &mut runner(&mut session, signature.input)))
+                let key = opener.key();
+                let known = FIXED_PIXELS.lock().get(&key).copied();
+                // Measured without the lock; who comes second takes the first one's figure.
+                let measured =
+                    known.unwrap_or_else(|| probe::fixed_pixels(&findings, &mut runner(&mut session, signature.input)));
+                *FIXED_PIXELS.lock().entry(key).or_insert(measured)
             }
             _ => 0,
         };
@@ -97,7 +128,7 @@ impl OnnxModel {
             provider,
             fixed_pixels,
         };
-        Ok(Self { info, names, device_id: options.device_id, opener, spare: Mutex::new(Some(session)) })
+        Ok(Self { info, names, device_id, opener, spare: Mutex::new(Some(session)) })
     }
 }
 
@@ -119,26 +150,12 @@ impl Model for OnnxModel {
     }
 
     fn key(&self) -> Option<u128> {
-        Some(self.opener.key(self.info.provider, self.device_id))
+        Some(self.opener.key())
     }
 }
 
 /// What [`probe::fixed_pixels`] found, by [`Model::key`]: measured once, so that all that runs in a process goes by the same figure.
 static FIXED_PIXELS: LazyLock<Mutex<HashMap<u128, u64>>> = LazyLock::new(Mutex::default);
-
-/// The provider to use for the one asked for.
-fn provider(asked: Provider) -> Result<Provider, ModelError> {
-    let name = match asked {
-        Provider::Auto | Provider::Cpu => return Ok(Provider::Cpu),
-        Provider::Cuda => "cuda",
-        Provider::TensorRt => "tensorrt",
-        Provider::OpenVino => "openvino",
-        Provider::WebGpu => "webgpu",
-        Provider::CoreMl => "coreml",
-        Provider::DirectMl => "directml",
-    };
-    Err(ModelError::Provider(format!("execution-provider={name} is not available in this build yet; use cpu or auto")))
-}
 
 /// What the graph tells of a network that was found to enlarge by `scale`.
 /// With the elements for each input pixel that it holds at a time, where that is known.
@@ -154,6 +171,7 @@ fn locality(bytes: &Bytes, channels: Channels, scale: u32) -> (Locality, Option<
 }
 
 /// All it takes to open a session.
+#[derive(Clone)]
 struct Opener {
     /// For messages: the built-in's name or the file's path.
     name: String,
@@ -161,38 +179,46 @@ struct Opener {
     bytes: Bytes,
     /// Where data outside the model file lies.
     folder: Option<PathBuf>,
-    intra_threads: usize,
+    settings: provider::Settings,
 }
 
 impl Opener {
     fn read(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
-        let intra_threads = options.intra_threads.max(1);
+        let LoadOptions { provider, device_id, intra_threads, precision } = options;
+        let settings = provider::Settings { provider, device_id, threads: intra_threads.max(1), precision };
         Ok(match source {
             Source::Builtin(builtin) => {
-                Self { name: builtin.name.into(), bytes: Bytes::from_static(builtin.onnx), folder: None, intra_threads }
+                Self { name: builtin.name.into(), bytes: Bytes::from_static(builtin.onnx), folder: None, settings }
             }
             Source::File(path) => Self {
                 name: path.display().to_string(),
                 bytes: read_file(path)?.into(),
                 folder: std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned)),
-                intra_threads,
+                settings,
             },
         })
     }
 
     /// See [`Model::key`].
-    fn key(&self, provider: Provider, device_id: u32) -> u128 {
+    fn key(&self) -> u128 {
+        let provider::Settings { provider, device_id, threads, precision } = self.settings;
         let mut hash = Xxh3::new();
         hash.update(&self.bytes);
-        hash.update(&[provider as u64, device_id.into(), self.intra_threads as u64].map(u64::to_le_bytes).concat());
+        let settings = [provider as u64, device_id.into(), threads as u64, precision as u64];
+        hash.update(&settings.map(u64::to_le_bytes).concat());
         hash.digest128()
     }
 
     fn open(&self) -> Result<Session, ModelError> {
         let runtime = runtime::runtime()?;
-        self.builder(runtime)
+        let refused = |reason| ModelError::Provider { provider: self.settings.provider, reason };
+        let failed = |message: &str| self.invalid(text::load_reason(message));
+        let mut builder = runtime.builder().map_err(|error| failed(error.message()))?;
+        // First, because a provider may need the settings anew.
+        provider::append(&mut builder, runtime, self.settings).map_err(refused)?;
+        self.set(builder)
             .and_then(|mut builder| builder.commit_from_memory(&self.bytes))
-            .map_err(|error| self.invalid(text::load_reason(error.message())))
+            .map_err(|error| failed(error.message()))
     }
 
     /// The settings of every session, with the reasons.
@@ -204,14 +230,13 @@ impl Opener {
     ///   for others, so results would depend on the thread that runs.
     /// - Packed weights are not shared between sessions: ONNX Runtime shares only those of initializers handed to it from
     ///   outside the model.
-    fn builder(&self, runtime: &Runtime) -> ort::Result<SessionBuilder> {
-        let mut builder = Session::builder(&runtime.environment)?
+    fn set(&self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+        let builder = builder
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_parallel_execution(false)?
-            .with_intra_threads(self.intra_threads)?
+            .with_intra_threads(self.settings.threads)?
             .with_intra_op_spinning(false)?
             .with_memory_pattern(false)?;
-        runtime.use_cpu(&mut builder, true)?;
         Ok(match self.folder.as_ref().and_then(|folder| folder.to_str()) {
             Some(folder) => {
                 builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?

@@ -50,9 +50,12 @@ pub(super) fn fixed_pixels(findings: &Findings, run: &mut impl Run) -> u64 {
     };
     let (small, large) = (size(SMALL), size(LARGE));
     let Some((fast, slow)) = time(small).zip(time(large)) else { return 0 };
+    // What a run costs hides what its pixels do.
+    if slow <= fast {
+        return MOST_FIXED;
+    }
     let per_pixel = (slow - fast) / (large.pixels() - small.pixels()).max(1) as f64;
     let fixed = (fast - per_pixel * small.pixels() as f64) / per_pixel;
-    // Not a number where both took no time at all; `as` makes that 0.
     (fixed.max(0.0) as u64).min(MOST_FIXED)
 }
 

@@ -12,6 +12,7 @@ use libloading::Library;
 use once_cell::sync::OnceCell;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
+use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use ort::{AsPointer, LoadDynamicError};
 
@@ -35,12 +36,19 @@ type AppendCpu = unsafe extern "C" fn(*mut ort::sys::OrtSessionOptions, c_int) -
 /// The library, loaded and started.
 pub(super) struct Runtime {
     pub environment: Environment,
+    /// Where it was loaded from, or only its name where the system's loader found it.
+    pub path: PathBuf,
     append_cpu: Option<AppendCpu>,
     /// Keeps the address of `append_cpu` valid.
     _library: Library,
 }
 
 impl Runtime {
+    /// Settings of a session, none of them made yet.
+    pub(super) fn builder(&self) -> ort::Result<SessionBuilder> {
+        Session::builder(&self.environment)
+    }
+
     /// Makes sessions of `builder` run on the CPU, and on nothing else.
     ///
     /// `ort` gives each builder a policy by which ONNX Runtime chooses a provider where none is asked for. It may choose another
@@ -144,7 +152,7 @@ fn load(path: &Path) -> Result<Runtime, String> {
     // SAFETY: the symbol is a function of this type.
     let append_cpu = unsafe { library.get::<AppendCpu>(b"OrtSessionOptionsAppendExecutionProvider_CPU\0") };
     let append_cpu = append_cpu.ok().map(|symbol| *symbol);
-    Ok(Runtime { environment, append_cpu, _library: library })
+    Ok(Runtime { environment, path, append_cpu, _library: library })
 }
 
 fn describe(error: &LoadDynamicError) -> String {

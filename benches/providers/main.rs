@@ -1,0 +1,199 @@
+//! The network alone on each execution provider that is here, beside the default CPU provider: frames of 640x360 a second, and how far
+//! the results are from the CPU provider's.
+//!
+//! `script/bench providers` runs it. Each figure is of a process of its own, because a process has one ONNX Runtime; as many sessions as
+//! the element would open run back to back, each on a thread of its own. What cannot run here is told with its reason.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, ValueEnum};
+use gstupscale::model::{self, LoadOptions, Precision, Provider, Source};
+use gstupscale::picture::Size;
+
+const SIZE: Size = Size { width: 640, height: 360 };
+
+#[derive(Parser)]
+#[command(about = "Measures the network alone on each execution provider")]
+struct Cli {
+    /// Alternating rounds; the table shows medians
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of each measurement, about
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// The networks; without it two that are built in and two of the test data
+    #[arg(long, value_name = "NAME|FILE", num_args = 1..)]
+    models: Vec<PathBuf>,
+    /// The folder in which script/setup puts ONNX Runtimes
+    #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.deps"))]
+    runtimes: PathBuf,
+    /// What cargo tells every bench
+    #[arg(long, hide = true)]
+    bench: bool,
+    /// What a process of its own does: it runs this model on that provider, and writes one result to that file
+    #[arg(long, hide = true, num_args = 3, value_names = ["MODEL", "VARIANT", "FILE"])]
+    child: Option<Vec<String>>,
+}
+
+/// Which provider of which ONNX Runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Variant {
+    Cpu,
+    OpenvinoFp32,
+    OpenvinoBf16,
+    Cuda,
+    Webgpu,
+}
+
+impl Variant {
+    /// The folder of the ONNX Runtime, the provider, and the precision.
+    fn settings(self) -> (&'static str, Provider, Precision) {
+        match self {
+            Variant::Cpu => ("onnxruntime", Provider::Cpu, Precision::Auto),
+            Variant::OpenvinoFp32 => ("onnxruntime-openvino", Provider::OpenVino, Precision::Fp32),
+            Variant::OpenvinoBf16 => ("onnxruntime-openvino", Provider::OpenVino, Precision::Bf16),
+            Variant::Cuda => ("onnxruntime-gpu", Provider::Cuda, Precision::Auto),
+            Variant::Webgpu => ("onnxruntime", Provider::WebGpu, Precision::Auto),
+        }
+    }
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    if let Some([model, variant, file]) = cli.child.as_deref() {
+        let variant = Variant::from_str(variant, true).map_err(anyhow::Error::msg)?;
+        return child(Path::new(model), variant, Path::new(file), cli.seconds);
+    }
+    let mut models = cli.models.clone();
+    if models.is_empty() {
+        let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/models");
+        models.extend(["fast2x", "quality2x"].map(PathBuf::from));
+        models.push(shared.join("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32.onnx"));
+        models.push(shared.join("nn-upscaler/2xNomosUni_span_multijpg_ldl.onnx"));
+    }
+    println!("\nFrames of 640x360 a second, medians of {} alternating rounds.\n", cli.rounds);
+    println!("| network | provider | frames/s | times as fast as cpu | PSNR to cpu |\n|---|---|---:|---:|---:|");
+    for model in &models {
+        if !model.exists() && model.components().count() > 1 {
+            eprintln!("*** SKIPPED: {} is not here ***", model.display());
+            continue;
+        }
+        measure(model, &cli)?;
+    }
+    Ok(())
+}
+
+fn measure(model: &Path, cli: &Cli) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let name = model.file_stem().unwrap_or_default().display().to_string();
+    let mut rates = vec![Vec::new(); Variant::value_variants().len()];
+    let mut refusals = vec![None; rates.len()];
+    for round in 0..cli.rounds {
+        for (index, variant) in Variant::value_variants().iter().enumerate() {
+            if refusals[index].is_some() {
+                continue;
+            }
+            eprintln!("{name} {variant:?}, round {} of {}", round + 1, cli.rounds);
+            match apart(model, *variant, &folder.path().join(index.to_string()), cli) {
+                Ok(rate) => rates[index].push(rate),
+                Err(error) => refusals[index] = Some(error.to_string()),
+            }
+        }
+    }
+    let cpu = values(&folder.path().join("0"))?;
+    let base = median(rates[0].clone());
+    for (index, variant) in Variant::value_variants().iter().enumerate() {
+        if let Some(reason) = &refusals[index] {
+            println!("| {name} | {variant:?} | not measured: {reason} | | |");
+            continue;
+        }
+        let rate = median(rates[index].clone());
+        let psnr = psnr(&cpu, &values(&folder.path().join(index.to_string()))?);
+        println!("| {name} | {variant:?} | {rate:.2} | {:.2} | {psnr:.1} |", rate / base);
+    }
+    Ok(())
+}
+
+/// One measurement in a process of its own: frames a second.
+fn apart(model: &Path, variant: Variant, file: &Path, cli: &Cli) -> Result<f64> {
+    let library = cli.runtimes.join(variant.settings().0).join("libonnxruntime.so.1");
+    if !library.exists() {
+        bail!("there is no {}", library.strip_prefix(&cli.runtimes).unwrap_or(&library).display());
+    }
+    let name = variant.to_possible_value().context("every variant has a name")?.get_name().to_owned();
+    let output = Command::new(std::env::current_exe()?)
+        .arg("--seconds")
+        .arg(cli.seconds.to_string())
+        .arg("--child")
+        .args([model.as_os_str(), name.as_ref(), file.as_os_str()])
+        .env("ORT_DYLIB_PATH", library)
+        .stderr(Stdio::piped())
+        .output()?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("{}", text.lines().find_map(|line| line.strip_prefix("Error: ")).unwrap_or("it failed"));
+    }
+    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+fn child(model: &Path, variant: Variant, file: &Path, seconds: f64) -> Result<()> {
+    let (_, provider, precision) = variant.settings();
+    let options = LoadOptions { provider, precision, intra_threads: 1, ..LoadOptions::default() };
+    let model = model::load(&Source::parse(model), options)?;
+    let channels = model.info().channels.count();
+    let input: Vec<f32> = (0..channels).flat_map(|_| picture()).collect();
+    let mut first = Vec::new();
+    model.open_session()?.run(&input, SIZE, &mut first)?;
+    std::fs::write(file, first.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
+    let cores = available_parallelism().map_or(1, usize::from);
+    let begin = std::sync::Barrier::new(cores);
+    let frames = std::thread::scope(|scope| -> Result<f64> {
+        let session = || -> Result<f64> {
+            let mut session = model.open_session()?;
+            let mut output = Vec::new();
+            session.run(&input, SIZE, &mut output)?;
+            begin.wait();
+            let (start, mut frames) = (Instant::now(), 0);
+            while frames < 3 || start.elapsed().as_secs_f64() < seconds {
+                session.run(&input, SIZE, &mut output)?;
+                frames += 1;
+            }
+            Ok(f64::from(frames) / start.elapsed().as_secs_f64())
+        };
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(session)).collect();
+        threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow::anyhow!("a session panicked"))?).sum()
+    })?;
+    println!("{frames}");
+    Ok(())
+}
+
+/// A picture with smooth parts, edges and some grain: networks with PReLU run faster on blank ones.
+fn picture() -> impl Iterator<Item = f32> {
+    (0..SIZE.width * SIZE.height).map(|n| {
+        let (x, y) = (n % SIZE.width, n / SIZE.width);
+        let wave = (x as f32 / 19.0).sin() * (y as f32 / 23.0).cos();
+        let edge = if (x / 40 + y / 30) % 2 == 0 { 0.15 } else { -0.15 };
+        (0.5 + 0.2 * wave + edge + (n * 7919 % 31) as f32 / 1500.0).clamp(0.0, 1.0)
+    })
+}
+
+fn values(file: &Path) -> Result<Vec<f32>> {
+    let bytes = std::fs::read(file)?;
+    Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+}
+
+/// Of values from 0 to 1.
+fn psnr(a: &[f32], b: &[f32]) -> f64 {
+    let error: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+    if error == 0.0 { f64::INFINITY } else { -10.0 * (error / a.len() as f64).log10() }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}

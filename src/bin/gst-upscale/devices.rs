@@ -1,0 +1,44 @@
+//! `gst-upscale devices`: where networks can run here, and why not elsewhere.
+
+use gstupscale::device;
+use gstupscale::model::{self, LoadOptions, ModelError, Provider, Source};
+use indicatif::HumanBytes;
+
+use crate::failure::{Result, failed};
+use crate::models::{print, table};
+
+/// In the order in which `auto` would rather have them; TensorRT, which it does not take, behind CUDA.
+const PROVIDERS: [Provider; 7] = [
+    Provider::Cuda,
+    Provider::TensorRt,
+    Provider::CoreMl,
+    Provider::DirectMl,
+    Provider::WebGpu,
+    Provider::OpenVino,
+    Provider::Cpu,
+];
+
+/// Runs a tiny network on device 0 of each provider, and prints what came of it.
+pub fn list() -> Result<()> {
+    let mut rows = Vec::new();
+    for provider in PROVIDERS {
+        let state = match try_out(provider) {
+            Ok(()) => "runs".to_owned(),
+            // Without ONNX Runtime nothing runs anywhere.
+            Err(error @ ModelError::Runtime(_)) => return failed(error.to_string()),
+            Err(ModelError::Provider { reason, .. }) => format!("not here: {reason}"),
+            Err(error) => format!("not here: {error}"),
+        };
+        let memory = device::memory(provider, 0).filter(|_| state == "runs").map_or_else(
+            || "-".to_owned(),
+            |memory| format!("{} free of {}", HumanBytes(memory.free), HumanBytes(memory.total)),
+        );
+        rows.push([provider.name().to_owned(), memory, state]);
+    }
+    print(&table(&["PROVIDER", "MEMORY OF DEVICE 0", "STATE"], &rows))
+}
+
+fn try_out(provider: Provider) -> std::result::Result<(), ModelError> {
+    let options = LoadOptions { provider, ..LoadOptions::default() };
+    model::load(&Source::parse("lanczos2x"), options).map(drop)
+}

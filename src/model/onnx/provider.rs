@@ -1,0 +1,206 @@
+//! Execution providers: which there are in the ONNX Runtime that was found, and how a session is told to use one.
+//!
+//! Some are compiled into ONNX Runtime and bring a library of their own beside it; others are plugins, libraries that any ONNX Runtime
+//! loads. One that is asked for by name and cannot be had is an error that says which library is missing, never a fall to the CPU.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use once_cell::sync::OnceCell;
+use ort::ep::{self, ArbitrarilyConfigurableExecutionProvider, ExecutionProvider};
+use ort::session::builder::SessionBuilder;
+
+use super::runtime::Runtime;
+use super::text;
+use crate::model::{Precision, Provider};
+
+/// What a session's provider is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub provider: Provider,
+    /// As the provider counts them.
+    pub device_id: u32,
+    /// Of the processor, for each session.
+    pub threads: usize,
+    pub precision: Precision,
+}
+
+/// What `auto` tries, best first. Not TensorRT, which builds for minutes before its first frame.
+pub(super) const AUTO: [Provider; 6] =
+    [Provider::Cuda, Provider::CoreMl, Provider::DirectMl, Provider::WebGpu, Provider::OpenVino, Provider::Cpu];
+
+/// A provider in a library of its own that any ONNX Runtime loads.
+struct Plugin {
+    /// Under which ONNX Runtime knows it then.
+    name: &'static str,
+    library: &'static str,
+    /// How `script/setup` fetches it.
+    setup: &'static str,
+    loaded: OnceCell<()>,
+}
+
+static WEBGPU: Plugin = Plugin {
+    name: "WebGpuExecutionProvider",
+    library: "onnxruntime_providers_webgpu",
+    setup: "--webgpu",
+    loaded: OnceCell::new(),
+};
+static OPENVINO: Plugin = Plugin {
+    name: "OpenVINOExecutionProvider",
+    library: "onnxruntime_providers_openvino_plugin",
+    setup: "--openvino",
+    loaded: OnceCell::new(),
+};
+
+/// Makes sessions of `builder` run on the provider. An error is one line that can follow "execution-provider=NAME: ".
+pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings) -> Result<(), String> {
+    let Settings { provider, device_id, .. } = settings;
+    match provider {
+        // `auto` has been made one of the others before.
+        Provider::Cpu | Provider::Auto => runtime.use_cpu(builder, true).map_err(|error| text::trim(error.message())),
+        Provider::Cuda => register(
+            builder,
+            runtime,
+            &ep::CUDA::default()
+                .with_device_id(i32::try_from(device_id).map_err(|_| "there is no such device".to_owned())?)
+                .with_prefer_nhwc(true)
+                .with_arbitrary_config("use_tf32", if settings.precision == Precision::Fp32 { "0" } else { "1" }),
+            "CUDA",
+            Some(("onnxruntime_providers_cuda", "--gpu")),
+        ),
+        Provider::TensorRt => {
+            let cache = cache_folder().ok_or("there is no folder for its engines: set XDG_CACHE_HOME or HOME")?;
+            register(
+                builder,
+                runtime,
+                &ep::TensorRT::default()
+                    .with_device_id(i32::try_from(device_id).map_err(|_| "there is no such device".to_owned())?)
+                    .with_fp16(settings.precision != Precision::Fp32)
+                    .with_engine_cache(true)
+                    .with_engine_cache_path(cache.display()),
+                "TensorRT",
+                Some(("onnxruntime_providers_tensorrt", "--gpu")),
+            )
+        }
+        Provider::OpenVino => openvino(builder, runtime, settings),
+        Provider::WebGpu => WEBGPU.append(builder, runtime, device_id, &[]),
+        Provider::CoreMl => register(builder, runtime, &ep::CoreML::default(), "Core ML", None),
+        Provider::DirectMl => {
+            let device = i32::try_from(device_id).map_err(|_| "there is no such device".to_owned())?;
+            register(builder, runtime, &ep::DirectML::default().with_device_id(device), "DirectML", None)
+        }
+    }
+}
+
+/// Asks for a provider that is compiled into ONNX Runtime; `library` is what it brings beside it, and how `script/setup` fetches it.
+fn register<E: ExecutionProvider>(
+    builder: &mut SessionBuilder,
+    runtime: &Runtime,
+    provider: &E,
+    name: &str,
+    library: Option<(&str, &str)>,
+) -> Result<(), String> {
+    if !E::is_available().unwrap_or(false) {
+        let mut reason = format!("{} was built without {name}", runtime.path.display());
+        match library {
+            Some((library, setup)) => write!(
+                reason,
+                ", so that {} would be of no use to it; `./script/setup {setup}` brings one that has it",
+                file_name(library)
+            ),
+            None => write!(reason, ", which there is on another system only"),
+        }
+        .expect("a string takes all");
+        return Err(reason);
+    }
+    provider.register(builder).map_err(|error| text::trim(error.message()))
+}
+
+/// OpenVINO is compiled into the ONNX Runtime that comes with it, and a plugin (for Intel's own hardware alone) for others.
+fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings) -> Result<(), String> {
+    // JSON, as OpenVINO's own properties.
+    let precision = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{}"}}}}"#, openvino_precision(settings.precision));
+    if !ep::OpenVINO::is_available().unwrap_or(false) {
+        return OPENVINO.append(builder, runtime, settings.device_id, &[("load_config", &precision)]);
+    }
+    let device = match settings.device_id {
+        0 => "CPU".to_owned(),
+        gpu => format!("GPU.{}", gpu - 1),
+    };
+    let provider = ep::OpenVINO::default()
+        .with_device_type(device)
+        .with_num_threads(settings.threads)
+        .with_num_streams(1)
+        .with_arbitrary_config("load_config", precision);
+    register(builder, runtime, &provider, "OpenVINO", Some(("onnxruntime_providers_openvino", "--openvino")))
+}
+
+/// bfloat16 where the processor multiplies it (AVX-512 BF16): two to three times as fast, and above 50 dB from float32.
+fn openvino_precision(precision: Precision) -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    let native = std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    let native = false;
+    match precision {
+        Precision::Bf16 => "bf16",
+        Precision::Fp16 => "f16",
+        Precision::Auto if native => "bf16",
+        Precision::Auto | Precision::Fp32 => "f32",
+    }
+}
+
+impl Plugin {
+    /// Loads the library, once, and asks for the provider's device number `device_id`.
+    fn append(
+        &self,
+        builder: &mut SessionBuilder,
+        runtime: &Runtime,
+        device_id: u32,
+        options: &[(&str, &str)],
+    ) -> Result<(), String> {
+        self.loaded.get_or_try_init(|| self.load(runtime))?;
+        let devices = runtime.environment.devices().filter(|device| device.ep().is_ok_and(|name| name == self.name));
+        let devices: Vec<_> = devices.collect();
+        let count = devices.len();
+        let device = devices.into_iter().nth(device_id as usize).ok_or_else(|| match count {
+            0 => format!("{} finds no device that it can use", file_name(self.library)),
+            count => {
+                format!("there is no device {device_id}; {} finds {count}, counted from 0", file_name(self.library))
+            }
+        })?;
+        let options: Vec<_> =
+            options.iter().map(|(key, value)| (format!("{}.{key}", self.name), (*value).to_owned())).collect();
+        // It takes the builder by value; what is left meanwhile is of no use.
+        let given = std::mem::replace(builder, runtime.builder().map_err(|error| text::trim(error.message()))?);
+        *builder = given.with_devices([device], Some(&options)).map_err(|error| text::trim(error.message()))?;
+        Ok(())
+    }
+
+    fn load(&self, runtime: &Runtime) -> Result<(), String> {
+        let name = file_name(self.library);
+        let folder = runtime.path.parent().map(PathBuf::from).unwrap_or_default();
+        let path = folder.join(&name);
+        if !path.exists() {
+            return Err(format!(
+                "{name} is not beside {}; `./script/setup {}` brings it",
+                runtime.path.display(),
+                self.setup
+            ));
+        }
+        let registered = runtime.environment.register_ep_library(self.name, &path);
+        registered.map_err(|error| format!("{} cannot be loaded ({})", path.display(), text::trim(error.message())))
+    }
+}
+
+fn file_name(library: &str) -> String {
+    format!("{}{library}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
+}
+
+/// Where TensorRT's engines are kept, by the XDG base directory specification.
+fn cache_folder() -> Option<PathBuf> {
+    let absolute = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+    let folder = base.join("gst-upscale").join("tensorrt");
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
+}
