@@ -15,6 +15,8 @@ pub struct Rules {
     pub limits: Limits,
     /// What a run costs beside its pixels, in pixels of its tensor.
     pub fixed_pixels: u64,
+    /// The same where what is recomputed shows: one figure for a kind of device, so that the output does not depend on the machine.
+    pub nominal_pixels: u64,
     /// Parts begin and end at multiples of this, or at the frame's edge.
     pub bucket: u32,
     /// Parts give the same bytes as the whole frame. Where they do not it is a code value here or there.
@@ -25,6 +27,11 @@ pub struct Rules {
 
 /// A GPU's libraries look for the best kernels anew for each size: with steps of so many pixels the sizes are few.
 const BUCKET: u32 = 32;
+
+/// Of ONNX Runtime's CPU provider with the smallest network: 50 to 100 pixels' time, and as much for the conversions.
+const NOMINAL_PIXELS: u64 = 128;
+/// A launch takes tens of microseconds, in which a GPU does some thousand pixels.
+const NOMINAL_PIXELS_OF_GPU: u64 = 4096;
 
 impl Rules {
     /// Those of a local network that takes sizes from `min` on that are multiples of `multiple`. `None` where frames are too small for
@@ -48,6 +55,7 @@ impl Rules {
                 overlap: 0,
             },
             fixed_pixels: 0,
+            nominal_pixels: NOMINAL_PIXELS,
             bucket: 2,
             exact: local.exact,
             chroma_apart: converter.chroma_is_apart(),
@@ -58,10 +66,14 @@ impl Rules {
     pub fn of(model: &ModelInfo, converter: &Converter, frame: Size) -> Option<Self> {
         let local = model.local().filter(|_| model.fixed_size.is_none())?;
         let rules = Rules::new(local, (model.multiple, model.min_size), converter, frame)?;
-        let bucket = if model.provider.plans_for_sizes() { BUCKET } else { rules.bucket };
+        let (bucket, nominal_pixels) = if model.provider.plans_for_sizes() {
+            (BUCKET, NOMINAL_PIXELS_OF_GPU)
+        } else {
+            (rules.bucket, NOMINAL_PIXELS)
+        };
         // Other devices round as the size makes them choose their kernels: whole frames of another size do so, too.
         let exact = rules.exact || model.provider != Provider::Cpu;
-        Some(Rules { fixed_pixels: model.fixed_pixels, bucket, exact, ..rules })
+        Some(Rules { fixed_pixels: model.fixed_pixels, nominal_pixels, bucket, exact, ..rules })
     }
 
     /// A part on the grid of buckets, so that sizes are few.
@@ -99,7 +111,7 @@ mod tests {
             let part = Rect { x, y, width, height };
             let one = Size { width: 1, height: 1 };
             let limits = Limits { multiple: one, ..Limits::default() };
-            let rules = Rules { spread: 0, limits, fixed_pixels: 0, bucket, exact: true, chroma_apart: false };
+            let rules = Rules { spread: 0, limits, fixed_pixels: 0, nominal_pixels: 0, bucket, exact: true, chroma_apart: false };
             let got = rules.bucketed(part, frame);
             prop_assert!(got.x <= x && got.y <= y && (got.x | got.y).is_multiple_of(2), "{got:?}");
             prop_assert!(got.x + got.width >= x + width && got.y + got.height >= y + height, "{got:?}");

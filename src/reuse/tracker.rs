@@ -1,5 +1,6 @@
 //! From one frame to the next: what of it has to be upscaled anew.
 
+use super::cells::{CELL, CellMap};
 use super::changed::{Changes, Compare, History};
 use super::cover::{Cost, Cover, cover};
 use super::refresh::Refresher;
@@ -17,9 +18,6 @@ pub enum Mode {
     Similar { tolerance: u32, max_age: u32 },
 }
 
-/// What a run is taken to cost beside its pixels where what is recomputed shows: the same everywhere, so that the output is.
-const NOMINAL_FIXED_PIXELS: u64 = 128;
-
 /// Compares each frame with what is known to have been upscaled before it.
 ///
 /// A frame is [found](Self::find) out about, then [noted](Self::note) as what was in fact done with it.
@@ -30,6 +28,8 @@ pub struct Tracker {
     mode: Mode,
     history: History,
     refresher: Option<Refresher>,
+    /// Cells that the last picture looked at is to be upscaled for.
+    changed: CellMap,
 }
 
 impl Tracker {
@@ -45,6 +45,7 @@ impl Tracker {
             mode,
             history: History::new(format, frame),
             refresher: max_age.map(|max_age| Refresher::new(frame, max_age)),
+            changed: CellMap::new(frame),
         }
     }
 
@@ -69,12 +70,13 @@ impl Tracker {
         let cost = Cost {
             fixed_pixels: match self.mode {
                 Mode::Exact => self.rules.fixed_pixels,
-                Mode::Similar { .. } => NOMINAL_FIXED_PIXELS,
+                Mode::Similar { .. } => self.rules.nominal_pixels,
             },
             limits: self.rules.limits,
         };
         let price = |rect| cost.of(self.rules.bucketed(rect, self.frame), self.frame);
-        match cover(&luma, self.frame, self.rules.spread, price) {
+        self.changed = luma;
+        match cover(&self.changed, self.frame, self.rules.spread, price) {
             Cover::Nothing if apart => Cover::Parts(Vec::new()),
             Cover::Parts(mut parts) => {
                 parts.iter_mut().for_each(|part| *part = self.rules.bucketed(*part, self.frame));
@@ -84,12 +86,12 @@ impl Tracker {
         }
     }
 
-    /// `cover` of `picture` is upscaled: what is found next is found against that.
+    /// `cover` of `picture`, which was looked at last, is upscaled: what is found next is found against that.
     pub fn note(&mut self, picture: &PictureRef, cover: &Cover) {
         match cover {
             Cover::Nothing => {}
             Cover::Whole => self.whole(picture),
-            Cover::Parts(parts) => parts.iter().for_each(|part| self.part(picture, *part)),
+            Cover::Parts(parts) => self.parts(picture, parts),
         }
         if self.rules.chroma_apart && matches!(cover, Cover::Parts(_)) {
             // It is made anew for the whole frame.
@@ -104,26 +106,23 @@ impl Tracker {
         }
     }
 
-    fn part(&mut self, picture: &PictureRef, part: Rect) {
-        // Of what lies at its border the output around it is still that of before: were it kept as it is now, it could go on changing
-        // a little each time, and what lies beyond it would never follow.
-        self.history.keep(picture, self.inner(part));
-        if let Some(refresher) = &mut self.refresher {
-            refresher.refreshed(part);
+    /// Of parts, only what lies a spread within them is as if the whole frame had been upscaled: the cells that they were made for. Around
+    /// these the output still shows what was there before; were that kept as it is now, it could go on changing a little each time,
+    /// and the output would never follow.
+    fn parts(&mut self, picture: &PictureRef, parts: &[Rect]) {
+        for row in 0..self.changed.rows() {
+            let cells = self.changed.row(row);
+            let mut at = 0;
+            while let Some(skip) = cells[at..].iter().position(|cell| *cell) {
+                let begin = at + skip;
+                at = cells[begin..].iter().position(|cell| !*cell).map_or(cells.len(), |length| begin + length);
+                let rect =
+                    Rect { x: begin as u32 * CELL, y: row * CELL, width: (at - begin) as u32 * CELL, height: CELL };
+                self.history.keep(picture, rect);
+            }
         }
-    }
-
-    /// A part without what another part's spread could have covered, but up to the frame's edges.
-    fn inner(&self, part: Rect) -> Rect {
-        let side = |begin: u32, length: u32, frame: u32| {
-            let spread = self.rules.spread.next_multiple_of(2);
-            let end = begin + length;
-            let from = if begin == 0 { 0 } else { begin + spread };
-            let to = if end >= frame { end } else { end.saturating_sub(spread) };
-            (from, to.saturating_sub(from))
-        };
-        let (x, width) = side(part.x, part.width, self.frame.width);
-        let (y, height) = side(part.y, part.height, self.frame.height);
-        Rect { x, y, width, height }
+        if let Some(refresher) = &mut self.refresher {
+            parts.iter().for_each(|part| refresher.refreshed(*part));
+        }
     }
 }

@@ -247,7 +247,9 @@ fn os_string(bytes: &[u8]) -> OsString {
 pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
     static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         let mut specs = engine_specs();
+        specs.extend(worker_specs());
         specs.extend(memory_specs());
+        specs.extend(reuse_specs());
         specs.extend(stream_specs());
         specs
     });
@@ -282,7 +284,10 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("device-id")
             .nick("Device")
-            .blurb("Which device of the execution provider, as that provider counts them from 0. The CPU has no use for it")
+            .blurb(
+                "Which device of the execution provider, as that provider counts them from 0. For OpenVINO 0 is the processor and 1 \
+                 the first GPU. The CPU has no use for it",
+            )
             .mutable_ready()
             .build(),
         glib::ParamSpecEnum::builder_with_default("precision", Precision::default())
@@ -293,6 +298,12 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
             )
             .mutable_ready()
             .build(),
+    ]
+}
+
+/// The properties that say how much is done at a time.
+fn worker_specs() -> Vec<glib::ParamSpec> {
+    vec![
         glib::ParamSpecUInt::builder("workers")
             .nick("Workers")
             .blurb(
@@ -359,8 +370,8 @@ fn memory_specs() -> Vec<glib::ParamSpec> {
     ]
 }
 
-/// The properties that say what is done with the stream, and what it tells.
-fn stream_specs() -> Vec<glib::ParamSpec> {
+/// The properties that say what is not upscaled twice.
+fn reuse_specs() -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecEnum::builder_with_default("duplicates", Duplicates::default())
             .nick("Duplicates")
@@ -410,6 +421,12 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             )
             .mutable_playing()
             .build(),
+    ]
+}
+
+/// The properties that say what is done with the stream, and what it tells.
+fn stream_specs() -> Vec<glib::ParamSpec> {
+    vec![
         glib::ParamSpecString::builder("plan-location")
             .nick("Plan location")
             .blurb(

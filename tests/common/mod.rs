@@ -1,11 +1,14 @@
 //! What the element's tests share.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod clip;
+
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use gst::prelude::*;
+use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
 use gstupscale::upscalefilter::UpscaleFilter;
 
@@ -111,4 +114,25 @@ pub fn have_runtime() -> bool {
         eprintln!("*** SKIPPED: ORT_DYLIB_PATH is not set; script/test sets it ***");
     }
     have
+}
+
+/// A network that sees luma and doubles.
+pub fn model() -> Arc<DummyModel> {
+    Arc::new(DummyModel::new(Channels::Luma, 2))
+}
+
+/// Everything that is pushed on the source pad, as text: "40" for a buffer of that PTS in ms, the type's name for an event.
+pub fn record(element: &gst::Element) -> std::sync::mpsc::Receiver<String> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let pad = element.static_pad("src").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        let text = match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => pts_ms(buffer).to_string(),
+            Some(gst::PadProbeData::Event(event)) => event.type_().name().to_string(),
+            _ => unreachable!(),
+        };
+        sender.send(text).ok();
+        gst::PadProbeReturn::Ok
+    });
+    receiver
 }

@@ -159,7 +159,7 @@ pub struct Plan {
 
 #[derive(Args, Debug)]
 pub struct Models {
-    /// Tell what is found out about these ONNX files by reading them: channels, scale, which sizes they take, and how many pixels
+    /// Tell what is found out about these ONNX files (or built-in models) by reading them: channels, scale, which sizes they take, and how many pixels
     /// around a pixel have a say in its result
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub analyse: Vec<PathBuf>,

@@ -117,7 +117,11 @@ impl Finder {
     }
 
     fn rules(&self, format: PixelFormat, frame: Size) -> Option<Rules> {
+        // Of a network of one size, and of one whose reach is not known, the element upscales whole frames.
         let Locality::Local(local) = &self.network.locality else { return None };
+        if self.network.fixed_size.is_some() {
+            return None;
+        }
         let channels = if self.network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
         // How far changes reach does not depend on the colours.
         let chroma_site = ChromaSite { h_cosited: false, v_cosited: false };

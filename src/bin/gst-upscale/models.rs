@@ -4,8 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use gstupscale::model::builtin;
+use bytes::Bytes;
 use gstupscale::model::graph::{self, Analysis, Locality, Reach};
+use gstupscale::model::{Source, builtin};
 use gstupscale::picture::Size;
 
 use crate::failure::{Result, failed};
@@ -52,8 +53,11 @@ pub fn analyse(files: &[PathBuf]) -> Result<()> {
 }
 
 fn read(file: &Path) -> std::result::Result<Analysis, String> {
-    let bytes = fs::read(file).map_err(|error| error.to_string())?;
-    graph::analyse(bytes.into(), None)
+    let bytes = match Source::parse(file) {
+        Source::Builtin(builtin) => Bytes::from_static(builtin.onnx),
+        Source::File(path) => fs::read(path).map_err(|error| error.to_string())?.into(),
+    };
+    graph::analyse(bytes, None)
 }
 
 fn row(file: &Path, analysis: &Analysis) -> [String; 7] {

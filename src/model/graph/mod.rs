@@ -121,6 +121,8 @@ pub struct Analysis {
     pub locality: Locality,
     /// Elements for each input pixel that a run holds at a time, input and output included, if the network is local.
     pub live_elements: Option<u64>,
+    /// The only input size that the network takes, if it fixes that.
+    pub fixed_size: Option<Size>,
     /// How often each operator occurs, of those on which the output depends. The names of those that are not ONNX's own begin with
     /// their domain.
     pub operators: BTreeMap<String, usize>,
@@ -148,10 +150,14 @@ pub fn analyse(model: Bytes, channels: Option<u32>) -> Result<Analysis, String> 
         multiple: ONE,
         locality: Locality::Global { reason: String::new() },
         live_elements: None,
+        fixed_size: None,
         operators,
     };
     match input(&graph, channels) {
-        Ok(input) => follow(&graph, &input, &mut analysis),
+        Ok(input) => {
+            analysis.fixed_size = input.fixed;
+            follow(&graph, &input, &mut analysis);
+        }
         Err(reason) => analysis.locality = Locality::Global { reason },
     }
     Ok(analysis)

@@ -118,10 +118,11 @@ fn register<E: ExecutionProvider>(
 
 /// OpenVINO is compiled into the ONNX Runtime that comes with it, and a plugin (for Intel's own hardware alone) for others.
 fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings) -> Result<(), String> {
-    // JSON, as OpenVINO's own properties.
-    let precision = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{}"}}}}"#, openvino_precision(settings.precision));
+    // OpenVINO's own properties, in JSON. It would pin the one thread of each session to the same core.
+    let precision = openvino_precision(settings.precision);
+    let config = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","ENABLE_CPU_PINNING":"NO"}}}}"#);
     if !ep::OpenVINO::is_available().unwrap_or(false) {
-        return OPENVINO.append(builder, runtime, settings.device_id, &[("load_config", &precision)]);
+        return OPENVINO.append(builder, runtime, settings.device_id, &[("load_config", &config)]);
     }
     let device = match settings.device_id {
         0 => "CPU".to_owned(),
@@ -131,7 +132,7 @@ fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings)
         .with_device_type(device)
         .with_num_threads(settings.threads)
         .with_num_streams(1)
-        .with_arbitrary_config("load_config", precision);
+        .with_arbitrary_config("load_config", config);
     register(builder, runtime, &provider, "OpenVINO", Some(("onnxruntime_providers_openvino", "--openvino")))
 }
 

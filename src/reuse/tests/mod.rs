@@ -3,6 +3,7 @@
 mod changed;
 mod cover;
 mod frames;
+mod tracker;
 
 /// Numbers that look drawn by chance (Knuth's MMIX generator, its upper half).
 pub(super) struct Chance(pub u64);

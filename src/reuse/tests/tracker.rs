@@ -1,0 +1,100 @@
+//! Of following a clip: what is shown when only parts are upscaled, by a network that changes nothing.
+
+use proptest::prelude::*;
+
+use crate::picture::format::{PictureRef, PixelFormat};
+use crate::picture::region::Limits;
+use crate::picture::{Rect, Size};
+use crate::reuse::{Cover, Mode, Rules, Tracker};
+
+const SIZE: Size = Size { width: 150, height: 300 };
+
+/// A box that is drawn with this difference, or by which it is taken away again.
+#[derive(Clone, Debug)]
+struct Toggle {
+    number: usize,
+    add: bool,
+}
+
+fn rules(spread: u32, fixed_pixels: u64) -> Rules {
+    let one = Size { width: 1, height: 1 };
+    let limits = Limits { multiple: one, halo: spread, ..Limits::default() };
+    Rules { spread, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true, chroma_apart: false }
+}
+
+/// Follows frames, and gives the largest difference between a frame and what is shown of it.
+fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
+    let mut tracker = Tracker::new(PixelFormat::Gray8, SIZE, rules, mode);
+    let mut shown = vec![0; frames[0].len()];
+    let mut worst = 0;
+    for frame in frames {
+        let stride = SIZE.width as usize;
+        let picture = PictureRef::new(PixelFormat::Gray8, SIZE, &[(frame, stride)]).unwrap();
+        let cover = tracker.find(&picture);
+        match &cover {
+            Cover::Nothing => {}
+            Cover::Whole => shown.copy_from_slice(frame),
+            Cover::Parts(parts) => {
+                for &Rect { x, y, width, height } in parts {
+                    for y in y..y + height {
+                        let row = y as usize * stride + x as usize..(y * SIZE.width + x + width) as usize;
+                        shown[row.clone()].copy_from_slice(&frame[row]);
+                    }
+                }
+            }
+        }
+        tracker.note(&picture, &cover);
+        worst = shown.iter().zip(frame).map(|(a, b)| a.abs_diff(*b)).max().unwrap().max(worst);
+    }
+    worst
+}
+
+/// Frames in each of which some of the boxes are added to or taken from what the one before shows.
+fn frames(boxes: &[(u32, u32, u32, u32)], steps: &[Vec<Toggle>], by: u8) -> Vec<Vec<u8>> {
+    let mut frame: Vec<u8> = (0..SIZE.pixels()).map(|n| 100 + (n * 7919 % 50) as u8).collect();
+    let mut frames = vec![frame.clone()];
+    for step in steps {
+        for Toggle { number, add } in step {
+            let (x, y, width, height) = boxes[number % boxes.len()];
+            for y in y..(y + height).min(SIZE.height) {
+                for x in x..(x + width).min(SIZE.width) {
+                    let code = &mut frame[(y * SIZE.width + x) as usize];
+                    *code = if *add { code.wrapping_add(by) } else { code.wrapping_sub(by) };
+                }
+            }
+        }
+        frames.push(frame.clone());
+    }
+    frames
+}
+
+/// Where what two parts cover overlaps one of them is cut; what lies there is followed like the rest.
+#[test]
+fn what_lies_where_a_part_was_cut_may_go_back_by_itself() {
+    let boxes = [(0, 0, 9, 300), (27, 21, 4, 7), (0, 34, 9, 12)];
+    let toggle = |number, add| Toggle { number, add };
+    let steps = [vec![toggle(0, true), toggle(1, true)], vec![toggle(2, false)], vec![toggle(2, true)]];
+    assert_eq!(worst(&frames(&boxes, &steps, 60), Mode::Exact, rules(8, 75)), 0);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_shown_is_the_frame_or_nearly(
+        boxes in prop::collection::vec((0u32..150, 0u32..300, 1u32..40, 1u32..300), 1..6),
+        steps in prop::collection::vec(
+            prop::collection::vec((0usize..6, any::<bool>()).prop_map(|(number, add)| Toggle { number, add }), 0..4),
+            1..20,
+        ),
+        spread in 0u32..24,
+        fixed in prop::sample::select(&[0u64, 100, 1000][..]),
+    ) {
+        prop_assert_eq!(worst(&frames(&boxes, &steps, 60), Mode::Exact, rules(spread, fixed)), 0);
+        // In steps of a code some changes are let pass.
+        let similar = Mode::Similar { tolerance: 2, max_age: 0 };
+        let worst = worst(&frames(&boxes, &steps, 1), similar, rules(spread, fixed));
+        // Around a part what is shown is newer than what is compared with.
+        prop_assert!(worst <= 4, "{worst}");
+    }
+}

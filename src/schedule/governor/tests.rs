@@ -1,0 +1,236 @@
+//! Of the governor.
+
+use super::*;
+
+use proptest::prelude::*;
+
+const MIB: u64 = 1 << 20;
+const BOUNDS: Bounds =
+    Bounds { workers: 4, most_workers: 4, tile: None, efficient_tile: 128, smallest_tile: 32, fallback: None };
+
+fn tensors(tile: Option<u32>) -> u64 {
+    let side = |length: u32| u64::from(tile.map_or(length, |tile| tile.min(length)));
+    side(640) * side(360)
+}
+
+/// For frames of 640x360 at 1 KiB a pixel: 225 MiB.
+fn governor(bounds: Bounds, limit: u64) -> Governor {
+    let mut governor = Governor::new(bounds, Footprints::remembered(None, 1024), 1024, limit);
+    governor.set_frame(640, Box::new(tensors), bounds);
+    governor
+}
+
+fn rung(workers: usize, tile: impl Into<Option<u32>>) -> Rung {
+    Rung { workers, tile: tile.into(), fallback: false }
+}
+
+/// One more frame succeeded, while `free` is free.
+fn succeed(governor: &mut Governor, free: Option<u64>) -> Option<(Rung, Rung)> {
+    if governor.succeeded() { governor.climb(free) } else { None }
+}
+
+#[test]
+fn the_start_is_what_the_limit_allows() {
+    for (limit, expected) in [
+        (2048 * MIB, rung(4, None)),
+        (900 * MIB, rung(4, None)),
+        // 64 MiB each are 256x256.
+        (256 * MIB, rung(4, 256)),
+        (64 * MIB, rung(4, 128)),
+        // With all four, tiles would be of 126: three, and larger ones.
+        (63 * MIB, rung(3, 146)),
+        // Not even the smallest tile: tried all the same.
+        (MIB / 2, rung(1, 32)),
+    ] {
+        assert_eq!(governor(BOUNDS, limit).rung().0, expected, "{limit}");
+    }
+    let set = Bounds { tile: Some(256), ..BOUNDS };
+    assert_eq!(governor(set, 2048 * MIB).rung().0, rung(4, 256));
+    // A tile that is set is the largest.
+    assert_eq!(governor(set, 100 * MIB).rung().0, rung(4, 160));
+    assert_eq!(governor(set, 16 * MIB).rung().0, rung(1, 128));
+    let fixed = Bounds { tile: Some(512), smallest_tile: u32::MAX, ..BOUNDS };
+    assert_eq!(governor(fixed, 400 * MIB).rung().0, rung(2, 512));
+    assert_eq!(governor(fixed, MIB).rung().0, rung(1, 512));
+}
+
+#[test]
+fn the_ladder_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
+    let mut governor = governor(Bounds { fallback: Some(u64::MAX), smallest_tile: 100, ..BOUNDS }, u64::MAX);
+    let mut seen = Vec::new();
+    loop {
+        let (at, epoch) = governor.rung();
+        match governor.failed(epoch) {
+            Verdict::Down { from, to } => {
+                assert_eq!(from, at);
+                seen.push(to);
+            }
+            Verdict::GiveUp => break,
+            Verdict::Again => unreachable!("the epoch is of now"),
+        }
+    }
+    let fallback = Rung { workers: 4, tile: None, fallback: true };
+    assert_eq!(seen, [rung(2, None), rung(1, None), rung(1, 320), rung(1, 160), rung(1, 100), fallback]);
+    assert_eq!(governor.steps(), (6, 0));
+}
+
+#[test]
+fn failures_of_runs_that_began_before_a_step_count_once() {
+    let mut governor = governor(BOUNDS, u64::MAX);
+    let (_, epoch) = governor.rung();
+    assert_eq!(governor.failed(epoch), Verdict::Down { from: rung(4, None), to: rung(2, None) });
+    assert_eq!(governor.failed(epoch), Verdict::Again);
+    assert_eq!(governor.rung().0, rung(2, None));
+}
+
+#[test]
+fn it_climbs_when_memory_is_free_and_waits_longer_after_a_relapse() {
+    let mut governor = governor(BOUNDS, u64::MAX);
+    let fail = |governor: &mut Governor| {
+        let (_, epoch) = governor.rung();
+        governor.failed(epoch)
+    };
+    fail(&mut governor);
+    fail(&mut governor);
+    let wait = |governor: &mut Governor, frames: u32| {
+        (1..frames).for_each(|_| assert_eq!(succeed(governor, None), None));
+    };
+    wait(&mut governor, PATIENCE);
+    // 225 MiB more are needed.
+    assert_eq!(succeed(&mut governor, Some(224 * MIB)), None);
+    wait(&mut governor, PATIENCE);
+    assert_eq!(succeed(&mut governor, Some(226 * MIB)), Some((rung(1, None), rung(2, None))));
+    // It does not last.
+    fail(&mut governor);
+    wait(&mut governor, 2 * PATIENCE);
+    assert_eq!(succeed(&mut governor, None), Some((rung(1, None), rung(2, None))));
+    wait(&mut governor, 2 * PATIENCE);
+    assert_eq!(succeed(&mut governor, None), Some((rung(2, None), rung(4, None))));
+    // At the top, what has lasted is forgiven; steps of one incident count once.
+    wait(&mut governor, 2 * PATIENCE + 1);
+    assert_eq!(governor.patience, PATIENCE);
+    fail(&mut governor);
+    fail(&mut governor);
+    assert_eq!(governor.patience, PATIENCE);
+    assert_eq!(governor.steps(), (5, 3));
+}
+
+#[test]
+fn a_rung_that_cannot_fit_is_not_climbed_to() {
+    let mut governor = governor(Bounds { workers: 1, most_workers: 1, ..BOUNDS }, 64 * MIB);
+    assert_eq!(governor.rung().0, rung(1, 256));
+    let (_, epoch) = governor.rung();
+    governor.rungs[0].tile = Some(400);
+    governor.failed(epoch);
+    for _ in 0..10 * PATIENCE {
+        assert_eq!(succeed(&mut governor, None), None);
+    }
+}
+
+#[test]
+fn frames_of_an_earlier_size_get_tiles_of_their_own() {
+    let governor = governor(BOUNDS, 1000 * MIB);
+    assert_eq!(governor.rung().0.tile, None);
+    let large = |tile: Option<u32>| u64::from(tile.map_or(4000, |tile| tile.min(4000))).pow(2);
+    assert_eq!(governor.tile_for(large), Some(504));
+}
+
+#[test]
+fn at_the_bottom_a_run_is_tried_whatever_is_reckoned() {
+    let governor = governor(BOUNDS, MIB / 2);
+    assert_eq!(governor.footprint(governor.rung().0, 32 * 32).1, MIB / 2);
+}
+
+#[test]
+fn what_was_measured_decides_what_fits() {
+    let mut governor = governor(BOUNDS, 256 * MIB);
+    assert_eq!(governor.rung().0, rung(4, 256));
+    // A quarter of what was reckoned: whole frames fit.
+    assert!(governor.measured(256 * 256, 16 * MIB));
+    assert_eq!(governor.rung().0, rung(4, None));
+    // Whole frames take more than in proportion.
+    assert!(governor.measured(640 * 360, 100 * MIB));
+    let now = governor.rung().0;
+    assert!(now.tile.is_some_and(|tile| tile < 400) && now.workers == 4, "{now:?}");
+    assert!(!governor.measured(256 * 256, 15 * MIB));
+    assert_eq!(governor.rung().0, now);
+    // What a small part takes says nothing.
+    assert!(!governor.measured(64 * 64, 90 * MIB));
+    assert_eq!(governor.rung().0, now);
+}
+
+#[test]
+fn workers_are_added_while_that_pays_and_fits() {
+    let bounds = Bounds { workers: 2, most_workers: 8, ..BOUNDS };
+    for (limit, best, expected) in [(u64::MAX, 5, 5), (u64::MAX, 2, 2), (3 * 225 * MIB, 8, 3)] {
+        let mut governor = governor(bounds, limit);
+        let mut now = Instant::now();
+        for _ in 0..2000 {
+            now += std::time::Duration::from_secs(1) / 60 / governor.rung().0.workers.min(best) as u32;
+            governor.ran(now, 640 * 360, true);
+        }
+        assert_eq!(governor.rung().0, rung(expected, None), "{limit} {best}");
+    }
+}
+
+#[test]
+fn a_failure_ends_the_trial_of_more_workers() {
+    let mut governor = governor(Bounds { workers: 1, most_workers: 8, ..BOUNDS }, u64::MAX);
+    let (_, epoch) = governor.rung();
+    governor.failed(epoch);
+    let mut now = Instant::now();
+    for _ in 0..2000 {
+        now += std::time::Duration::from_millis(10);
+        assert!(!governor.ran(now, 640 * 360, true));
+    }
+}
+
+#[test]
+fn the_fallback_has_a_limit_of_its_own() {
+    let bounds = Bounds { workers: 1, most_workers: 1, smallest_tile: 200, fallback: Some(100 * MIB), ..BOUNDS };
+    let mut governor = governor(bounds, 10 * MIB);
+    while !governor.rung().0.fallback {
+        let epoch = governor.rung().1;
+        assert_ne!(governor.failed(epoch), Verdict::GiveUp);
+    }
+    let rung = governor.rung().0;
+    assert_eq!(rung.tile, Some(320));
+    assert_eq!(governor.footprint(rung, 320 * 320).1, 100 * MIB);
+    assert_eq!(governor.permits().limit(), 100 * MIB);
+}
+
+proptest! {
+    /// Any order of failures and successes: it never loops, never leaves its bounds, and comes back to the top.
+    #[test]
+    fn any_script_ends_and_recovers(
+        script in prop::collection::vec(any::<bool>(), 0..200),
+        workers in 1usize..9,
+        limit in (MIB / 4)..(4096 * MIB),
+        fallback in any::<bool>(),
+    ) {
+        let bounds = Bounds { workers, most_workers: workers, fallback: fallback.then_some(limit), ..BOUNDS };
+        let mut governor = governor(bounds, limit);
+        let top = governor.rung().0;
+        for fails in script {
+            let (at, epoch) = governor.rung();
+            prop_assert!(at.workers >= 1 && at.workers <= workers);
+            prop_assert!(at.tile.is_none_or(|tile| tile >= BOUNDS.smallest_tile));
+            if fails {
+                let verdict = governor.failed(epoch);
+                prop_assert_ne!(verdict, Verdict::Again);
+                if verdict == Verdict::GiveUp {
+                    prop_assert!(at.fallback == fallback && (fallback || at.workers == 1));
+                }
+            } else {
+                succeed(&mut governor, None);
+            }
+        }
+        for _ in 0..MOST_PATIENCE * LONGEST_LADDER as u32 {
+            if governor.rung().0 == top {
+                break;
+            }
+            succeed(&mut governor, None);
+        }
+        prop_assert_eq!(governor.rung().0, top);
+    }
+}
