@@ -6,7 +6,7 @@ use crate::picture::convert::Converter;
 use crate::picture::region::Limits;
 use crate::picture::{Rect, Size};
 
-/// See the [module](self).
+/// What the network and the conversion around it ask of parts of a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// How far around a changed pixel the output changes; input pixels.

@@ -56,7 +56,7 @@ pub struct OnnxModel {
 impl OnnxModel {
     /// Reads, checks and probes a network. Takes milliseconds for a small one, and as long as loading takes for a large one.
     ///
-    /// [`Provider::Auto`] takes the first of the [best](provider::AUTO) that is there and runs the probe; the log says which, and why not
+    /// [`Provider::Auto`] takes the first of `provider::AUTO` that is there and runs the probe; the log says which, and why not
     /// those before it.
     pub fn load(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
         let opener = Opener::read(source, options)?;
