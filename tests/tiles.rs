@@ -8,6 +8,7 @@ mod common;
 use gst::prelude::*;
 use gstupscale::picture::format::PixelFormat;
 
+use common::clip::visible;
 use common::{element, harness, have_runtime, shared_data};
 
 /// What an element gives for one picture that looks like nothing in particular.
@@ -30,21 +31,6 @@ fn upscaled(format: &str, (width, height): (u32, u32), properties: &[(&str, &str
     let out_caps = harness.sinkpad().unwrap().current_caps().unwrap();
     let out_info = gst_video::VideoInfo::from_caps(&out_caps).unwrap();
     visible(&out, &out_info)
-}
-
-/// The bytes that are seen, row by row: what stands between rows is nobody's.
-fn visible(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Vec<u8> {
-    use gst_video::VideoFrameExt;
-    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
-    let mut bytes = Vec::new();
-    for plane in 0..frame.n_planes() {
-        let component = (0..info.n_components()).find(|c| info.comp_plane(*c as u8) == plane).unwrap();
-        let (rows, stride) = (frame.comp_height(component), frame.plane_stride()[plane as usize] as usize);
-        let length = frame.comp_width(component) as usize * frame.comp_pstride(component) as usize;
-        let data = frame.plane_data(plane).unwrap();
-        (0..rows as usize).for_each(|row| bytes.extend(&data[row * stride..row * stride + length]));
-    }
-    bytes
 }
 
 #[test]

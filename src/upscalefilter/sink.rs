@@ -42,7 +42,7 @@ impl UpscaleFilter {
         let (slot, found, dropped) =
             self.enqueue(state, &engine, &config, (&buffer, shell, show_updates), &look, before.as_ref());
         drop(dropped);
-        if let Some(before) = &mut before {
+        if let Some((before, slot)) = before.as_mut().zip(slot) {
             before.note(&buffer, slot, &found, &look.cover);
         }
         self.keep_before(before);
@@ -61,8 +61,8 @@ impl UpscaleFilter {
         }
     }
 
-    /// Puts the frame in the queue, and submits a job unless its result is there or on its way. Returns what it shows, and what has to
-    /// be dropped without the lock.
+    /// Puts the frame in the queue, and submits a job unless its result is there or on its way. Returns what it shows, for the next frame to
+    /// build upon (if none will, the frame is to be the only one that holds it), and what has to be dropped without the lock.
     fn enqueue(
         &self,
         mut state: MutexGuard<'_, State>,
@@ -71,7 +71,7 @@ impl UpscaleFilter {
         (buffer, shell, show_updates): (&gst::Buffer, gst::Buffer, bool),
         look: &Look,
         before: Option<&Before>,
-    ) -> (Arc<Slot>, Found, Vec<Arc<Slot>>) {
+    ) -> (Option<Arc<Slot>>, Found, Vec<Arc<Slot>>) {
         let (index, pts) = (state.next_index, buffer.pts());
         state.next_index += 1;
         let (slot, found, dropped) = reuse::find_slot(&mut state, look, before, index, config);
@@ -105,22 +105,23 @@ impl UpscaleFilter {
         // Its result may be there already.
         self.ready.notify_all();
         let parts = match &found {
-            Found::Duplicate | Found::Kept => return (slot, found, dropped),
+            Found::Duplicate | Found::Kept => return (before.map(|_| slot), found, dropped),
             Found::Parts(parts) => Some(Arc::clone(parts)),
             Found::Nothing => None,
         };
+        let shown = before.map(|_| Arc::clone(&slot));
         let job = FrameJob {
             element: self.obj().downgrade(),
             config: Arc::clone(config),
             input: Some(buffer.clone()),
-            slot: Some(Arc::clone(&slot)),
+            slot: Some(slot),
             parts,
             tries: 0,
             refits: 0,
             last_try: false,
         };
         engine.pool.submit(job);
-        (slot, found, dropped)
+        (shown, found, dropped)
     }
 
     fn note_place(&self, state: &mut State, placed: Placed, index: u64, pts: Option<gst::ClockTime>) {
