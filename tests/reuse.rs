@@ -14,7 +14,7 @@ use gstupscale::picture::format::PixelFormat;
 use proptest::prelude::*;
 
 use common::clip::{Clip, Edit, TALL, drawn, edit, enlarged};
-use common::{dummy_element, element, harness, have_runtime, shared_data};
+use common::{LOCAL_MODELS, dummy_element, element, harness, have_runtime, shared_data};
 
 /// A few edits of each kind.
 const SOME: [Edit; 9] = [
@@ -57,17 +57,9 @@ fn the_output_is_the_same_with_a_network_that_sees_colour() {
 #[test]
 fn the_output_is_the_same_with_other_peoples_models() {
     let (true, Some(models)) = (have_runtime(), shared_data("models")) else { return };
-    for (model, format) in [
-        ("acnet/ACNetHDNL0", "I420"),
-        ("animejanai/2x_AnimeJaNai_HD_V3.1_Performance_SPANF3_b5f48_unshuffle_fp16", "NV12"),
-        ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32", "RGB"),
-        ("esr/eSR-CNN_s4_C4_D7_S12", "I420_10LE"),
-        ("esr/eSR-TM_s2_K7_C16", "GRAY8"),
-        ("nn-upscaler/2xNomosUni_span_multijpg_ldl", "I420"),
-        ("qualityscaler/RealESR_Animex4_fp16", "Y42B"),
-    ] {
+    // Of one with a large fixed size a frame is one tile, as a whole.
+    for (model, format) in LOCAL_MODELS.into_iter().chain([("acnet/ACNetHDNL0", "I420")]) {
         let path = models.join(format!("{model}.onnx"));
-        // Of one with a large fixed size a frame is one tile, as a whole.
         let edits = if model.starts_with("acnet") { &SOME[..1] } else { &SOME[..5] };
         Clip::new(format, (151, 117), edits).check(element, &[("model", path.to_str().unwrap())]);
     }

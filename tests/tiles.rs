@@ -9,7 +9,7 @@ use gst::prelude::*;
 use gstupscale::picture::format::PixelFormat;
 
 use common::clip::visible;
-use common::{element, harness, have_runtime, shared_data};
+use common::{LOCAL_MODELS, element, harness, have_runtime, shared_data};
 
 /// What an element gives for one picture that looks like nothing in particular.
 fn upscaled(format: &str, (width, height): (u32, u32), properties: &[(&str, &str)]) -> Vec<u8> {
@@ -52,15 +52,8 @@ fn tiles_of_built_in_models_give_the_same_bytes_for_every_format_and_number_of_w
 #[test]
 fn tiles_of_other_peoples_models_give_the_same_bytes() {
     let (true, Some(models)) = (have_runtime(), shared_data("models")) else { return };
-    for (model, format) in [
-        ("animejanai/2x_AnimeJaNai_HD_V3.1_Performance_SPANF3_b5f48_unshuffle_fp16", "NV12"),
-        ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp16", "I420"),
-        ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32", "RGB"),
-        ("esr/eSR-CNN_s4_C4_D7_S12", "I420_10LE"),
-        ("esr/eSR-TM_s2_K7_C16", "GRAY8"),
-        ("nn-upscaler/2xNomosUni_span_multijpg_ldl", "I420"),
-        ("qualityscaler/RealESR_Animex4_fp16", "Y42B"),
-    ] {
+    let more = ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp16", "I420");
+    for (model, format) in LOCAL_MODELS.into_iter().chain([more]) {
         let path = models.join(format!("{model}.onnx"));
         let model = path.to_str().unwrap();
         // Room for one border in each direction, whatever the network's reach.

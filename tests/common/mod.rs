@@ -136,3 +136,13 @@ pub fn record(element: &gst::Element) -> std::sync::mpsc::Receiver<String> {
     });
     receiver
 }
+
+/// Local networks of other people in the shared test data, each with a format to try it with.
+pub const LOCAL_MODELS: [(&str, &str); 6] = [
+    ("animejanai/2x_AnimeJaNai_HD_V3.1_Performance_SPANF3_b5f48_unshuffle_fp16", "NV12"),
+    ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32", "RGB"),
+    ("esr/eSR-CNN_s4_C4_D7_S12", "I420_10LE"),
+    ("esr/eSR-TM_s2_K7_C16", "GRAY8"),
+    ("nn-upscaler/2xNomosUni_span_multijpg_ldl", "I420"),
+    ("qualityscaler/RealESR_Animex4_fp16", "Y42B"),
+];
