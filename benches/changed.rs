@@ -3,31 +3,22 @@
 //! `cargo bench --bench changed` prints a line for each. The goals: 10 GB/s where nothing has changed, so that 640x360 costs 0.04 ms;
 //! a cover in 0.2 ms for some changes all over a frame of 1920x1080, and in 1 ms whatever has changed.
 
+mod pictures;
+
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gstupscale::picture::Size;
-use gstupscale::picture::format::{PictureRef, PixelFormat};
+use gstupscale::picture::format::PictureRef;
 use gstupscale::picture::region::Limits;
 use gstupscale::reuse::{CELL, CellMap, Compare, Cost, History, cover};
 
-const FORMAT: PixelFormat = PixelFormat::I420;
+use pictures::{FORMAT, PADDING, planes};
+
 const SMALL: Size = Size { width: 640, height: 360 };
 const LARGE: Size = Size { width: 1920, height: 1080 };
-/// Bytes after each row of the padded pictures: what a decoder leaves around a frame for its motion vectors.
-const PADDING: usize = 64;
 /// Input pixels to each side that have a say in a pixel's result: of a network of some layers of 3x3.
 const REACH: u32 = 10;
 /// What a run costs beside its pixels.
 const FIXED: u64 = 4000;
-
-/// The planes of a picture and their strides.
-fn planes(size: Size, padding: usize) -> Vec<(Vec<u8>, usize)> {
-    let plane = |plane| {
-        let (row_bytes, rows) = FORMAT.visible(plane, size);
-        let stride = row_bytes + padding;
-        ((0..stride * rows).map(|at| (at * 37 % 251) as u8).collect(), stride)
-    };
-    (0..FORMAT.planes()).map(plane).collect()
-}
 
 fn picture(size: Size, planes: &[(Vec<u8>, usize)]) -> PictureRef<'_> {
     let planes: Vec<_> = planes.iter().map(|(bytes, stride)| (bytes.as_slice(), *stride)).collect();

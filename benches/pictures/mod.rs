@@ -1,0 +1,18 @@
+//! Pictures for the benches.
+
+use gstupscale::picture::Size;
+use gstupscale::picture::format::PixelFormat;
+
+pub const FORMAT: PixelFormat = PixelFormat::I420;
+/// Bytes after each row of the padded pictures: what a decoder leaves around a frame for its motion vectors.
+pub const PADDING: usize = 64;
+
+/// The planes of a picture and their strides.
+pub fn planes(size: Size, padding: usize) -> Vec<(Vec<u8>, usize)> {
+    let plane = |plane| {
+        let (row_bytes, rows) = FORMAT.visible(plane, size);
+        let stride = row_bytes + padding;
+        ((0..stride * rows).map(|at| (at * 37 % 251) as u8).collect(), stride)
+    };
+    (0..FORMAT.planes()).map(plane).collect()
+}
