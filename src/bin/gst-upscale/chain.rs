@@ -80,7 +80,7 @@ impl Chain {
         match &target {
             Target::Video { muxer, container, encoder } => add_muxer(pipeline, encoder, muxer, *container, claim)?,
             Target::Pictures { encoder, .. } => {
-                let sink = pictures::sink(claim.clone(), numbers, shared);
+                let sink = pictures::sink(claim, numbers, shared);
                 add_after(pipeline, encoder, sink.upcast_ref())?;
             }
         }

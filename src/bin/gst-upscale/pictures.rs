@@ -68,13 +68,17 @@ pub fn encoder(format: PictureFormat, encoding: &Encoding) -> Result<gst::Elemen
 }
 
 /// Makes the sink that writes each encoded picture to a file of its own.
-pub fn sink(claim: Arc<Claim>, numbers: Numbers, shared: &Arc<Shared>) -> gst_app::AppSink {
+///
+/// It does not keep OUT: a streaming thread that is just ending may hold the sink for a moment longer than the pipeline does.
+pub fn sink(claim: &Arc<Claim>, numbers: Numbers, shared: &Arc<Shared>) -> gst_app::AppSink {
     let sink = gst_app::AppSink::builder().sync(false).build();
-    let (shared, next) = (shared.clone(), AtomicUsize::new(0));
+    let (shared, claim, next) = (shared.clone(), Arc::downgrade(claim), AtomicUsize::new(0));
     sink.set_callbacks(
         gst_app::AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+                // In NULL no sample comes any more, so that nobody finishes OUT while this writes.
+                let claim = claim.upgrade().ok_or(gst::FlowError::Flushing)?;
                 let index = next.fetch_add(1, Ordering::SeqCst);
                 write(&sample, index, &numbers, &claim).map(|()| gst::FlowSuccess::Ok).map_err(|failure| {
                     shared.fail(sink, failure);
