@@ -32,15 +32,15 @@ fn a_provider_that_is_not_here_says_which_library_is_missing() {
         (
             Provider::Cuda,
             format!(
-                "execution-provider=cuda: {runtime} was built without CUDA, so that libonnxruntime_providers_cuda.so would be of no \
-                 use to it; `./script/setup --gpu` brings one that has it"
+                "execution-provider=cuda: {runtime} was built without CUDA; `./script/setup --gpu` brings one that \
+                 has it, and libonnxruntime_providers_cuda.so"
             ),
         ),
         (
             Provider::TensorRt,
             format!(
-                "execution-provider=tensorrt: {runtime} was built without TensorRT, so that libonnxruntime_providers_tensorrt.so \
-                 would be of no use to it; `./script/setup --gpu` brings one that has it"
+                "execution-provider=tensorrt: {runtime} was built without TensorRT; `./script/setup --gpu` brings one that \
+                 has it, and libonnxruntime_providers_tensorrt.so"
             ),
         ),
         (

@@ -4,6 +4,9 @@
 //! `script/bench providers` runs it. Each figure is of a process of its own, because a process has one ONNX Runtime; as many sessions as
 //! the element would open run back to back, each on a thread of its own. What cannot run here is told with its reason.
 
+#[path = "../figures/mod.rs"]
+mod figures;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::available_parallelism;
@@ -13,6 +16,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
 use gstupscale::model::{self, LoadOptions, Precision, Provider, Source};
 use gstupscale::picture::Size;
+
+use figures::median;
 
 const SIZE: Size = Size { width: 640, height: 360 };
 
@@ -190,10 +195,4 @@ fn values(file: &Path) -> Result<Vec<f32>> {
 fn psnr(a: &[f32], b: &[f32]) -> f64 {
     let error: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     if error == 0.0 { f64::INFINITY } else { -10.0 * (error / a.len() as f64).log10() }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }

@@ -7,9 +7,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `clip` | a clip's frames in memory |
+//! | `figures` | medians |
 //! | `run` | a clip through the element |
 
 mod clip;
+#[path = "../figures/mod.rs"]
+mod figures;
 mod run;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +21,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use clip::Clip;
+use figures::median;
 use run::{Output, run};
 
 #[derive(Parser)]
@@ -151,10 +155,4 @@ fn verdict(met: bool) -> &'static str {
 fn psnr(a: &[u8], b: &[u8]) -> f64 {
     let error: u64 = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum();
     if error == 0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 * a.len() as f64 / error as f64).log10() }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }

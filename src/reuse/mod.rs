@@ -20,4 +20,4 @@ pub use cover::{Cost, Cover, cover};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use refresh::Refresher;
 pub use rules::Rules;
-pub use tracker::{Mode, Tracker};
+pub use tracker::{DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Mode, Tracker};

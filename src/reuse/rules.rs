@@ -1,7 +1,7 @@
 //! What the network and the conversion around it ask of parts of a frame.
 
+use crate::model::ModelInfo;
 use crate::model::graph::Local;
-use crate::model::{ModelInfo, Provider};
 use crate::picture::convert::Converter;
 use crate::picture::region::Limits;
 use crate::picture::{Rect, Size};
@@ -19,7 +19,7 @@ pub struct Rules {
     pub nominal_pixels: u64,
     /// Parts begin and end at multiples of this, or at the frame's edge.
     pub bucket: u32,
-    /// Parts give the same bytes as the whole frame. Where they do not it is a code value here or there.
+    /// Parts give the same bytes as the whole frame, as far as the graph has a say. Where they do not it is a code value here or there.
     pub exact: bool,
     /// The network does not see chroma: where that alone has changed there is nothing for it to do.
     pub chroma_apart: bool,
@@ -71,9 +71,7 @@ impl Rules {
         } else {
             (rules.bucket, NOMINAL_PIXELS)
         };
-        // Other devices round as the size makes them choose their kernels: whole frames of another size do so, too.
-        let exact = rules.exact || model.provider != Provider::Cpu;
-        Some(Rules { fixed_pixels: model.fixed_pixels, nominal_pixels, bucket, exact, ..rules })
+        Some(Rules { fixed_pixels: model.fixed_pixels, nominal_pixels, bucket, ..rules })
     }
 
     /// A part on the grid of buckets, so that sizes are few.

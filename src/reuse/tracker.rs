@@ -18,6 +18,11 @@ pub enum Mode {
     Similar { tolerance: u32, max_age: u32 },
 }
 
+/// Code values. What an encoder leaves of a still camera's noise is mostly within it, and the output within 59 dB.
+pub const DEFAULT_TOLERANCE: u32 = 2;
+/// Ten seconds of film, which is also how often encoders send a whole frame by default.
+pub const DEFAULT_MAX_AGE: u32 = 250;
+
 /// Compares each frame with what is known to have been upscaled before it.
 ///
 /// A frame is [found](Self::find) out about, then [noted](Self::note) as what was in fact done with it.

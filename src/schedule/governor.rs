@@ -158,7 +158,7 @@ impl Governor {
 
     /// Whether tiles of this rung are smaller than frames.
     pub fn tiles(&self, rung: Rung) -> Option<u32> {
-        rung.tile.filter(|_| (self.tensors)(rung.tile) < (self.tensors)(None))
+        rung.tile.filter(|_| self.largest(rung.tile) < (self.tensors)(None))
     }
 
     /// Where the permit of a run on a tensor of `pixels` comes from, and the bytes that it takes. These are never above the limit at

@@ -222,7 +222,7 @@ pub(super) fn describe(engine: &Engine) -> glib::GString {
         info.channels,
         info.scale,
         info.provider,
-        engine.pool.workers(),
+        engine.pool.active(),
         engine.max_in_flight,
         bytes(engine.governor.lock().permits().limit())
     )

@@ -42,7 +42,7 @@ impl UpscaleFilter {
     }
 
     pub(super) fn workers(&self) -> usize {
-        self.engine().map_or(0, |engine| engine.pool.workers())
+        self.engine().map_or(0, |engine| engine.pool.active())
     }
 
     #[cfg(feature = "test-support")]

@@ -376,13 +376,13 @@ impl Worker {
                 gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_rung(rung));
             }
         }
-        let (share, frames) = {
+        if let Some(largest) = may_refit {
             let governor = engine.governor.lock();
-            governor.share(governor.rung().0)
-        };
-        // Parts of a frame are no larger for being cut anew.
-        if may_refit.is_some_and(|largest| session.is_bloated(share, frames) && largest > frames) {
-            return Err(FrameError::Refit);
+            let (share, frames) = governor.share(governor.rung().0);
+            // Parts of a frame are no larger for being cut anew.
+            if largest > frames && session.is_bloated(share, frames) {
+                return Err(FrameError::Refit);
+            }
         }
         Ok(took)
     }

@@ -8,7 +8,7 @@ use glib::translate::ToGlibPtr;
 use gst::prelude::*;
 
 use crate::model::{self, Provider, builtin};
-use crate::reuse::Mode;
+use crate::reuse::{DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Mode};
 
 const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
 /// More frames than this under way would be hours of latency, not throughput.
@@ -18,11 +18,7 @@ const DEFAULT_TILE_OVERLAP: u32 = 16;
 /// Larger than any frame.
 const MAX_TILE_SIZE: u32 = 65_535;
 const MAX_TILE_OVERLAP: u32 = 256;
-/// On a static camera's noise a fifth is recomputed with it, and the worst frame is 48 dB near the original.
-const DEFAULT_SIMILARITY_TOLERANCE: u32 = 2;
 const MAX_SIMILARITY_TOLERANCE: u32 = 255;
-/// Ten seconds of film, which is also how often encoders send a whole frame by default.
-const DEFAULT_SIMILARITY_MAX_AGE: u32 = 250;
 
 /// Where the network runs (property `execution-provider`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
@@ -149,8 +145,8 @@ impl Default for Settings {
             tile_overlap: DEFAULT_TILE_OVERLAP,
             fallback: false,
             duplicates: Duplicates::default(),
-            similarity_tolerance: DEFAULT_SIMILARITY_TOLERANCE,
-            similarity_max_age: DEFAULT_SIMILARITY_MAX_AGE,
+            similarity_tolerance: DEFAULT_TOLERANCE,
+            similarity_max_age: DEFAULT_MAX_AGE,
             cache_size: DEFAULT_CACHE_SIZE,
             show_updates: false,
             plan_location: None,
@@ -392,7 +388,7 @@ fn reuse_specs() -> Vec<glib::ParamSpec> {
                  again whatever the tolerance, so that a slow fade does not stand still",
             )
             .maximum(MAX_SIMILARITY_TOLERANCE)
-            .default_value(DEFAULT_SIMILARITY_TOLERANCE)
+            .default_value(DEFAULT_TOLERANCE)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("similarity-max-age")
@@ -401,7 +397,7 @@ fn reuse_specs() -> Vec<glib::ParamSpec> {
                 "With duplicates=similar, after how many frames every place is upscaled again though it is similar; not all at \
                  the same time, so that it is not seen. 0 = never",
             )
-            .default_value(DEFAULT_SIMILARITY_MAX_AGE)
+            .default_value(DEFAULT_MAX_AGE)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt64::builder("cache-size")

@@ -12,14 +12,14 @@ use gstupscale::picture::convert::Converter;
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PixelFormat, Range};
 use gstupscale::picture::view::PictureRef;
 use gstupscale::plan::{Foreseen, Recorder, Reuse};
-use gstupscale::reuse::{Cover, Fingerprint, Fingerprinter, Mode, Rules, Tracker};
+use gstupscale::reuse::{Cover, DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, Mode, Rules, Tracker};
 use parking_lot::Mutex;
 
 use crate::failure::{Failure, Result, failed};
 use crate::progress::Counts;
 
 /// The element's defaults.
-const SIMILAR: Mode = Mode::Similar { tolerance: 2, max_age: 250 };
+const SIMILAR: Mode = Mode::Similar { tolerance: DEFAULT_TOLERANCE, max_age: DEFAULT_MAX_AGE };
 
 /// Looks for frames, and parts of frames, that were seen before.
 pub struct Finder {

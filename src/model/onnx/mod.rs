@@ -95,13 +95,7 @@ impl OnnxModel {
             None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
         }
         .map_err(|reason| opener.unsuitable(reason))?;
-        let (mut locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
-        if let Locality::Local(local) = &mut locality
-            && provider != Provider::Cpu
-        {
-            // Others choose kernels by the size, and kernels round in different ways.
-            local.exact = false;
-        }
+        let (locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
         let fixed_pixels = match (&locality, fixed_size) {
             // Only parts of frames ask for it, and of a network that is not local or has one size there are none.
             (Locality::Local(_), None) => {

@@ -103,11 +103,9 @@ fn register<E: ExecutionProvider>(
     if !E::is_available().unwrap_or(false) {
         let mut reason = format!("{} was built without {name}", runtime.path.display());
         match library {
-            Some((library, setup)) => write!(
-                reason,
-                ", so that {} would be of no use to it; `./script/setup {setup}` brings one that has it",
-                file_name(library)
-            ),
+            Some((library, setup)) => {
+                write!(reason, "; `./script/setup {setup}` brings one that has it, and {}", file_name(library))
+            }
             None => write!(reason, ", which there is on another system only"),
         }
         .expect("a string takes all");
