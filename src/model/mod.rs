@@ -246,6 +246,11 @@ pub struct LoadOptions {
     pub precision: Precision,
 }
 
+/// Whether a provider is to be had, without loading a network.
+pub fn check(provider: Provider) -> Result<(), ModelError> {
+    onnx::check(provider)
+}
+
 /// Loads a network and finds out all of [`ModelInfo`], by reading it and by running tiny pictures through it.
 pub fn load(source: &Source, options: LoadOptions) -> Result<Arc<dyn Model>, ModelError> {
     Ok(Arc::new(onnx::OnnxModel::load(source, options)?))

@@ -230,13 +230,14 @@ impl Governor {
         true
     }
 
-    /// A frame has failed in a run that began in `epoch`.
-    pub fn failed(&mut self, epoch: u64) -> Verdict {
+    /// A frame has failed in a run that began in `epoch`. Where there are other devices that can take over (not `alone`), the fallback
+    /// is not tried.
+    pub fn failed(&mut self, epoch: u64, alone: bool) -> Verdict {
         if epoch != self.epoch {
             return Verdict::Again;
         }
         let from = self.rung().0;
-        let Some(to) = self.below(from) else { return Verdict::GiveUp };
+        let Some(to) = self.below(from).filter(|to| alone || !to.fallback) else { return Verdict::GiveUp };
         if self.rungs.len() >= LONGEST_LADDER {
             return Verdict::GiveUp;
         }

@@ -40,7 +40,8 @@ pub trait Interruptible: Send + 'static {
     fn park(&mut self);
 }
 
-/// A fixed set of worker threads named `upscale-0` on, of which the first few are active. Jobs start in the order of submission.
+/// A fixed set of worker threads named `upscale-0` on, in groups (one for each device), of each of which the first few are active. Jobs
+/// start in the order of submission, wherever a worker is free.
 ///
 /// Dropping the pool abandons waiting jobs, interrupts those under way and joins the threads.
 pub struct WorkerPool<J: Job> {
@@ -59,12 +60,15 @@ struct Shared<J: Job> {
 struct Inner<J: Job> {
     jobs: VecDeque<J>,
     workers: Vec<Worker<J>>,
-    /// Workers from this number on get no jobs.
-    active: usize,
+    /// Of each group. Workers of a rank from this number on get no jobs.
+    active: Vec<usize>,
     stopping: bool,
 }
 
 struct Worker<J: Job> {
+    group: usize,
+    /// Its place in the group.
+    rank: usize,
     handle: <J::Context as Interruptible>::Handle,
     /// A job is under way.
     busy: bool,
@@ -73,18 +77,21 @@ struct Worker<J: Job> {
 }
 
 impl<J: Job> WorkerPool<J> {
-    /// Starts one thread for each context.
-    pub fn new(contexts: Vec<J::Context>) -> std::io::Result<Self> {
+    /// Starts one thread for each context of each group.
+    pub fn new(groups: Vec<Vec<J::Context>>) -> std::io::Result<Self> {
+        let active = groups.iter().map(Vec::len).collect();
+        let places = groups.iter().enumerate().flat_map(|(group, contexts)| {
+            contexts.iter().enumerate().map(move |(rank, context)| (group, rank, context.handle()))
+        });
         let workers: Vec<_> =
-            contexts.iter().map(|context| Worker { handle: context.handle(), busy: false, holding: true }).collect();
-        let active = workers.len();
+            places.map(|(group, rank, handle)| Worker { group, rank, handle, busy: false, holding: true }).collect();
         let shared = Arc::new(Shared {
             inner: Mutex::new(Inner { jobs: VecDeque::new(), workers, active, stopping: false }),
             work: Condvar::new(),
             idle: Condvar::new(),
         });
         let mut pool = WorkerPool { shared, threads: Vec::new() };
-        for (index, context) in contexts.into_iter().enumerate() {
+        for (index, context) in groups.into_iter().flatten().enumerate() {
             let shared = Arc::clone(&pool.shared);
             let thread =
                 thread::Builder::new().name(format!("upscale-{index}")).spawn(move || shared.serve(index, context))?;
@@ -100,18 +107,26 @@ impl<J: Job> WorkerPool<J> {
         self.shared.wake(&inner);
     }
 
-    /// From now on only the first `count` workers (at least one) get jobs; others that are at work finish first, then park. A job
-    /// starts only when fewer than `count` are under way, and those that park have let go of what they hold: who runs alone shares with
-    /// nobody.
-    pub fn set_active(&self, count: usize) {
+    /// From now on only the first `count` workers of a group get jobs; others that are at work finish first, then park. A job
+    /// starts only when fewer than `count` of the group are under way, and those that park have let go of what they hold: who runs alone
+    /// shares with nobody. Somewhere there has to be one that gets jobs, else those that wait do so for ever.
+    pub fn set_active(&self, group: usize, count: usize) {
         let mut inner = self.shared.inner.lock();
-        inner.active = count.clamp(1, inner.workers.len().max(1));
+        let size = inner.workers.iter().filter(|worker| worker.group == group).count();
+        if let Some(active) = inner.active.get_mut(group) {
+            *active = count.min(size);
+        }
         self.shared.work.notify_all();
+    }
+
+    /// Workers of a group that get jobs.
+    pub fn active_in(&self, group: usize) -> usize {
+        self.shared.inner.lock().active.get(group).copied().unwrap_or(0)
     }
 
     /// Workers that get jobs.
     pub fn active(&self) -> usize {
-        self.shared.inner.lock().active
+        self.shared.inner.lock().active.iter().sum()
     }
 
     /// Jobs that wait for a worker.
@@ -160,10 +175,17 @@ impl<J: Job> Drop for WorkerPool<J> {
 }
 
 impl<J: Job> Inner<J> {
-    /// Workers that are at work, or about to park and not done with it.
-    fn taken(&self) -> usize {
-        let counts = |(index, worker): &(usize, &Worker<J>)| worker.busy || *index >= self.active && worker.holding;
-        self.workers.iter().enumerate().filter(counts).count()
+    /// Workers of a group that are at work, or about to park and not done with it.
+    fn taken(&self, group: usize) -> usize {
+        let counts = |worker: &&Worker<J>| {
+            worker.group == group && (worker.busy || worker.rank >= self.active[group] && worker.holding)
+        };
+        self.workers.iter().filter(counts).count()
+    }
+
+    fn is_active(&self, index: usize) -> bool {
+        let worker = &self.workers[index];
+        worker.rank < self.active[worker.group]
     }
 
     fn cancel(&mut self) -> VecDeque<J> {
@@ -218,7 +240,7 @@ impl<J: Job> Shared<J> {
 
     /// Wakes a worker that may take a job. Those that are parked wait at the same place and could swallow a single call.
     fn wake(&self, inner: &Inner<J>) {
-        if inner.active < inner.workers.len() {
+        if inner.active.iter().sum::<usize>() < inner.workers.len() {
             self.work.notify_all();
         } else {
             self.work.notify_one();
@@ -232,10 +254,11 @@ impl<J: Job> Shared<J> {
             if inner.stopping {
                 return Next::Stop;
             }
-            if index >= inner.active {
+            if !inner.is_active(index) {
                 return Next::Park;
             }
-            if inner.taken() < inner.active
+            let group = inner.workers[index].group;
+            if inner.taken(group) < inner.active[group]
                 && let Some(job) = inner.jobs.pop_front()
             {
                 return Next::Job(Self::begin(&mut inner, index, job));
@@ -255,7 +278,7 @@ impl<J: Job> Shared<J> {
     /// `false` when the pool stops.
     fn wait_until_active(&self, index: usize) -> bool {
         let mut inner = self.inner.lock();
-        while !inner.stopping && index >= inner.active {
+        while !inner.stopping && !inner.is_active(index) {
             self.work.wait(&mut inner);
         }
         !inner.stopping
@@ -368,7 +391,7 @@ mod tests {
 
     fn pool(workers: usize) -> (WorkerPool<Test>, Sender<u32>, Receiver<u32>) {
         let (sender, receiver) = channel();
-        (WorkerPool::new((0..workers).map(|_| Flag::default()).collect()).unwrap(), sender, receiver)
+        (WorkerPool::new(vec![(0..workers).map(|_| Flag::default()).collect()]).unwrap(), sender, receiver)
     }
 
     #[test]
@@ -437,15 +460,15 @@ mod tests {
     fn only_active_workers_get_jobs_and_the_others_park_once() {
         let parked = Arc::new(AtomicUsize::new(0));
         let contexts = (0..3).map(|_| Flag(Arc::default(), Arc::clone(&parked))).collect();
-        let pool: WorkerPool<Test> = WorkerPool::new(contexts).unwrap();
+        let pool: WorkerPool<Test> = WorkerPool::new(vec![contexts]).unwrap();
         let (sender, receiver) = channel();
-        pool.set_active(1);
+        pool.set_active(0, 1);
         (0..50).for_each(|_| pool.submit(Test::Where(sender.clone())));
         pool.wait_idle();
         assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [0; 50]);
-        pool.set_active(0);
-        assert_eq!(pool.active(), 1);
-        pool.set_active(9);
+        pool.set_active(0, 0);
+        assert_eq!(pool.active(), 0);
+        pool.set_active(0, 9);
         assert_eq!(pool.active(), 3);
         // All three are needed at once.
         for _ in 0..3 {
@@ -453,7 +476,7 @@ mod tests {
         }
         assert_eq!((0..3).map(|_| receiver.recv().unwrap()).collect::<Vec<_>>(), [0; 3]);
         drop(pool);
-        assert!(parked.load(Ordering::Relaxed) <= 2);
+        assert!(parked.load(Ordering::Relaxed) <= 3);
     }
 
     #[test]
@@ -462,7 +485,7 @@ mod tests {
         pool.submit(Test::Hang(sender.clone()));
         pool.submit(Test::Hang(sender.clone()));
         assert_eq!((receiver.recv(), receiver.recv()), (Ok(0), Ok(0)));
-        pool.set_active(1);
+        pool.set_active(0, 1);
         pool.submit(Test::Say(7, sender.clone()));
         let interrupt = |index: usize| Flag::interrupt(&pool.shared.inner.lock().workers[index].handle);
         interrupt(0);
@@ -473,5 +496,27 @@ mod tests {
         assert!(receiver.try_recv().is_err());
         interrupt(1);
         assert_eq!(receiver.recv(), Ok(7));
+    }
+
+    #[test]
+    fn a_job_goes_to_whichever_group_has_a_worker_free() {
+        let (sender, receiver) = channel();
+        let group = |workers: usize| (0..workers).map(|_| Flag::default()).collect::<Vec<_>>();
+        let pool: WorkerPool<Test> = WorkerPool::new(vec![group(2), group(1)]).unwrap();
+        pool.set_active(0, 1);
+        assert_eq!((pool.active_in(0), pool.active_in(1), pool.active()), (1, 1, 2));
+        pool.submit(Test::Hang(sender.clone()));
+        pool.submit(Test::Hang(sender.clone()));
+        // One in each group, and a third has no place.
+        assert_eq!((receiver.recv(), receiver.recv()), (Ok(0), Ok(0)));
+        let busy = || pool.shared.inner.lock().workers.iter().map(|worker| worker.busy).collect::<Vec<_>>();
+        assert_eq!(busy(), [true, false, true]);
+        pool.submit(Test::Where(sender.clone()));
+        pool.set_active(1, 0);
+        Flag::interrupt(&pool.shared.inner.lock().workers[0].handle);
+        assert_eq!(receiver.recv(), Ok(0));
+        pool.set_active(0, 2);
+        pool.submit(Test::Say(5, sender.clone()));
+        assert_eq!(receiver.recv(), Ok(5));
     }
 }

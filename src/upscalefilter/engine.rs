@@ -1,5 +1,8 @@
-//! The loaded model, its workers and their memory: made on the way to READY, gone on the way to NULL, untouched by flushes.
+//! The loaded model, its workers and their memory, on each of the devices: made on the way to READY, gone on the way to NULL, untouched
+//! by flushes.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -8,147 +11,221 @@ use gst::glib;
 use parking_lot::Mutex;
 
 use crate::device::{self, Memory};
-use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Provider, Source};
+use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Provider, RunError, Source};
 use crate::schedule::footprint::Footprints;
 use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::{WorkerPool, budget};
 
-use super::errors;
 use super::job::{FrameJob, Worker};
 use super::settings::Settings;
 use super::stream::StreamConfig;
 
 pub(super) struct Engine {
-    pub model: Arc<dyn Model>,
+    /// At least one. Their places are the groups of the pool.
+    pub devices: Vec<Device>,
     pub pool: WorkerPool<FrameJob>,
     /// Frames that may be between sink and source pad.
     pub max_in_flight: usize,
-    pub governor: Mutex<Governor>,
-    /// The network on the CPU, loaded when it is first needed.
-    fallback: OnceLock<Result<Arc<dyn Model>, String>>,
     /// What it was made from.
     settings: Settings,
 }
 
+/// One of the devices that share the frames. Each has a memory and a ladder of its own.
+pub(super) struct Device {
+    pub model: Arc<dyn Model>,
+    pub governor: Mutex<Governor>,
+    /// The network on the CPU, loaded when it is first needed.
+    fallback: OnceLock<Result<Arc<dyn Model>, String>>,
+    /// It failed for good while others go on.
+    left_out: AtomicBool,
+}
+
+/// Why an engine cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error("{0}")]
+    Settings(String),
+    #[error("{0}")]
+    Model(#[from] ModelError),
+    /// What a library builds for the stream's frames.
+    #[error("the model cannot be made ready for these frames: {0}")]
+    Build(#[from] RunError),
+    #[error("Cannot start a worker thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
 impl Engine {
-    /// Loads the model and opens a session. Slow; call it without a lock.
-    pub fn open(settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        let provider = settings.execution_provider.into();
-        let (workers, _) = workers(settings, provider, device::memory(provider, settings.device_id));
-        let model = load(settings, provider, workers).map_err(|error| errors::model_error(&error))?;
-        Self::with_model(model, settings)
+    /// Loads the model for each device and opens a session. Slow; call it without a lock.
+    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let devices = settings.devices().map_err(OpenError::Settings)?;
+        let mut provider = settings.execution_provider.into();
+        let mut models: Vec<Arc<dyn Model>> = Vec::with_capacity(devices.len());
+        for device in devices {
+            let (workers, _) = workers(settings, provider, device::memory(provider, device));
+            let model = load(settings, provider, device, workers)?;
+            // The numbers are those of one provider.
+            provider = model.info().provider;
+            models.push(model);
+        }
+        Self::with_models(models, settings)
     }
 
     /// Whether this is what `settings` ask for.
     pub fn serves(&self, settings: &Settings) -> bool {
-        let key = |s: &Settings| {
-            let model = (s.model.clone(), s.execution_provider, s.device_id, s.precision);
-            let memory = (s.vram_limit, s.tile_size, s.tile_overlap, s.fallback);
-            (model, memory, s.workers, s.max_in_flight)
-        };
-        key(&self.settings) == key(settings)
+        self.settings.engine_key() == settings.engine_key()
     }
 
-    /// The same with a model that is loaded already.
-    pub fn with_model(model: Arc<dyn Model>, settings: &Settings) -> Result<Self, gst::ErrorMessage> {
-        let memory = model.memory();
-        let limit = limit(settings, memory);
-        let info = model.info();
-        let (workers, most) = workers(settings, info.provider, memory);
-        let footprints = Footprints::remembered(model.key(), info.reckoned_bytes());
-        let bounds = bounds(settings, info, (workers, most), 0);
-        let governor = Governor::new(bounds, footprints, info.reckoned_bytes(), limit);
+    /// Whether it is what takes the frames until an engine for `settings` has been built.
+    pub fn stands_in_for(&self, settings: &Settings) -> bool {
+        settings.stand_in().is_some_and(|stand_in| self.serves(&stand_in))
+    }
 
-        // The first session shows that the model runs. The others are opened by their workers when there is work for them: if the
-        // device has no room for one by then, that is a step of the ladder.
-        let mut first = Some(model.open_session().map_err(|error| errors::model_error(&error))?);
-        let permits: Arc<[_]> = governor.all_permits().into();
-        let pool = WorkerPool::new((0..most).map(|_| Worker::new(first.take(), &permits)).collect())
-            .map_err(|error| gst::error_msg!(gst::CoreError::Thread, ("Cannot start a worker thread: {error}")))?;
-        pool.set_active(workers);
+    /// The same with models that are loaded already, one for each device.
+    pub fn with_models(models: Vec<Arc<dyn Model>>, settings: &Settings) -> Result<Self, OpenError> {
+        let mut devices = Vec::with_capacity(models.len());
+        let (mut contexts, mut begin) = (Vec::new(), Vec::new());
+        for (number, model) in models.into_iter().enumerate() {
+            let memory = model.memory();
+            let info = model.info();
+            let (workers, most) = workers(settings, info.provider, memory);
+            let footprints = Footprints::remembered(model.key(), info.reckoned_bytes());
+            let bounds = bounds(settings, info, (workers, most), 0);
+            let governor = Governor::new(bounds, footprints, info.reckoned_bytes(), limit(settings, memory));
+            // The first session shows that the model runs. The others are opened by their workers when there is work for them: if
+            // the device has no room for one by then, that is a step of the ladder.
+            let mut first = Some(model.open_session()?);
+            let permits: Arc<[_]> = governor.all_permits().into();
+            contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits)).collect());
+            begin.push(workers);
+            let governor = Mutex::new(governor);
+            devices.push(Device { model, governor, fallback: OnceLock::new(), left_out: AtomicBool::new(false) });
+        }
+        let pool = WorkerPool::new(contexts)?;
+        begin.iter().enumerate().for_each(|(number, workers)| pool.set_active(number, *workers));
         let max_in_flight = match settings.max_in_flight {
-            0 => budget::max_in_flight(workers),
+            0 => budget::max_in_flight(begin.iter().sum()),
             set => set as usize,
         };
-        Ok(Engine {
-            model,
-            pool,
-            max_in_flight,
-            governor: Mutex::new(governor),
-            fallback: OnceLock::new(),
-            settings: settings.clone(),
-        })
+        Ok(Engine { devices, pool, max_in_flight, settings: settings.clone() })
+    }
+
+    /// What holds of the network wherever it runs.
+    pub fn info(&self) -> &ModelInfo {
+        self.devices[0].model.info()
     }
 
     /// All that follows from the sink pad's caps; the error's text is for people.
     pub fn config(&self, caps: &gst::CapsRef) -> Result<Arc<StreamConfig>, String> {
-        StreamConfig::new(caps, self.model.info(), self.settings.tile_overlap)
+        StreamConfig::new(caps, self.info(), self.settings.tile_overlap)
+    }
+
+    /// Has the libraries of each device build what they build for frames of this kind, which may take minutes; it is kept on disk.
+    pub fn build_for(&self, config: &StreamConfig) -> Result<(), OpenError> {
+        let tensors: HashSet<_> = config.regions(None).iter().map(|region| region.tensor).collect();
+        for device in &self.devices {
+            let mut session = device.model.open_session()?;
+            let mut result = Vec::new();
+            for size in &tensors {
+                let count = device.model.info().channels.count() * size.pixels() as usize;
+                session.run(&vec![0.5; count], *size, &mut result)?;
+            }
+        }
+        Ok(())
     }
 
     /// Frames of this kind come from now on.
     pub fn set_stream(&self, config: &StreamConfig) {
-        let most = self.pool.workers();
-        // How many of them begin was decided when the engine was opened, and is the governor's matter since.
-        let bounds = bounds(&self.settings, self.model.info(), (most, most), config.cuts.least_tile());
         let (cuts, side) = (config.cuts, config.in_info.width().max(config.in_info.height()));
-        let mut governor = self.governor.lock();
-        governor.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
-        self.pool.set_active(governor.rung().0.workers);
+        for (number, device) in self.devices.iter().enumerate() {
+            let info = device.model.info();
+            // How many of them begin was decided when the engine was opened, and is the governor's matter since.
+            let (_, most) = workers(&self.settings, info.provider, device.model.memory());
+            let bounds = bounds(&self.settings, info, (most, most), cuts.least_tile());
+            let mut governor = device.governor.lock();
+            governor.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
+            self.set_active(number, &governor);
+        }
     }
 
-    /// A frame has succeeded; `pixels` are those of its tensors, if it was a whole one. Gives the step up the ladder, if it was time for
-    /// one.
-    pub fn succeeded(&self, pixels: Option<u64>) -> Option<(Rung, Rung)> {
+    /// Lets the pool follow the governor.
+    fn set_active(&self, number: usize, governor: &Governor) {
+        let left_out = self.devices[number].left_out.load(Ordering::Relaxed);
+        self.pool.set_active(number, if left_out { 0 } else { governor.rung().0.workers });
+    }
+
+    /// A frame has succeeded on a device; `pixels` are those of its tensors, if it was a whole one. Gives the step up the ladder, if it was
+    /// time for one.
+    pub fn succeeded(&self, number: usize, pixels: Option<u64>) -> Option<(Rung, Rung)> {
         let saturated = self.pool.waiting() > 0;
+        let device = &self.devices[number];
         {
-            let mut governor = self.governor.lock();
+            let mut governor = device.governor.lock();
             if pixels.is_some_and(|pixels| governor.ran(Instant::now(), pixels, saturated)) {
-                self.pool.set_active(governor.rung().0.workers);
+                self.set_active(number, &governor);
             }
             if !governor.succeeded() {
                 return None;
             }
         }
-        let free = self.model.memory().map(|memory| memory.free);
-        let mut governor = self.governor.lock();
+        let free = device.model.memory().map(|memory| memory.free);
+        let mut governor = device.governor.lock();
         let climbed = governor.climb(free);
-        if let Some((_, to)) = climbed {
-            self.pool.set_active(to.workers);
+        if climbed.is_some() {
+            self.set_active(number, &governor);
         }
         climbed
     }
 
     /// A run on a tensor of `pixels` was found to take `bytes`. Gives the rung, if that has changed for it.
-    pub fn measured(&self, pixels: u64, bytes: u64) -> Option<Rung> {
-        let mut governor = self.governor.lock();
+    pub fn measured(&self, number: usize, pixels: u64, bytes: u64) -> Option<Rung> {
+        let mut governor = self.devices[number].governor.lock();
         governor.measured(pixels, bytes).then(|| {
-            let rung = governor.rung().0;
-            self.pool.set_active(rung.workers);
-            rung
+            self.set_active(number, &governor);
+            governor.rung().0
         })
     }
 
     /// A run that began in `epoch` has failed. The pool follows before anybody else can change the rung.
-    pub fn failed(&self, epoch: u64) -> Verdict {
-        let mut governor = self.governor.lock();
-        let verdict = governor.failed(epoch);
-        if let Verdict::Down { to, .. } = verdict {
-            self.pool.set_active(to.workers);
+    pub fn failed(&self, number: usize, epoch: u64) -> Verdict {
+        let alone = self.is_alone(number);
+        let mut governor = self.devices[number].governor.lock();
+        let verdict = governor.failed(epoch, alone);
+        if let Verdict::Down { .. } = verdict {
+            self.set_active(number, &governor);
         }
         verdict
     }
 
-    /// The network on the CPU. Slow at first; call it without a lock.
-    pub fn fallback(&self) -> Result<&Arc<dyn Model>, &str> {
-        let load = || load(&self.settings, Provider::Cpu, self.pool.workers()).map_err(|error| error.to_string());
-        self.fallback.get_or_init(load).as_ref().map_err(String::as_str)
+    /// Whether no other device takes frames.
+    fn is_alone(&self, number: usize) -> bool {
+        let mut others = self.devices.iter().enumerate().filter(|(other, _)| *other != number);
+        others.all(|(_, device)| device.left_out.load(Ordering::Relaxed))
+    }
+
+    /// Gives a device no more frames, if others take them; those under way on it fail or finish. `false` if it is the last.
+    pub fn leave_out(&self, number: usize) -> bool {
+        // Under the first one's lock, so that two cannot leave each other out.
+        let _one_at_a_time = self.devices[0].governor.lock();
+        if self.is_alone(number) {
+            return false;
+        }
+        self.devices[number].left_out.store(true, Ordering::Relaxed);
+        self.pool.set_active(number, 0);
+        true
+    }
+
+    /// A device's network on the CPU. Slow at first; call it without a lock.
+    pub fn fallback(&self, number: usize) -> Result<&Arc<dyn Model>, &str> {
+        let workers = self.pool.active_in(number).max(1);
+        let load = || load(&self.settings, Provider::Cpu, 0, workers).map_err(|error| error.to_string());
+        self.devices[number].fallback.get_or_init(load).as_ref().map_err(String::as_str)
     }
 }
 
-fn load(settings: &Settings, provider: Provider, workers: usize) -> Result<Arc<dyn Model>, ModelError> {
+fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize) -> Result<Arc<dyn Model>, ModelError> {
     let options = LoadOptions {
         provider,
-        device_id: settings.device_id,
+        device_id,
         intra_threads: budget::threads_per_worker(cores(), workers),
         precision: settings.precision.into(),
     };
@@ -209,13 +286,15 @@ fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> (
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("model", self.model.info()).field("workers", &self.pool.workers()).finish()
+        f.debug_struct("Engine").field("model", self.info()).field("workers", &self.pool.workers()).finish()
     }
 }
 
 /// So that a message can name the thread count without the pool's insides.
 pub(super) fn describe(engine: &Engine) -> glib::GString {
-    let info = engine.model.info();
+    let info = engine.info();
+    let limit = |device: &Device| bytes(device.governor.lock().permits().limit());
+    let limits: Vec<_> = engine.devices.iter().map(limit).collect();
     glib::gformat!(
         "model {}: {:?}, x{}, {:?}; {} workers, {} frames in flight, {} for runs",
         info.name,
@@ -224,7 +303,7 @@ pub(super) fn describe(engine: &Engine) -> glib::GString {
         info.provider,
         engine.pool.active(),
         engine.max_in_flight,
-        bytes(engine.governor.lock().permits().limit())
+        limits.join(" and ")
     )
 }
 

@@ -5,6 +5,8 @@ use gst::prelude::*;
 use crate::model::{ModelError, RunError};
 use crate::schedule::permits::Refusal;
 
+use super::engine::OpenError;
+
 /// Why one frame could not be upscaled.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum FrameError {
@@ -74,8 +76,17 @@ impl FrameError {
     }
 }
 
-/// The message for a model that cannot be loaded.
-pub(super) fn model_error(error: &ModelError) -> gst::ErrorMessage {
+/// The message for an engine that cannot be had.
+pub(super) fn open_error(error: &OpenError) -> gst::ErrorMessage {
+    match error {
+        OpenError::Model(error) => model_error(error),
+        OpenError::Settings(_) => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),
+        OpenError::Build(_) => gst::error_msg!(gst::LibraryError::Init, ("{error}")),
+        OpenError::Thread(_) => gst::error_msg!(gst::CoreError::Thread, ("{error}")),
+    }
+}
+
+fn model_error(error: &ModelError) -> gst::ErrorMessage {
     match error {
         ModelError::Runtime(_) => gst::error_msg!(gst::LibraryError::Init, ("{error}")),
         ModelError::NotFound(_) => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),

@@ -7,14 +7,17 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
 
+use crate::model;
 use crate::plan::{self, Numbered, Recorder, Reuse};
 use crate::reuse::Fingerprinter;
 
-use super::engine::{Engine, describe};
+use super::engine::{Engine, OpenError, describe};
+use super::errors::open_error;
 use super::progress::Runs;
 use super::reuse::Before;
 use super::settings::{Settings, param_specs};
 use super::state::{Plan, State};
+use super::swap::Swap;
 use super::{CAT, caps, progress};
 
 pub struct UpscaleFilter {
@@ -23,6 +26,8 @@ pub struct UpscaleFilter {
     pub(super) settings: Mutex<Settings>,
     /// The model and its workers, from READY on.
     engine: Mutex<Option<Arc<Engine>>>,
+    /// The next one, while the stream runs.
+    pub(super) swap: Swap,
     pub(super) state: Mutex<State>,
     /// Signalled when the front of the queue may have become ready, or there is something to give up for.
     pub(super) ready: Condvar,
@@ -33,7 +38,7 @@ pub struct UpscaleFilter {
     /// Of a seed of its own, so that nobody can make two frames that it takes for one.
     pub(super) fingerprinter: Fingerprinter,
     #[cfg(feature = "test-support")]
-    test_model: Mutex<Option<Arc<dyn crate::model::Model>>>,
+    test_models: Mutex<Vec<Arc<dyn crate::model::Model>>>,
 }
 
 impl UpscaleFilter {
@@ -46,18 +51,18 @@ impl UpscaleFilter {
     }
 
     #[cfg(feature = "test-support")]
-    pub(super) fn set_test_model(&self, model: Arc<dyn crate::model::Model>) {
-        *self.test_model.lock() = Some(model);
+    pub(super) fn set_test_models(&self, models: Vec<Arc<dyn crate::model::Model>>) {
+        *self.test_models.lock() = models;
     }
 
     #[cfg(feature = "test-support")]
-    fn open_engine(&self, settings: &Settings) -> Result<Engine, gst::ErrorMessage> {
-        let model = self.test_model.lock().clone();
-        model.map_or_else(|| Engine::open(settings), |model| Engine::with_model(model, settings))
+    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Engine, OpenError> {
+        let models = self.test_models.lock().clone();
+        if models.is_empty() { Engine::open(settings) } else { Engine::with_models(models, settings) }
     }
 
     #[cfg(not(feature = "test-support"))]
-    fn open_engine(&self, settings: &Settings) -> Result<Engine, gst::ErrorMessage> {
+    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Engine, OpenError> {
         Engine::open(settings)
     }
 
@@ -65,15 +70,40 @@ impl UpscaleFilter {
     /// changed in between.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
-        if self.engine().is_some_and(|engine| engine.serves(&settings)) {
+        if self.engine().is_some_and(|engine| engine.serves(&settings) || engine.stands_in_for(&settings)) {
             return Ok(());
         }
-        let before = self.engine.lock().take();
-        drop(before);
-        let engine = self.open_engine(&settings)?;
+        let engine = match self.take_ready_engine(&settings) {
+            Some(engine) => engine,
+            None => {
+                drop(self.engine.lock().take());
+                self.open_first(&settings).map_err(|error| open_error(&error))?
+            }
+        };
         gst::info!(CAT, imp = self, "{}", describe(&engine));
-        *self.engine.lock() = Some(Arc::new(engine));
+        drop(self.replace_engine(Arc::new(engine)));
         Ok(())
+    }
+
+    /// TensorRT builds for minutes; CUDA takes the frames meanwhile, if TensorRT is to be had at all.
+    fn open_first(&self, settings: &Settings) -> Result<Engine, OpenError> {
+        match settings.stand_in() {
+            Some(stand_in) => {
+                model::check(settings.execution_provider.into())?;
+                self.open_engine(&stand_in)
+            }
+            None => self.open_engine(settings),
+        }
+    }
+
+    pub(super) fn replace_engine(&self, engine: Arc<Engine>) -> Option<Arc<Engine>> {
+        self.engine.lock().replace(engine)
+    }
+
+    /// Whether the engine at work is not the one that the properties ask for.
+    pub(super) fn is_outdated(&self) -> bool {
+        let settings = self.settings.lock();
+        self.engine().is_some_and(|engine| !engine.serves(&settings))
     }
 
     /// READY to PAUSED, before the pads are active.
@@ -99,7 +129,7 @@ impl UpscaleFilter {
 
     /// PAUSED to READY, after the pads are inactive: nobody holds an upstream buffer afterwards.
     fn stop_stream(&self) {
-        if let Some(engine) = self.engine() {
+        for engine in self.engines() {
             drop(engine.pool.cancel());
             engine.pool.wait_idle();
         }
@@ -186,13 +216,14 @@ impl ObjectSubclass for UpscaleFilter {
             srcpad,
             settings: Mutex::default(),
             engine: Mutex::default(),
+            swap: Swap::default(),
             state: Mutex::default(),
             ready: Condvar::new(),
             room: Condvar::new(),
             before: Mutex::default(),
             fingerprinter: Fingerprinter::random(),
             #[cfg(feature = "test-support")]
-            test_model: Mutex::default(),
+            test_models: Mutex::default(),
         }
     }
 }
@@ -215,7 +246,11 @@ impl ObjectImpl for UpscaleFilter {
             settings.set(pspec.name(), value);
             settings.cache_size
         };
-        if !pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING) && self.obj().current_state() > gst::State::Ready {
+        let streaming = self.obj().current_state() > gst::State::Ready;
+        if streaming && Self::concerns_engine(pspec) {
+            self.request_engine();
+        }
+        if streaming && !pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING) {
             gst::warning!(
                 CAT,
                 imp = self,
@@ -280,8 +315,11 @@ impl ElementImpl for UpscaleFilter {
         }
         let success = self.parent_change_state(transition)?;
         match transition {
+            // A property may have been changed since the engine was chosen.
+            gst::StateChange::ReadyToPaused if self.is_outdated() => self.request_engine(),
             gst::StateChange::PausedToReady => self.stop_stream(),
             gst::StateChange::ReadyToNull => {
+                self.finish_swaps();
                 let engine = self.engine.lock().take();
                 drop(engine);
             }

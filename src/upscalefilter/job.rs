@@ -31,6 +31,8 @@ const TIMES_MEASURED: u32 = 3;
 
 /// What one worker thread owns: a session, and buffers that it keeps from frame to frame.
 pub(super) struct Worker {
+    /// The place of its device in the engine.
+    device: usize,
     /// Absent while parked, and after a failure: a session in which a run failed may be broken, and holds memory.
     session: Option<Session>,
     handle: Arc<Handle>,
@@ -81,13 +83,14 @@ impl Session {
 
 impl Worker {
     /// `permits` are those that it may have to wait for.
-    pub fn new(upscaler: Option<Box<dyn Upscaler>>, permits: &Arc<[Arc<Permits>]>) -> Self {
+    pub fn new(device: usize, upscaler: Option<Box<dyn Upscaler>>, permits: &Arc<[Arc<Permits>]>) -> Self {
         let handle = Arc::new(Handle {
             raised: AtomicBool::new(false),
             session: Mutex::new(upscaler.as_ref().map(|upscaler| upscaler.interrupter())),
             permits: Arc::clone(permits),
         });
         Worker {
+            device,
             session: upscaler.map(|upscaler| Session::new(upscaler, false)),
             handle,
             scratch: Scratch::default(),
@@ -99,7 +102,8 @@ impl Worker {
     /// Opens a session of the right model for tensors of up to `largest` pixels, if there is none. Blocking.
     fn prepare(&mut self, engine: &Engine, rung: Rung, largest: u64) -> Result<(), FrameError> {
         let fallback = rung.fallback;
-        let (share, frames) = engine.governor.lock().share(rung);
+        let device = &engine.devices[self.device];
+        let (share, frames) = device.governor.lock().share(rung);
         let fits =
             |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
         if self.session.as_ref().is_some_and(|session| session.fallback == fallback && fits(session)) {
@@ -107,9 +111,11 @@ impl Worker {
         }
         self.let_go();
         let model: &Arc<dyn Model> = if fallback {
-            engine.fallback().map_err(|error| FrameError::Run(format!("the CPU cannot take over: {error}")))?
+            engine
+                .fallback(self.device)
+                .map_err(|error| FrameError::Run(format!("the CPU cannot take over: {error}")))?
         } else {
-            &engine.model
+            &device.model
         };
         let upscaler = model.open_session().map_err(|error| FrameError::Run(error.to_string()))?;
         self.handle.set_session(Some(upscaler.interrupter()));
@@ -179,6 +185,8 @@ impl Interruptible for Worker {
 pub(super) struct FrameJob {
     /// Weak, so that a worker never keeps the element alive.
     pub element: glib::WeakRef<UpscaleFilter>,
+    /// Of the frame: the element may have another one by the time this is run.
+    pub engine: Arc<Engine>,
     pub config: Arc<StreamConfig>,
     /// Let go as soon as the result is there: upstream may have few of them.
     pub input: Option<gst::Buffer>,
@@ -200,20 +208,21 @@ impl Job for FrameJob {
     fn run(&mut self, worker: &mut Worker) -> Outcome {
         let (Some(element), Some(slot)) = (self.element.upgrade(), &self.slot) else { return Outcome::Done };
         let generation = slot.generation;
-        let Some(engine) = element.imp().engine() else { return Outcome::Done };
         if element.imp().is_stale(generation) {
             return Outcome::Done;
         }
-        let (mut rung, epoch) = engine.governor.lock().rung();
+        let engine = Arc::clone(&self.engine);
+        let device = &engine.devices[worker.device];
+        let (mut rung, epoch) = device.governor.lock().rung();
         if !element.imp().is_current(&self.config) {
             let cuts = self.config.cuts;
-            rung.tile = engine.governor.lock().tile_for(|tile| cuts.largest(tile));
+            rung.tile = device.governor.lock().tile_for(|tile| cuts.largest(tile));
         }
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}: upscaling, try {}, {}", slot.index, self.tries, describe_rung(rung));
         let result = self.upscale(&element, &engine, rung, worker);
         match &result {
-            Ok(done) if done.pixels > 0 => self.succeeded(&element, &engine, done.pixels),
+            Ok(done) if done.pixels > 0 => self.succeeded(&element, worker.device, done.pixels),
             Ok(_) => {}
             Err(FrameError::Refit) => {
                 self.refits += 1;
@@ -225,7 +234,7 @@ impl Job for FrameJob {
                 if !matches!(error, FrameError::TooLarge(_)) {
                     worker.let_go();
                 }
-                if self.tries < MOST_TRIES && self.step_down(&element, &engine, epoch, error) {
+                if self.tries < MOST_TRIES && self.step_down(&element, worker.device, epoch, error) {
                     return Outcome::Again;
                 }
             }
@@ -257,12 +266,14 @@ impl FrameJob {
     }
 
     /// Whether the frame is to be tried again.
-    fn step_down(&mut self, element: &UpscaleFilter, engine: &Engine, epoch: u64, error: &FrameError) -> bool {
-        match engine.failed(epoch) {
+    fn step_down(&mut self, element: &UpscaleFilter, device: usize, epoch: u64, error: &FrameError) -> bool {
+        match self.engine.failed(device, epoch) {
             Verdict::Again => true,
-            Verdict::GiveUp => !std::mem::replace(&mut self.last_try, true),
+            Verdict::GiveUp if !std::mem::replace(&mut self.last_try, true) => true,
+            Verdict::GiveUp => self.leave_out(element, device, error),
             Verdict::Down { from, to } => {
                 self.last_try = false;
+                let engine = &self.engine.devices[device];
                 let limit = mebibytes(engine.governor.lock().permits().limit());
                 let free = engine
                     .model
@@ -279,11 +290,25 @@ impl FrameJob {
         }
     }
 
+    /// Lets the other devices do it, if there are any.
+    fn leave_out(&mut self, element: &UpscaleFilter, device: usize, error: &FrameError) -> bool {
+        let others = self.engine.leave_out(device);
+        if others {
+            self.last_try = false;
+            gst::element_warning!(
+                element,
+                gst::ResourceError::Failed,
+                ("{} failed on device {device} of the list: {error}. The other devices go on without it", self.name())
+            );
+        }
+        others
+    }
+
     /// Climbs back when it is time to.
-    fn succeeded(&self, element: &UpscaleFilter, engine: &Engine, pixels: u64) {
+    fn succeeded(&self, element: &UpscaleFilter, device: usize, pixels: u64) {
         // Rates of parts and of whole frames do not compare.
         let whole = self.parts.is_none().then_some(pixels);
-        if let Some((from, to)) = engine.succeeded(whole) {
+        if let Some((from, to)) = self.engine.succeeded(device, whole) {
             gst::info!(CAT, obj = element, "From {} back to {}", describe_rung(from), describe_rung(to));
         }
     }
@@ -356,7 +381,8 @@ impl Worker {
     ) -> Result<Duration, FrameError> {
         let pixels = tensor.pixels();
         let session = self.session.as_mut().expect("it was prepared");
-        let (permits, footprint) = engine.governor.lock().footprint(rung, pixels);
+        let governor = &engine.devices[self.device].governor;
+        let (permits, footprint) = governor.lock().footprint(rung, pixels);
         let _permit = permits.acquire(footprint, &self.handle.raised)?;
         let begin = Instant::now();
         session.upscaler.run(&self.input, tensor, &mut self.output)?;
@@ -372,12 +398,12 @@ impl Worker {
                 tensor.height,
                 mebibytes(bytes)
             );
-            if let Some(rung) = engine.measured(pixels, bytes) {
+            if let Some(rung) = engine.measured(self.device, pixels, bytes) {
                 gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_rung(rung));
             }
         }
         if let Some(largest) = may_refit {
-            let governor = engine.governor.lock();
+            let governor = governor.lock();
             let (share, frames) = governor.share(governor.rung().0);
             // Parts of a frame are no larger for being cut anew.
             if largest > frames && session.is_bloated(share, frames) {

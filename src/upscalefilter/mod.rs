@@ -20,6 +20,7 @@ mod slot;
 mod src;
 mod state;
 mod stream;
+mod swap;
 
 pub use settings::{Duplicates, ExecutionProvider};
 
@@ -51,8 +52,13 @@ glib::wrapper! {
 impl UpscaleFilter {
     /// Makes the element use `model` in place of what its `model` property says, from the next change to READY on.
     pub fn set_test_model(&self, model: std::sync::Arc<dyn crate::model::Model>) {
+        self.set_test_models(vec![model]);
+    }
+
+    /// The same with several devices, on each of which one of the `models` runs.
+    pub fn set_test_models(&self, models: Vec<std::sync::Arc<dyn crate::model::Model>>) {
         use gst::subclass::prelude::*;
-        self.imp().set_test_model(model);
+        self.imp().set_test_models(models);
     }
 }
 

@@ -12,9 +12,9 @@ const MESSAGE: &str = "upscalefilter-progress";
 #[derive(Default)]
 pub(super) struct Runs {
     workers: usize,
-    /// Pixels; 0: whole frames.
+    /// Pixels, the smallest of all devices; 0: whole frames.
     tile_size: u32,
-    /// Bytes.
+    /// Bytes, of all devices together.
     used: u64,
     peak: u64,
     limit: u64,
@@ -27,17 +27,23 @@ impl Runs {
     /// All nought where there is no engine.
     pub fn of(engine: Option<&Engine>) -> Self {
         let Some(engine) = engine else { return Runs::default() };
-        let governor = engine.governor.lock();
-        let (permits, (steps_down, steps_up)) = (governor.permits(), governor.steps());
-        Runs {
-            workers: engine.pool.active(),
-            tile_size: governor.tiles(governor.rung().0).unwrap_or(0),
-            used: permits.used(),
-            peak: permits.peak(),
-            limit: permits.limit(),
-            steps_down,
-            steps_up,
+        let mut runs = Runs { workers: engine.pool.active(), ..Runs::default() };
+        for device in &engine.devices {
+            let governor = device.governor.lock();
+            let (permits, (down, up)) = (governor.permits(), governor.steps());
+            // The smallest one of all, as where there are none it is whole frames.
+            let tile = governor.tiles(governor.rung().0).unwrap_or(u32::MAX);
+            runs.tile_size = if runs.tile_size == 0 { tile } else { runs.tile_size.min(tile) };
+            runs.used += permits.used();
+            runs.peak += permits.peak();
+            runs.limit = runs.limit.saturating_add(permits.limit());
+            runs.steps_down += down;
+            runs.steps_up += up;
         }
+        if runs.tile_size == u32::MAX {
+            runs.tile_size = 0;
+        }
+        runs
     }
 }
 

@@ -105,7 +105,8 @@ pub enum Duplicates {
 pub(super) struct Settings {
     pub model: OsString,
     pub execution_provider: ExecutionProvider,
-    pub device_id: u32,
+    /// A list of numbers; empty is the first device.
+    pub device_id: String,
     pub precision: Precision,
     /// 0 = automatic.
     pub workers: u32,
@@ -136,7 +137,7 @@ impl Default for Settings {
         Settings {
             model: builtin::DEFAULT.into(),
             execution_provider: ExecutionProvider::default(),
-            device_id: 0,
+            device_id: String::new(),
             precision: Precision::default(),
             workers: 0,
             max_in_flight: 0,
@@ -156,6 +157,36 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The devices to run on, as the execution provider counts them; the error's text is for people.
+    pub fn devices(&self) -> Result<Vec<u32>, String> {
+        let given = self.device_id.trim();
+        if given.is_empty() {
+            return Ok(vec![0]);
+        }
+        let numbers: Result<Vec<u32>, _> = given.split(',').map(|number| number.trim().parse()).collect();
+        let numbers =
+            numbers.map_err(|_| format!("device-id={given} is no number and no list of numbers such as 0 or 0,1"))?;
+        if numbers.iter().enumerate().any(|(place, number)| numbers[..place].contains(number)) {
+            return Err(format!(
+                "device-id={given} names a device twice; several workers on one are what `workers` is for"
+            ));
+        }
+        Ok(numbers)
+    }
+
+    /// What serves while the engine for these is built, where that takes long.
+    pub fn stand_in(&self) -> Option<Settings> {
+        (self.execution_provider == ExecutionProvider::Tensorrt)
+            .then(|| Settings { execution_provider: ExecutionProvider::Cuda, ..self.clone() })
+    }
+
+    /// What the engine depends on.
+    pub fn engine_key(&self) -> impl PartialEq + use<> {
+        let model = (self.model.clone(), self.execution_provider, self.device_id.clone(), self.precision);
+        let memory = (self.vram_limit, self.tile_size, self.tile_overlap, self.fallback);
+        (model, memory, self.workers, self.max_in_flight)
+    }
+
     /// How frames are compared with those before; `None` where they are not.
     pub fn reuse(&self) -> Option<Mode> {
         match self.duplicates {
@@ -172,7 +203,7 @@ impl Settings {
         match name {
             "model" => self.model = text(value).unwrap_or_else(|| builtin::DEFAULT.into()),
             "execution-provider" => self.execution_provider = value.get().expect(TYPE),
-            "device-id" => self.device_id = value.get().expect(TYPE),
+            "device-id" => self.device_id = value.get::<Option<String>>().expect(TYPE).unwrap_or_default(),
             "precision" => self.precision = value.get().expect(TYPE),
             "workers" => self.workers = value.get().expect(TYPE),
             "max-in-flight" => self.max_in_flight = value.get().expect(TYPE),
@@ -198,7 +229,7 @@ impl Settings {
         match name {
             "model" => self.model.to_string_lossy().into_owned().to_value(),
             "execution-provider" => self.execution_provider.to_value(),
-            "device-id" => self.device_id.to_value(),
+            "device-id" => if self.device_id.is_empty() { "0" } else { &self.device_id }.to_value(),
             "precision" => self.precision.to_value(),
             "workers" => self.workers.to_value(),
             "max-in-flight" => self.max_in_flight.to_value(),
@@ -268,7 +299,7 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
             .nick("Model")
             .blurb(&model_blurb)
             .default_value(Some(builtin::DEFAULT))
-            .mutable_ready()
+            .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("execution-provider", ExecutionProvider::default())
             .nick("Execution provider")
@@ -276,15 +307,16 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
                 "Where the network runs. 'auto' takes the best that is to be had; one asked for by name that is not there is \
                  an error, never a silent fall to the CPU",
             )
-            .mutable_ready()
+            .mutable_playing()
             .build(),
-        glib::ParamSpecUInt::builder("device-id")
-            .nick("Device")
+        glib::ParamSpecString::builder("device-id")
+            .nick("Devices")
             .blurb(
-                "Which device of the execution provider, as that provider counts them from 0. For OpenVINO 0 is the processor and 1 \
-                 the first GPU. The CPU has no use for it",
+                "Which device of the execution provider, as that provider counts them from 0, or several that share the frames: '0,1'. \
+                 'workers' and 'vram-limit' are for each. For OpenVINO 0 is the processor and 1 the first GPU. The CPU has no use for it",
             )
-            .mutable_ready()
+            .default_value(Some("0"))
+            .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("precision", Precision::default())
             .nick("Precision")
@@ -292,7 +324,7 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
                 "In which numbers the network computes where the execution provider offers a choice: OpenVINO (bf16, fp16), CUDA \
                  (TF32 unless fp32), TensorRT (fp16 unless fp32). The CPU provider computes as the model says",
             )
-            .mutable_ready()
+            .mutable_playing()
             .build(),
     ]
 }
@@ -309,7 +341,7 @@ fn worker_specs() -> Vec<glib::ParamSpec> {
                  1 = sequential. The output does not depend on it",
             )
             .maximum(MAX_WORKERS)
-            .mutable_ready()
+            .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("max-in-flight")
             .nick("Frames in flight")
@@ -319,7 +351,7 @@ fn worker_specs() -> Vec<glib::ParamSpec> {
                  and two",
             )
             .maximum(MAX_IN_FLIGHT)
-            .mutable_ready()
+            .mutable_playing()
             .build(),
     ]
 }
@@ -334,7 +366,7 @@ fn memory_specs() -> Vec<glib::ParamSpec> {
                  Frames too large for it are cut into tiles, without a difference to be seen. 0 = automatic: what is free at \
                  the start, less a tenth, or 256 MiB if that is more, but no more than half",
             )
-            .mutable_ready()
+            .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("tile-size")
             .nick("Tile size")
@@ -343,7 +375,7 @@ fn memory_specs() -> Vec<glib::ParamSpec> {
                  tile; never smaller than the network needs. 0 = automatic: whole frames, or tiles as large as 'vram-limit' allows",
             )
             .maximum(MAX_TILE_SIZE)
-            .mutable_ready()
+            .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("tile-overlap")
             .nick("Tile overlap")
@@ -353,7 +385,7 @@ fn memory_specs() -> Vec<glib::ParamSpec> {
             )
             .maximum(MAX_TILE_OVERLAP)
             .default_value(DEFAULT_TILE_OVERLAP)
-            .mutable_ready()
+            .mutable_playing()
             .build(),
         glib::ParamSpecBoolean::builder("fallback")
             .nick("Fall back to the CPU")
@@ -361,7 +393,7 @@ fn memory_specs() -> Vec<glib::ParamSpec> {
                 "Whether the CPU takes over, with a warning, when the device has run out of memory or failed and neither fewer \
                  workers nor smaller tiles help. Else that is an error",
             )
-            .mutable_ready()
+            .mutable_playing()
             .build(),
     ]
 }

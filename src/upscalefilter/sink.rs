@@ -28,6 +28,7 @@ impl UpscaleFilter {
             state.refusal()?;
             state.config.clone().ok_or(gst::FlowError::NotNegotiated)?
         };
+        let config = self.take_over(config);
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
         let (mode, show_updates) = {
             let settings = self.settings.lock();
@@ -66,7 +67,7 @@ impl UpscaleFilter {
     fn enqueue(
         &self,
         mut state: MutexGuard<'_, State>,
-        engine: &Engine,
+        engine: &Arc<Engine>,
         config: &Arc<StreamConfig>,
         (buffer, shell, show_updates): (&gst::Buffer, gst::Buffer, bool),
         look: &Look,
@@ -112,6 +113,7 @@ impl UpscaleFilter {
         let shown = before.map(|_| Arc::clone(&slot));
         let job = FrameJob {
             element: self.obj().downgrade(),
+            engine: Arc::clone(engine),
             config: Arc::clone(config),
             input: Some(buffer.clone()),
             slot: Some(slot),
@@ -191,10 +193,10 @@ impl UpscaleFilter {
 
     /// Takes out all that is under way, wakes whoever waits, and refuses data until further notice.
     pub(super) fn abandon_frames(&self) -> Leftovers {
-        let engine = self.engine();
+        let engines = self.engines();
         let mut state = self.state.lock();
         let leftovers = state.flush_start();
-        let jobs = engine.as_ref().map(|engine| engine.pool.cancel());
+        let jobs: Vec<_> = engines.iter().map(|engine| engine.pool.cancel()).collect();
         self.ready.notify_all();
         self.room.notify_all();
         drop(state);
@@ -255,7 +257,7 @@ impl UpscaleFilter {
             if state.flushing {
                 return Err(gst::FlowError::Flushing);
             }
-            state.queue.push_event(Serialized::Caps(Arc::clone(&config), event.seqnum()));
+            state.queue.push_event(Serialized::Caps(Arc::clone(&config), Some(event.seqnum())));
             self.ready.notify_all();
             // What was upscaled under other caps looks different, even where the pixels are the same.
             let dropped = if same { Vec::new() } else { state.cache.retain(|_| false) };
@@ -265,12 +267,21 @@ impl UpscaleFilter {
         };
         drop((before, dropped));
         if own_latency != latency_before {
-            let message = gst::message::Latency::builder().src(&*self.obj()).build();
-            if self.obj().post_message(message).is_err() {
-                gst::debug!(CAT, imp = self, "There is no bus to tell of the latency");
-            }
+            self.post_latency();
+        }
+        if self.is_outdated() {
+            // Now the size is known for which it is built.
+            self.request_engine();
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Has the pipeline ask for the latency again.
+    pub(super) fn post_latency(&self) {
+        let message = gst::message::Latency::builder().src(&*self.obj()).build();
+        if self.obj().post_message(message).is_err() {
+            gst::debug!(CAT, imp = self, "There is no bus to tell of the latency");
+        }
     }
 
     /// Puts a serialized event behind the frames that came before it.
@@ -342,7 +353,7 @@ impl UpscaleFilter {
         filter: Option<gst::Caps>,
         direction: caps::Direction,
     ) -> gst::Caps {
-        let scale = self.engine().map(|engine| engine.model.info().scale);
+        let scale = self.engine().map(|engine| engine.info().scale);
         let opposite = match direction {
             caps::Direction::Enlarge => caps::Direction::Reduce,
             caps::Direction::Reduce => caps::Direction::Enlarge,

@@ -208,8 +208,9 @@ impl UpscaleFilter {
         }
     }
 
-    fn push_caps(&self, config: &StreamConfig, seqnum: gst::Seqnum) {
-        if !self.srcpad.push_event(config.caps_event(seqnum)) {
+    fn push_caps(&self, config: &StreamConfig, seqnum: Option<gst::Seqnum>) {
+        let news = seqnum.is_some() || self.srcpad.current_caps().as_ref() != Some(&config.out_caps);
+        if news && !self.srcpad.push_event(config.caps_event(seqnum)) {
             // Refused, not linked or flushing: the next push tries once more and tells which.
             gst::debug!(CAT, imp = self, "Downstream did not take {}", config.out_caps);
             return;
@@ -253,7 +254,7 @@ impl UpscaleFilter {
 
     /// Keeps what downstream returned, for upstream to get it.
     fn stop_on(&self, flow: gst::FlowError) {
-        let engine = self.engine();
+        let engines = self.engines();
         let (leftovers, jobs, upstream_done) = {
             let mut state = self.state.lock();
             if state.flushing {
@@ -261,7 +262,7 @@ impl UpscaleFilter {
             }
             gst::debug!(CAT, imp = self, "Stopping: {flow}");
             let leftovers = state.stop_on(flow);
-            let jobs = engine.as_ref().map(|engine| engine.pool.cancel());
+            let jobs: Vec<_> = engines.iter().map(|engine| engine.pool.cancel()).collect();
             self.room.notify_all();
             (leftovers, jobs, state.eos)
         };
@@ -325,7 +326,7 @@ impl UpscaleFilter {
             self.resume_if_linked();
         }
         let event = match (event.type_(), self.engine()) {
-            (gst::EventType::Navigation, Some(engine)) => scale_pointer(event, engine.model.info().scale),
+            (gst::EventType::Navigation, Some(engine)) => scale_pointer(event, engine.info().scale),
             _ => event,
         };
         gst::Pad::event_default(pad, Some(&*self.obj()), event)

@@ -6,9 +6,9 @@
 //!
 //! 1. a pad's stream lock (by GStreamer),
 //! 2. `settings`, the values of the properties,
-//! 3. `engine`, the loaded model and its workers,
+//! 3. `engine`, the loaded model and its workers, then `swap`, those that come and go,
 //! 4. `state`, this file,
-//! 5. `Engine::governor`,
+//! 5. a device's `governor`,
 //! 6. what is inside `schedule::WorkerPool`, `schedule::permits`, `schedule::footprint`, `StreamConfig`'s pool and regions, a worker's
 //!    `Handle`, a `Slot` (those that it builds upon after it), a serialized query's reply; and `UpscaleFilter::before`, which is taken
 //!    out and put back.
@@ -55,8 +55,9 @@ pub(super) struct Updates {
 #[derive(Debug)]
 pub(super) enum Serialized {
     Event(gst::Event),
-    /// New caps; the event is made when it is pushed, from the configuration's output caps and this seqnum.
-    Caps(Arc<StreamConfig>, gst::Seqnum),
+    /// New caps; the event is made when it is pushed, from the configuration's output caps and this seqnum. Without one they come from
+    /// here, not from upstream, and go out if they differ from those before.
+    Caps(Arc<StreamConfig>, Option<gst::Seqnum>),
     Query(Arc<PendingQuery>),
 }
 

@@ -101,8 +101,8 @@ impl StreamConfig {
     }
 
     /// The event that announces the output's format.
-    pub fn caps_event(&self, seqnum: gst::Seqnum) -> gst::Event {
-        gst::event::Caps::builder(&self.out_caps).seqnum(seqnum).build()
+    pub fn caps_event(&self, seqnum: Option<gst::Seqnum>) -> gst::Event {
+        gst::event::Caps::builder(&self.out_caps).seqnum_if_some(seqnum).build()
     }
 
     /// The regions of a frame whose tensors are at most `tile` wide and high; of whole frames where there is no `tile`.

@@ -79,9 +79,9 @@ pub struct Upscale {
     /// In which numbers the model computes, where its provider offers a choice
     #[arg(long, value_enum, default_value_t = Precision::Auto, value_name = "NAME", help_heading = "Upscaling")]
     pub precision: Precision,
-    /// Which device of the execution provider
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Upscaling")]
-    pub device_id: u32,
+    /// Which device of the execution provider, or several that share the frames: 0,1
+    #[arg(long, value_name = "N[,N...]", default_value = "0", help_heading = "Upscaling")]
+    pub device_id: String,
     /// Frames between the decoder and the encoder at any time; 0 chooses
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Upscaling")]
     pub max_in_flight: u32,

@@ -34,7 +34,7 @@ pub fn make(args: &Upscale) -> Result<gst::Element> {
     if let Some(tolerance) = args.similarity_tolerance {
         element.set_property("similarity-tolerance", tolerance);
     }
-    element.set_property("device-id", args.device_id);
+    element.set_property("device-id", &args.device_id);
     element.set_property("workers", args.workers);
     element.set_property("max-in-flight", args.max_in_flight);
     Ok(element)

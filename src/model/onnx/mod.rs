@@ -36,7 +36,9 @@ use xxhash_rust::xxh3::Xxh3;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
 use super::graph::{self, Locality};
-use super::{Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Provider, Source, Upscaler, log, sniff};
+use super::{
+    Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Precision, Provider, Source, Upscaler, log, sniff,
+};
 use crate::device::{self, Memory};
 use crate::picture::Size;
 
@@ -81,7 +83,12 @@ impl OnnxModel {
 
     fn load_with(opener: Opener) -> Result<Self, ModelError> {
         let provider::Settings { provider, device_id, .. } = opener.settings;
-        let mut session = opener.open()?;
+        let probing = opener.for_probing();
+        if probing.is_some() {
+            // What is asked for has to be there, not only what stands in for it.
+            check(provider)?;
+        }
+        let mut session = probing.as_ref().unwrap_or(&opener).open()?;
         let signature =
             Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
         let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it holds a zero byte".into()))?;
@@ -122,7 +129,8 @@ impl OnnxModel {
             provider,
             fixed_pixels,
         };
-        Ok(Self { info, names, device_id, opener, spare: Mutex::new(Some(session)) })
+        let spare = Some(session).filter(|_| probing.is_none());
+        Ok(Self { info, names, device_id, opener, spare: Mutex::new(spare) })
     }
 }
 
@@ -203,6 +211,12 @@ impl Opener {
         hash.digest128()
     }
 
+    /// What tries pictures of many sizes in place of a provider that builds for each of them for minutes.
+    fn for_probing(&self) -> Option<Self> {
+        let settings = provider::Settings { provider: Provider::Cuda, ..self.settings };
+        (self.settings.provider == Provider::TensorRt).then(|| Self { settings, ..self.clone() })
+    }
+
     fn open(&self) -> Result<Session, ModelError> {
         let runtime = runtime::runtime()?;
         let refused = |reason| ModelError::Provider { provider: self.settings.provider, reason };
@@ -246,6 +260,15 @@ impl Opener {
     fn unsuitable(&self, reason: String) -> ModelError {
         ModelError::Unsuitable { name: self.name.clone(), reason }
     }
+}
+
+/// See [`super::check`].
+pub fn check(provider: Provider) -> Result<(), ModelError> {
+    let runtime = runtime::runtime()?;
+    let refused = |reason| ModelError::Provider { provider, reason };
+    let mut builder = runtime.builder().map_err(|error| refused(text::trim(error.message())))?;
+    let settings = provider::Settings { provider, device_id: 0, threads: 1, precision: Precision::Auto };
+    provider::append(&mut builder, runtime, settings).map_err(refused)
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {

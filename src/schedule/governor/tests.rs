@@ -60,7 +60,7 @@ fn the_ladder_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
     let mut seen = Vec::new();
     loop {
         let (at, epoch) = governor.rung();
-        match governor.failed(epoch) {
+        match governor.failed(epoch, true) {
             Verdict::Down { from, to } => {
                 assert_eq!(from, at);
                 seen.push(to);
@@ -78,8 +78,8 @@ fn the_ladder_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
 fn failures_of_runs_that_began_before_a_step_count_once() {
     let mut governor = governor(BOUNDS, u64::MAX);
     let (_, epoch) = governor.rung();
-    assert_eq!(governor.failed(epoch), Verdict::Down { from: rung(4, None), to: rung(2, None) });
-    assert_eq!(governor.failed(epoch), Verdict::Again);
+    assert_eq!(governor.failed(epoch, true), Verdict::Down { from: rung(4, None), to: rung(2, None) });
+    assert_eq!(governor.failed(epoch, true), Verdict::Again);
     assert_eq!(governor.rung().0, rung(2, None));
 }
 
@@ -88,7 +88,7 @@ fn it_climbs_when_memory_is_free_and_waits_longer_after_a_relapse() {
     let mut governor = governor(BOUNDS, u64::MAX);
     let fail = |governor: &mut Governor| {
         let (_, epoch) = governor.rung();
-        governor.failed(epoch)
+        governor.failed(epoch, true)
     };
     fail(&mut governor);
     fail(&mut governor);
@@ -121,7 +121,7 @@ fn a_rung_that_cannot_fit_is_not_climbed_to() {
     assert_eq!(governor.rung().0, rung(1, 256));
     let (_, epoch) = governor.rung();
     governor.rungs[0].tile = Some(400);
-    governor.failed(epoch);
+    governor.failed(epoch, true);
     for _ in 0..10 * PATIENCE {
         assert_eq!(succeed(&mut governor, None), None);
     }
@@ -177,7 +177,7 @@ fn workers_are_added_while_that_pays_and_fits() {
 fn a_failure_ends_the_trial_of_more_workers() {
     let mut governor = governor(Bounds { workers: 1, most_workers: 8, ..BOUNDS }, u64::MAX);
     let (_, epoch) = governor.rung();
-    governor.failed(epoch);
+    governor.failed(epoch, true);
     let mut now = Instant::now();
     for _ in 0..2000 {
         now += std::time::Duration::from_millis(10);
@@ -191,7 +191,7 @@ fn the_fallback_has_a_limit_of_its_own() {
     let mut governor = governor(bounds, 10 * MIB);
     while !governor.rung().0.fallback {
         let epoch = governor.rung().1;
-        assert_ne!(governor.failed(epoch), Verdict::GiveUp);
+        assert_ne!(governor.failed(epoch, true), Verdict::GiveUp);
     }
     let rung = governor.rung().0;
     assert_eq!(rung.tile, Some(320));
@@ -216,7 +216,7 @@ proptest! {
             prop_assert!(at.workers >= 1 && at.workers <= workers);
             prop_assert!(at.tile.is_none_or(|tile| tile >= BOUNDS.smallest_tile));
             if fails {
-                let verdict = governor.failed(epoch);
+                let verdict = governor.failed(epoch, true);
                 prop_assert_ne!(verdict, Verdict::Again);
                 if verdict == Verdict::GiveUp {
                     prop_assert!(at.fallback == fallback && (fallback || at.workers == 1));
