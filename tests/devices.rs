@@ -37,10 +37,12 @@ fn pull(harness: &mut gst_check::Harness, frames: std::ops::Range<u64>) {
 #[test]
 fn a_frame_goes_to_the_device_that_is_free() {
     let models = [Arc::new(luma()), Arc::new(luma())];
-    models[0].gate().hold();
+    models.iter().for_each(|model| model.gate().hold());
     let (_element, mut harness) = start(&[&models[0], &models[1]], &[("workers", "1"), ("max-in-flight", "20")]);
     push(&mut harness, 0..10);
+    models.iter().for_each(|model| assert_eq!(model.gate().wait_waiting(1).len(), 1));
     // One frame is held by the first device; the second does all the others.
+    models[1].gate().open();
     models[1].gate().wait_finished(9);
     assert_eq!(models[0].gate().waiting().len(), 1);
     models[0].gate().open();
