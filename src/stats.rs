@@ -14,7 +14,13 @@ pub struct Stats {
     /// Frames that arrived with a PTS before that of a frame that arrived earlier.
     pub reorders: u64,
     /// How many of these came too late to be put right.
+    pub reorders_failed: u64,
+    /// Frames that left later than the latency allows, in a live pipeline.
     pub late: u64,
+    /// Frames that would have been late, and were resized without the network.
+    pub fallback: u64,
+    /// Frames that would have been late, and never left.
+    pub dropped: u64,
     /// Pixels of all frames that came in, and of those how many had to be upscaled.
     frame_pixels: u64,
     upscaled_pixels: u64,

@@ -76,7 +76,7 @@ fn a_frame_that_comes_too_late_goes_out_at_once_and_is_counted() {
         assert_eq!(pts_ms(&harness.pull().unwrap()), 40 * n);
     }
     let stats = element.property::<gst::Structure>("stats");
-    assert_eq!(stats.get::<u64>("late"), Ok(1));
+    assert_eq!(stats.get::<u64>("reorders-failed"), Ok(1));
 }
 
 #[test]

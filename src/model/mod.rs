@@ -121,6 +121,8 @@ pub struct ModelInfo {
     pub provider: Provider,
     /// What a run costs beside its pixels, in pixels of its tensor.
     pub fixed_pixels: u64,
+    /// What a pixel costs, as found when the model was loaded; 0 where that was not tried.
+    pub seconds_per_pixel: f64,
 }
 
 /// What is taken for [`ModelInfo::live_elements`] where they are not known: about three layers of 64 channels.

@@ -6,6 +6,7 @@
 //! | [`view`] | checked views of a picture's planes |
 //! | [`colour`] | matrix, range, chroma siting |
 //! | [`region`] | cutting a frame into regions |
+//! | [`share`] | cutting work into pieces of one size |
 //! | [`convert`] | the converter: pixels to tensors and back |
 //! | [`paint`] | marks for people who want to see what is done |
 //! | [`feather`] | blending of regions that do not fit together by themselves |
@@ -21,6 +22,7 @@ pub mod feather;
 pub mod format;
 pub mod paint;
 pub mod region;
+pub mod share;
 pub mod view;
 
 mod begin;
@@ -58,4 +60,11 @@ pub struct Rect {
     pub y: u32,
     pub width: u32,
     pub height: u32,
+}
+
+impl Rect {
+    /// Width times height.
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod budget;
 pub mod footprint;
+pub mod forecast;
 pub mod governor;
 pub mod permits;
 mod pool;

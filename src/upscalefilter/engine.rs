@@ -109,6 +109,11 @@ impl Engine {
         Ok(Engine { devices, pool, max_in_flight, settings: settings.clone() })
     }
 
+    /// Whether `max_in_flight` is what somebody asked for.
+    pub fn in_flight_is_set(&self) -> bool {
+        self.settings.max_in_flight > 0
+    }
+
     /// What holds of the network wherever it runs.
     pub fn info(&self) -> &ModelInfo {
         self.devices[0].model.info()

@@ -10,6 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::model;
 use crate::plan::{self, Numbered, Recorder, Reuse};
 use crate::reuse::Fingerprinter;
+use crate::schedule::forecast::Forecast;
 
 use super::engine::{Engine, OpenError, describe};
 use super::errors::open_error;
@@ -119,10 +120,11 @@ impl UpscaleFilter {
             );
         }
         let recorder = Recorder::new(self.workers());
+        let pace = self.engine().map_or(0.0, |engine| engine.info().seconds_per_pixel);
         let plan = settings.plan_location.map(|location| Plan { location, recorder });
         let mut state = self.state.lock();
         let generation = state.generation;
-        *state = State { generation, plan, ..State::default() };
+        *state = State { generation, plan, forecast: Forecast::new(pace), ..State::default() };
         let nothing = state.cache.set_limit(settings.cache_size);
         debug_assert!(nothing.is_empty(), "the cache is new");
     }

@@ -181,7 +181,8 @@ impl Interruptible for Worker {
     }
 }
 
-/// One frame to upscale.
+/// One frame to upscale, or a piece of one.
+#[derive(Clone)]
 pub(super) struct FrameJob {
     /// Weak, so that a worker never keeps the element alive.
     pub element: glib::WeakRef<UpscaleFilter>,
@@ -192,8 +193,12 @@ pub(super) struct FrameJob {
     pub input: Option<gst::Buffer>,
     /// Let go with the result, so that a frame that nobody else shows owns its memory.
     pub slot: Option<Arc<Slot>>,
+    /// Which of the slot's pieces it is.
+    pub piece: usize,
     /// What of the frame is to be upscaled, if that is not all of it; pixels of the input.
     pub parts: Option<Arc<[Rect]>>,
+    /// How much that is, for the forecast.
+    pub pixels: u64,
     /// How often it was tried.
     pub tries: u32,
     /// How often it began anew because a run was found to take more than was reckoned.
@@ -220,6 +225,7 @@ impl Job for FrameJob {
         }
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}: upscaling, try {}, {}", slot.index, self.tries, describe_rung(rung));
+        let begin = Instant::now();
         let result = self.upscale(&element, &engine, rung, worker);
         match &result {
             Ok(done) if done.pixels > 0 => self.succeeded(&element, worker.device, done.pixels),
@@ -240,22 +246,24 @@ impl Job for FrameJob {
             }
             Err(_) => {}
         }
-        self.finish(&element, result);
+        self.finish(&element, result, Some(begin.elapsed()));
         Outcome::Done
     }
 
     fn panicked(&mut self, message: &str) {
         if let Some(element) = self.element.upgrade() {
-            self.finish(&element, Err(FrameError::Panicked(message.to_owned())));
+            self.finish(&element, Err(FrameError::Panicked(message.to_owned())), None);
         }
     }
 }
 
 impl FrameJob {
-    fn finish(&mut self, element: &UpscaleFilter, result: Result<Done, FrameError>) {
+    /// `spent` is the worker's time for it.
+    fn finish(&mut self, element: &UpscaleFilter, result: Result<Done, FrameError>, spent: Option<Duration>) {
         self.input = None;
         if let Some(slot) = self.slot.take() {
-            element.imp().complete(slot, result);
+            let spent = spent.filter(|_| result.is_ok());
+            element.imp().complete(slot, self.piece, result, (self.pixels, spent));
         }
     }
 
@@ -339,7 +347,10 @@ impl FrameJob {
         let kept = regions.iter().map(|region| u64::from(region.keep.width) * u64::from(region.keep.height)).sum();
         let (mut took, mut pixels) = (Duration::ZERO, 0);
         config.write(&mut buffer, |target| {
-            config.converter.begin(&source, target, &mut worker.scratch);
+            // Planes that are resized whole are taken from the first piece.
+            if self.piece == 0 || !config.converter.chroma_is_apart() {
+                config.converter.begin(&source, target, &mut worker.scratch);
+            }
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);

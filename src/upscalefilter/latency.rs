@@ -2,23 +2,60 @@
 
 use gst::prelude::*;
 
+use super::engine::Engine;
+use super::imp::UpscaleFilter;
+use super::settings::LatencyMode;
 use super::stream::StreamConfig;
+
+/// Frames in flight where the workers share each: one in work, one that waits for it, one that is pushed.
+const LOW_IN_FLIGHT: usize = 3;
+
+/// Whether the workers share each frame.
+pub(super) fn is_low(mode: LatencyMode, live: bool) -> bool {
+    match mode {
+        LatencyMode::Auto => live,
+        LatencyMode::Throughput => false,
+        LatencyMode::Low => true,
+    }
+}
+
+/// Frames that may be between sink and source pad.
+pub(super) fn in_flight(engine: &Engine, mode: LatencyMode, live: bool) -> usize {
+    let low = is_low(mode, live) && !engine.in_flight_is_set();
+    if low { engine.max_in_flight.min(LOW_IN_FLIGHT) } else { engine.max_in_flight }
+}
 
 /// What the element adds to the pipeline's latency: as many frame durations as frames may be in flight.
 pub(super) fn of_frames(config: &StreamConfig, in_flight: usize) -> Option<gst::ClockTime> {
     config.frame_duration().checked_mul(in_flight as u64)
 }
 
-/// Answers a LATENCY query: upstream's latency and ours.
-pub(super) fn answer(query: &mut gst::query::Latency, sinkpad: &gst::Pad, own: Option<gst::ClockTime>) -> bool {
-    let mut upstream = gst::query::Latency::new();
-    if !sinkpad.peer_query(&mut upstream) {
-        return false;
+impl UpscaleFilter {
+    /// Answers a LATENCY query: upstream's latency and ours. It also tells whether the pipeline is live.
+    pub(super) fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
+        let mut upstream = gst::query::Latency::new();
+        if !self.sinkpad.peer_query(&mut upstream) {
+            return false;
+        }
+        let (live, min, max) = upstream.result();
+        let mode = self.settings.lock().latency_mode;
+        let in_flight = self.engine().map_or(0, |engine| in_flight(&engine, mode, live));
+        let mut state = self.state.lock();
+        let own = state.config.as_deref().and_then(|config| of_frames(config, in_flight));
+        let own = own.unwrap_or(gst::ClockTime::ZERO);
+        let min = min.saturating_add(own);
+        state.timing.set_live(live.then_some(min));
+        drop(state);
+        // The queue holds as long as it delays; upstream without a bound stays without one.
+        let max = max.map(|max| max.saturating_add(own));
+        query.set(live, min, max);
+        true
     }
-    let (live, min, max) = upstream.result();
-    let own = own.unwrap_or(gst::ClockTime::ZERO);
-    // The queue holds as long as it delays; upstream without a bound stays without one.
-    let max = max.map(|max| max.checked_add(own).unwrap_or(max));
-    query.set(live, min.checked_add(own).unwrap_or(min), max);
-    true
+
+    /// Our own latency as things are, and whether it differs from what was last told.
+    pub(super) fn own_latency(&self, engine: &Engine, config: &StreamConfig) -> Option<gst::ClockTime> {
+        let mode = self.settings.lock().latency_mode;
+        let live = self.state.lock().timing.is_live();
+        of_frames(config, in_flight(engine, mode, live))
+    }
 }

@@ -6,10 +6,12 @@ use crate::model::log;
 
 mod allocation;
 mod caps;
+mod chain;
 mod engine;
 mod errors;
 mod imp;
 mod job;
+mod late;
 mod latency;
 mod metadata;
 mod progress;
@@ -22,7 +24,7 @@ mod state;
 mod stream;
 mod swap;
 
-pub use settings::{Duplicates, ExecutionProvider};
+pub use settings::{Duplicates, ExecutionProvider, LateFrames, LatencyMode};
 
 /// The element's debug category: `GST_DEBUG=upscalefilter:6`.
 pub(crate) static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
@@ -66,6 +68,9 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     // A second registration in the same process finds the hook in place.
     if !log::set_hook(log_runtime_message) {
         gst::debug!(CAT, "ONNX Runtime's messages are taken care of already");
+    }
+    if !gst::meta::CustomMeta::is_registered(late::FALLBACK_META) {
+        gst::meta::CustomMeta::register_simple(late::FALLBACK_META);
     }
     gst::Element::register(Some(plugin), "upscalefilter", gst::Rank::NONE, UpscaleFilter::static_type())
 }

@@ -70,7 +70,10 @@ pub(super) fn structure(state: &State, runs: &Runs) -> gst::Structure {
         .field("inference-ms-average", stats.inference_ms_average())
         .field("inference-ms-worst", stats.inference_ms_worst())
         .field("reorders", stats.reorders)
+        .field("reorders-failed", stats.reorders_failed)
         .field("late", stats.late)
+        .field("fallback", stats.fallback)
+        .field("dropped", stats.dropped)
         .field("cache-bytes", state.cache.bytes())
         .build()
 }

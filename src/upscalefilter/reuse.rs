@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::picture::Rect;
 use crate::picture::format::PictureRef;
 use crate::reuse::{Cover, Fingerprint, Mode, Tracker};
 
@@ -33,7 +34,7 @@ pub(super) enum Found {
     /// It was upscaled before a flush; in this run it is the first that looks like that.
     Kept,
     /// The frame before looks the same but for these parts.
-    Parts(Arc<[crate::picture::Rect]>),
+    Parts(Arc<[Rect]>),
     Nothing,
 }
 
@@ -108,29 +109,51 @@ fn with_picture<R>(
     Ok(look(&picture))
 }
 
-/// The slot that the frame of this index shows, and how it was found; one that is new has to be filled. Also returns what left the
-/// cache for it.
-pub(super) fn find_slot(
-    state: &mut State,
-    look: &Look,
-    before: Option<&Before>,
-    index: u64,
-    config: &Arc<StreamConfig>,
-) -> (Arc<Slot>, Found, Vec<Arc<Slot>>) {
+/// Where a frame's result comes from, and the slots that this speaks of.
+pub(super) struct Find {
+    pub found: Found,
+    /// What it shows, or was kept.
+    known: Option<Arc<Slot>>,
+    /// What its parts are put upon.
+    base: Option<Arc<Slot>>,
+}
+
+/// Where the result of a frame that has come in comes from.
+pub(super) fn find(state: &mut State, look: &Look, before: Option<&Before>) -> Find {
     let generation = state.generation;
     let known = look.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
     // What was before a flush may never have been finished.
-    let base = before.and_then(|before| before.slot.as_ref()).filter(|slot| slot.generation == generation);
-    let (slot, found) = match (known, &look.cover, base) {
-        (Some(slot), ..) if slot.generation == generation => return (slot, Found::Duplicate, Vec::new()),
-        (Some(slot), ..) => (slot.renewed(index, generation), Found::Kept),
-        (None, Cover::Nothing, Some(base)) => return (Arc::clone(base), Found::Duplicate, Vec::new()),
-        (None, Cover::Parts(parts), Some(base)) => {
-            let parts: Arc<[_]> = parts.as_slice().into();
-            let slot = Slot::on(Arc::clone(base), Arc::clone(config), Arc::clone(&parts), index, generation);
-            (slot, Found::Parts(parts))
+    let base = before.and_then(|before| before.slot.clone()).filter(|slot| slot.generation == generation);
+    let (found, known) = match (known, &look.cover, &base) {
+        (Some(slot), ..) if slot.generation == generation => (Found::Duplicate, Some(slot)),
+        (Some(slot), ..) => (Found::Kept, Some(slot)),
+        (None, Cover::Nothing, Some(base)) => (Found::Duplicate, Some(Arc::clone(base))),
+        (None, Cover::Parts(parts), Some(_)) => (Found::Parts(parts.as_slice().into()), None),
+        (None, ..) => (Found::Nothing, None),
+    };
+    Find { found, known, base }
+}
+
+/// The slot that the frame of this index shows; one that is new has to be filled, in `pieces` (none: at once). Also returns what left
+/// the cache for it.
+pub(super) fn slot_of(
+    find: Find,
+    state: &mut State,
+    (look, before): (&Look, Option<&Before>),
+    index: u64,
+    config: &Arc<StreamConfig>,
+    pieces: &[Arc<[Rect]>],
+) -> (Arc<Slot>, Vec<Arc<Slot>>) {
+    let Find { found, known, base } = find;
+    let generation = state.generation;
+    let slot = match (&found, known) {
+        (Found::Duplicate, Some(slot)) => return (slot, Vec::new()),
+        (Found::Kept, Some(slot)) => slot.renewed(index, generation),
+        _ if pieces.is_empty() => Slot::new(index, generation),
+        _ => {
+            let base = base.filter(|_| matches!(found, Found::Parts(_)));
+            Slot::in_pieces(base, Arc::clone(config), pieces, index, generation)
         }
-        (None, ..) => (Slot::new(index, generation), Found::Nothing),
     };
     // What is only similar must not be taken for what this frame would give: differences would add up.
     let similar = before.is_some_and(|before| matches!(before.tracker.mode(), Mode::Similar { .. }));
@@ -140,5 +163,5 @@ pub(super) fn find_slot(
         }
         _ => Vec::new(),
     };
-    (slot, found, dropped)
+    (slot, dropped)
 }

@@ -100,6 +100,34 @@ pub enum Duplicates {
     Similar,
 }
 
+/// What happens to a frame that would be late (property `late-frames`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterLateFrames")]
+#[repr(i32)]
+pub enum LateFrames {
+    #[default]
+    #[enum_value(name = "It is upscaled, whatever that takes", nick = "upscale")]
+    Upscale,
+    #[enum_value(name = "It is resized without the network", nick = "fallback")]
+    Fallback,
+    #[enum_value(name = "It is dropped", nick = "drop")]
+    Drop,
+}
+
+/// Whether frames are upscaled side by side or one after the other (property `latency-mode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterLatencyMode")]
+#[repr(i32)]
+pub enum LatencyMode {
+    #[default]
+    #[enum_value(name = "'low' in live pipelines, else 'throughput'", nick = "auto")]
+    Auto,
+    #[enum_value(name = "Each worker has a frame of its own", nick = "throughput")]
+    Throughput,
+    #[enum_value(name = "The workers share each frame", nick = "low")]
+    Low,
+}
+
 /// The values of the properties. Never changed by the stream.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -119,6 +147,8 @@ pub(super) struct Settings {
     /// Pixels.
     pub tile_overlap: u32,
     pub fallback: bool,
+    pub late_frames: LateFrames,
+    pub latency_mode: LatencyMode,
     pub duplicates: Duplicates,
     /// Codes of 8 bits.
     pub similarity_tolerance: u32,
@@ -145,6 +175,8 @@ impl Default for Settings {
             tile_size: 0,
             tile_overlap: DEFAULT_TILE_OVERLAP,
             fallback: false,
+            late_frames: LateFrames::default(),
+            latency_mode: LatencyMode::default(),
             duplicates: Duplicates::default(),
             similarity_tolerance: DEFAULT_TOLERANCE,
             similarity_max_age: DEFAULT_MAX_AGE,
@@ -211,6 +243,8 @@ impl Settings {
             "tile-size" => self.tile_size = value.get().expect(TYPE),
             "tile-overlap" => self.tile_overlap = value.get().expect(TYPE),
             "fallback" => self.fallback = value.get().expect(TYPE),
+            "late-frames" => self.late_frames = value.get().expect(TYPE),
+            "latency-mode" => self.latency_mode = value.get().expect(TYPE),
             "duplicates" => self.duplicates = value.get().expect(TYPE),
             "similarity-tolerance" => self.similarity_tolerance = value.get().expect(TYPE),
             "similarity-max-age" => self.similarity_max_age = value.get().expect(TYPE),
@@ -237,6 +271,8 @@ impl Settings {
             "tile-size" => self.tile_size.to_value(),
             "tile-overlap" => self.tile_overlap.to_value(),
             "fallback" => self.fallback.to_value(),
+            "late-frames" => self.late_frames.to_value(),
+            "latency-mode" => self.latency_mode.to_value(),
             "duplicates" => self.duplicates.to_value(),
             "similarity-tolerance" => self.similarity_tolerance.to_value(),
             "similarity-max-age" => self.similarity_max_age.to_value(),
@@ -277,6 +313,7 @@ pub(super) fn param_specs() -> &'static [glib::ParamSpec] {
         specs.extend(worker_specs());
         specs.extend(memory_specs());
         specs.extend(reuse_specs());
+        specs.extend(live_specs());
         specs.extend(stream_specs());
         specs
     });
@@ -452,6 +489,29 @@ fn reuse_specs() -> Vec<glib::ParamSpec> {
     ]
 }
 
+/// The properties that say how a stream keeps its time.
+fn live_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecEnum::builder_with_default("late-frames", LateFrames::default())
+            .nick("Late frames")
+            .blurb(
+                "What happens to a frame that would leave too late: in a live pipeline later than the latency allows, elsewhere later \
+                 than the sink can use (QoS). It is found out before work is spent, from how long frames took so far. 'fallback' \
+                 frames carry the custom meta GstUpscaleFilterFallbackMeta; after 'drop' the next frame is marked DISCONT",
+            )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("latency-mode", LatencyMode::default())
+            .nick("Latency mode")
+            .blurb(
+                "Whether the workers have a frame each, or share each frame, so that it is done sooner; then fewer frames are in flight \
+                 unless 'max-in-flight' says how many. 'low' takes a network whose reach is known and no fixed size",
+            )
+            .mutable_ready()
+            .build(),
+    ]
+}
+
 /// The properties that say what is done with the stream, and what it tells.
 fn stream_specs() -> Vec<glib::ParamSpec> {
     vec![
@@ -479,7 +539,8 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
                  reused-percentage (of the frames' area, taken from frames before), saved-seconds (of the network's time, by that), \
                  in-flight, workers (at a time, now), tile-size (0 = whole frames), memory-used, memory-peak and memory-limit \
                  (bytes that runs are reckoned to take), steps-down and steps-up (changes after failures), fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
-                 alone, for each frame), reorders (frames put into PTS order), late (of these, too late to be put right), \
+                 alone, for each frame), reorders (frames put into PTS order), reorders-failed (of these, too late to be put right), \
+                 late (left later than the latency allows), fallback (resized because they would have been), dropped (likewise), \
                  cache-bytes",
             )
             .read_only()

@@ -1,167 +1,18 @@
-//! The sink pad: frames, events and queries from upstream, on the streaming thread.
+//! The sink pad's events and queries, on the streaming thread. Frames are in `chain.rs`.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use parking_lot::MutexGuard;
 
-use crate::picture::{Rect, Size};
-use crate::schedule::{Item, Placed};
+use crate::schedule::Item;
 
-use super::engine::Engine;
-use super::errors::FrameError;
 use super::imp::UpscaleFilter;
-use super::job::FrameJob;
-use super::reuse::{Before, Found, Look};
-use super::slot::Slot;
 use super::src::{PendingQuery, is_fatal};
-use super::state::{Leftovers, QueuedFrame, Serialized, State, Updates};
-use super::stream::StreamConfig;
-use super::{CAT, allocation, caps, latency, metadata, reuse};
+use super::state::{Leftovers, Serialized};
+use super::{CAT, allocation, caps};
 
 impl UpscaleFilter {
-    pub(super) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let config = {
-            let state = self.state.lock();
-            state.refusal()?;
-            state.config.clone().ok_or(gst::FlowError::NotNegotiated)?
-        };
-        let config = self.take_over(config);
-        let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
-        let (mode, show_updates) = {
-            let settings = self.settings.lock();
-            (settings.reuse(), settings.show_updates)
-        };
-        let mut before = self.take_before(&config, mode);
-        let look =
-            self.look(&config, &buffer, mode, before.as_mut()).map_err(|error| self.refuse(error, buffer.pts()))?;
-        let shell = metadata::shell(&buffer, &config);
-
-        let state = self.wait_for_room(engine.max_in_flight)?;
-        let (slot, found, dropped) =
-            self.enqueue(state, &engine, &config, (&buffer, shell, show_updates), &look, before.as_ref());
-        drop(dropped);
-        if let Some((before, slot)) = before.as_mut().zip(slot) {
-            before.note(&buffer, slot, &found, &look.cover);
-        }
-        self.keep_before(before);
-        Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// Backpressure: waits until fewer than `limit` frames are in flight.
-    fn wait_for_room(&self, limit: usize) -> Result<MutexGuard<'_, State>, gst::FlowError> {
-        let mut state = self.state.lock();
-        loop {
-            state.refusal()?;
-            if state.queue.frames() < limit {
-                return Ok(state);
-            }
-            self.room.wait(&mut state);
-        }
-    }
-
-    /// Puts the frame in the queue, and submits a job unless its result is there or on its way. Returns what it shows, for the next frame to
-    /// build upon (if none will, the frame is to be the only one that holds it), and what has to be dropped without the lock.
-    fn enqueue(
-        &self,
-        mut state: MutexGuard<'_, State>,
-        engine: &Arc<Engine>,
-        config: &Arc<StreamConfig>,
-        (buffer, shell, show_updates): (&gst::Buffer, gst::Buffer, bool),
-        look: &Look,
-        before: Option<&Before>,
-    ) -> (Option<Arc<Slot>>, Found, Vec<Arc<Slot>>) {
-        let (index, pts) = (state.next_index, buffer.pts());
-        state.next_index += 1;
-        let (slot, found, dropped) = reuse::find_slot(&mut state, look, before, index, config);
-        state.stats.frame_in(Instant::now(), found == Found::Duplicate);
-        let parts = upscaled_parts(&found, config);
-        let area = |part: &Rect| u64::from(part.width) * u64::from(part.height);
-        state.stats.area(config.cuts.frame().pixels(), parts.iter().map(area).sum());
-        if let Some(plan) = &mut state.plan {
-            plan.recorder.record(pts.map(gst::ClockTime::nseconds), slot.index);
-        }
-        // After a discontinuity nothing belongs before what came before it.
-        let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
-        let by_pts = !state.reverse && !shell.flags().intersects(discontinuous);
-        let updates = show_updates.then(|| Updates { config: Arc::clone(config), parts });
-        let frame = QueuedFrame { index, shell, slot: Arc::clone(&slot), updates };
-        let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, by_pts);
-        self.note_place(&mut state, placed, index, pts);
-        gst::trace!(
-            CAT,
-            imp = self,
-            "Frame {index} in, PTS {}, {}; {} in flight",
-            pts.display(),
-            match &found {
-                Found::Duplicate => format!("shows frame {}", slot.index),
-                Found::Kept => "shows one from before the flush".into(),
-                Found::Parts(parts) => format!("differs from the one before in {parts:?}"),
-                Found::Nothing => "new".into(),
-            },
-            state.queue.frames()
-        );
-        // Its result may be there already.
-        self.ready.notify_all();
-        let parts = match &found {
-            Found::Duplicate | Found::Kept => return (before.map(|_| slot), found, dropped),
-            Found::Parts(parts) => Some(Arc::clone(parts)),
-            Found::Nothing => None,
-        };
-        let shown = before.map(|_| Arc::clone(&slot));
-        let job = FrameJob {
-            element: self.obj().downgrade(),
-            engine: Arc::clone(engine),
-            config: Arc::clone(config),
-            input: Some(buffer.clone()),
-            slot: Some(slot),
-            parts,
-            tries: 0,
-            refits: 0,
-            last_try: false,
-        };
-        engine.pool.submit(job);
-        (shown, found, dropped)
-    }
-
-    fn note_place(&self, state: &mut State, placed: Placed, index: u64, pts: Option<gst::ClockTime>) {
-        match placed {
-            Placed::Last => {}
-            Placed::Reordered => {
-                state.stats.reorders += 1;
-                gst::debug!(
-                    CAT,
-                    imp = self,
-                    "Frame {index}, PTS {}, goes before frames that came earlier",
-                    pts.display()
-                );
-            }
-            Placed::Late => {
-                state.stats.reorders += 1;
-                state.stats.late += 1;
-                gst::warning!(
-                    CAT,
-                    imp = self,
-                    "Frame {index}, PTS {}, comes after a later one was pushed; it goes out at once",
-                    pts.display()
-                );
-            }
-        }
-    }
-
-    /// Posts why a frame cannot be taken.
-    fn refuse(&self, error: FrameError, pts: Option<gst::ClockTime>) -> gst::FlowError {
-        let index = {
-            let mut state = self.state.lock();
-            state.posted = true;
-            state.next_index
-        };
-        error.post(&self.obj(), index, pts);
-        gst::FlowError::Error
-    }
-
     /// The flow return tells upstream why an event was refused: that of a sticky one comes back from its next push.
     pub(super) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::debug!(CAT, obj = pad, "Event {event:?}");
@@ -244,7 +95,7 @@ impl UpscaleFilter {
             }
         };
         gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.out_caps);
-        let own_latency = latency::of_frames(&config, engine.max_in_flight);
+        let own_latency = self.own_latency(&engine, &config);
         let same = {
             let state = self.state.lock();
             state.config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &config))
@@ -252,7 +103,9 @@ impl UpscaleFilter {
         if !same {
             engine.set_stream(&config);
         }
-        let (before, dropped, latency_before) = {
+        let before = self.state.lock().config.clone();
+        let latency_before = before.and_then(|before| self.own_latency(&engine, &before));
+        let (before, dropped) = {
             let mut state = self.state.lock();
             if state.flushing {
                 return Err(gst::FlowError::Flushing);
@@ -261,9 +114,7 @@ impl UpscaleFilter {
             self.ready.notify_all();
             // What was upscaled under other caps looks different, even where the pixels are the same.
             let dropped = if same { Vec::new() } else { state.cache.retain(|_| false) };
-            let before = state.config.replace(config);
-            let latency = before.as_deref().and_then(|before| latency::of_frames(before, engine.max_in_flight));
-            (before, dropped, latency)
+            (state.config.replace(config), dropped)
         };
         drop((before, dropped));
         if own_latency != latency_before {
@@ -308,7 +159,10 @@ impl UpscaleFilter {
                 return Err(flow);
             }
             (EventView::Eos(_), Ok(_)) => state.eos = true,
-            (EventView::Segment(segment), _) => state.reverse = segment.segment().rate() < 0.0,
+            (EventView::Segment(segment), _) => {
+                state.reverse = segment.segment().rate() < 0.0;
+                state.timing.set_segment(segment.segment());
+            }
             (_, Err(flow)) if !event.is_sticky() => return Err(flow),
             _ => {}
         }
@@ -376,16 +230,4 @@ impl UpscaleFilter {
 /// What downstream said to an event.
 fn forwarded(taken: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
     if taken { Ok(gst::FlowSuccess::Ok) } else { Err(gst::FlowError::Error) }
-}
-
-/// What of a frame has to be upscaled.
-fn upscaled_parts(found: &Found, config: &StreamConfig) -> Arc<[Rect]> {
-    match found {
-        Found::Duplicate | Found::Kept => Arc::default(),
-        Found::Parts(parts) => Arc::clone(parts),
-        Found::Nothing => {
-            let Size { width, height } = config.cuts.frame();
-            Arc::new([Rect { x: 0, y: 0, width, height }])
-        }
-    }
 }

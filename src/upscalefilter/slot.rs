@@ -23,32 +23,47 @@ pub(super) struct Slot {
     pub generation: u64,
 }
 
-/// What of a frame is upscaled, and where the rest comes from.
+/// What of a frame is upscaled by whom, and where the rest comes from.
 #[derive(Debug)]
 struct Patch {
-    base: Arc<Slot>,
+    /// The frame that shows the rest, if the pieces are not all of it.
+    base: Option<Arc<Slot>>,
     config: Arc<StreamConfig>,
+    pieces: Vec<Piece>,
+}
+
+/// What one job does.
+#[derive(Debug)]
+struct Piece {
     /// In pixels of the input.
     parts: Arc<[Rect]>,
-    /// The output buffer in which only the parts are valid (and planes that are made whole), when the worker is done.
+    /// The output buffer in which only the parts are valid (and, in the first piece's, planes that are made whole), when the worker is
+    /// done.
     fresh: Option<gst::Buffer>,
 }
 
+impl Patch {
+    fn is_there(&self) -> bool {
+        self.pieces.iter().all(|piece| piece.fresh.is_some())
+    }
+}
+
 impl Slot {
-    /// For a frame that is upscaled as a whole.
+    /// For a frame that is upscaled as a whole, by one job.
     pub fn new(index: u64, generation: u64) -> Arc<Self> {
         Self::with(index, generation, None)
     }
 
-    /// For a frame that looks like that of `base`, of the same configuration, outside of `parts`.
-    pub fn on(
-        base: Arc<Slot>,
+    /// For a frame that is put together from `pieces` and, outside of these, the frame of `base`, of the same configuration.
+    pub fn in_pieces(
+        base: Option<Arc<Slot>>,
         config: Arc<StreamConfig>,
-        parts: Arc<[Rect]>,
+        pieces: &[Arc<[Rect]>],
         index: u64,
         generation: u64,
     ) -> Arc<Self> {
-        Self::with(index, generation, Some(Patch { base, config, parts, fresh: None }))
+        let pieces = pieces.iter().map(|parts| Piece { parts: Arc::clone(parts), fresh: None }).collect();
+        Self::with(index, generation, Some(Patch { base, config, pieces }))
     }
 
     fn with(index: u64, generation: u64, patch: Option<Patch>) -> Arc<Self> {
@@ -60,21 +75,17 @@ impl Slot {
         Arc::new(Slot { result: self.result.clone(), patch: Mutex::new(None), index, generation })
     }
 
-    /// Takes what the job made: the whole frame, or its parts.
-    pub fn set(&self, result: Result<gst::Buffer, FrameError>) {
+    /// Takes what the job of this piece made (0 for a whole frame). The first failure is the frame's.
+    pub fn set(&self, piece: usize, result: Result<gst::Buffer, FrameError>) {
         let mut patch = self.patch.lock();
         let of_no_use = match (&mut *patch, result) {
             (Some(patch), Ok(buffer)) => {
-                debug_assert!(patch.fresh.is_none(), "a slot has one job, and a job one result");
-                patch.fresh = Some(buffer);
-                None
+                let fresh = patch.pieces.get_mut(piece).map(|piece| &mut piece.fresh);
+                debug_assert!(matches!(fresh, Some(None)), "a piece has one job, and a job one result");
+                (None, fresh.and_then(|fresh| fresh.replace(buffer)).map(Ok))
             }
-            (_, result) => {
-                let first = self.result.set(result).is_ok();
-                debug_assert!(first, "a slot has one job, and a job one result");
-                // After a failure there is nothing to put together.
-                patch.take()
-            }
+            // After a failure there is nothing to put together.
+            (_, result) => (patch.take(), self.result.set(result).err()),
         };
         drop(patch);
         drop(of_no_use);
@@ -91,7 +102,8 @@ impl Slot {
             return true;
         }
         let patch = self.patch.lock();
-        patch.as_ref().is_some_and(|patch| patch.fresh.is_some() && patch.base.is_ready())
+        let built_upon = |patch: &Patch| patch.base.as_ref().is_none_or(|base| base.is_ready());
+        patch.as_ref().is_some_and(|patch| patch.is_there() && built_upon(patch))
     }
 
     /// Makes the result whole, and first those of the frames before that it builds upon. Only the source pad's task does so; call it
@@ -111,22 +123,23 @@ impl Slot {
             return None;
         }
         let patch = self.patch.lock();
-        patch.as_ref().map(|patch| Arc::clone(&patch.base)).filter(|base| base.result.get().is_none())
+        patch.as_ref().and_then(|patch| patch.base.clone()).filter(|base| base.result.get().is_none())
     }
 
     fn assemble_on_base(&self) {
         if self.result.get().is_some() {
             return;
         }
-        let ready = self.patch.lock().take_if(|patch| patch.fresh.is_some());
-        let Some(Patch { base, config, parts, fresh: Some(fresh) }) = ready else {
+        let ready = self.patch.lock().take_if(|patch| patch.is_there());
+        let Some(Patch { base, config, pieces }) = ready else {
             debug_assert!(false, "only what is ready is assembled");
             return;
         };
-        let result = match base.get() {
-            Some(Ok(before)) => config.complete(before, &parts, fresh),
-            Some(Err(error)) => Err(error.clone()),
-            None => Err(FrameError::Output("the frame before it is not there".into())),
+        let result = match base.as_ref().map(|base| base.get()) {
+            None => put_together(&config, pieces, None),
+            Some(Some(Ok(before))) => put_together(&config, pieces, Some(before)),
+            Some(Some(Err(error))) => Err(error.clone()),
+            Some(None) => Err(FrameError::Output("the frame before it is not there".into())),
         };
         let first = self.result.set(result).is_ok();
         debug_assert!(first, "it is assembled once");
@@ -144,5 +157,26 @@ impl Slot {
             },
             Err(shared) => Err(shared),
         }
+    }
+}
+
+/// The first piece's buffer with what the others made, and the rest from `before`.
+fn put_together(
+    config: &StreamConfig,
+    pieces: Vec<Piece>,
+    before: Option<&gst::Buffer>,
+) -> Result<gst::Buffer, FrameError> {
+    let mut pieces = pieces.into_iter();
+    let nothing = || FrameError::Output("the frame has no pieces".into());
+    let Some(Piece { parts, fresh: Some(mut result) }) = pieces.next() else { return Err(nothing()) };
+    let mut done = parts.to_vec();
+    // Each brings its own parts, and at places that are not done yet what the next one overwrites.
+    for Piece { parts, fresh } in pieces {
+        result = config.complete(&fresh.ok_or_else(nothing)?, &done, result)?;
+        done.extend_from_slice(&parts);
+    }
+    match before {
+        Some(before) => config.complete(before, &done, result),
+        None => Ok(result),
     }
 }

@@ -1,7 +1,7 @@
 //! The source pad: its task pushes what is ready, in order; events and queries from downstream.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
@@ -17,7 +17,7 @@ use super::settings::Duplicates;
 use super::slot::Slot;
 use super::state::{Queued, QueuedFrame, Serialized, Updates};
 use super::stream::StreamConfig;
-use super::{CAT, allocation, caps, latency, metadata, progress};
+use super::{CAT, allocation, caps, metadata, progress};
 
 /// A serialized query on its way through the queue. It travels as a copy, so that whoever gives up waiting can do so at any moment.
 #[derive(Debug)]
@@ -152,7 +152,7 @@ impl UpscaleFilter {
     }
 
     fn push_frame(&self, frame: QueuedFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let QueuedFrame { index, shell, slot, updates } = frame;
+        let QueuedFrame { index, shell, slot, updates, deadline } = frame;
         let pts = shell.pts();
         slot.assemble();
         let finished = finished(shell, slot).and_then(|buffer| match updates {
@@ -171,19 +171,21 @@ impl UpscaleFilter {
             self.renegotiate();
         }
         gst::trace!(CAT, imp = self, "Frame {index} out, PTS {}", pts.display());
+        let now = deadline.and_then(|_| self.running_time_now());
         let flow = self.srcpad.push(buffer)?;
-        self.note_output();
+        self.note_output(deadline.zip(now).is_some_and(|(deadline, now)| now > deadline));
         Ok(flow)
     }
 
-    /// Counts a frame as pushed, and tells of the progress when that is due.
-    fn note_output(&self) {
+    /// Counts a frame as pushed, and as `late` if it was, and tells of the progress when that is due.
+    fn note_output(&self, late: bool) {
         let interval = self.settings.lock().progress_interval;
         let engine = self.engine();
         let figures = {
             let mut state = self.state.lock();
             let now = Instant::now();
             state.stats.frame_out(now);
+            state.stats.late += u64::from(late);
             let due = interval.is_some_and(|interval| state.progress_is_due(interval.into(), now));
             due.then(|| progress::structure(&state, &Runs::of(engine.as_deref())))
         };
@@ -289,8 +291,14 @@ impl UpscaleFilter {
         );
     }
 
-    /// A worker's result has come.
-    pub(super) fn complete(&self, slot: Arc<Slot>, result: Result<Done, FrameError>) {
+    /// A worker's result has come, of a job of so many pixels for which it took so long.
+    pub(super) fn complete(
+        &self,
+        slot: Arc<Slot>,
+        piece: usize,
+        result: Result<Done, FrameError>,
+        (pixels, spent): (u64, Option<Duration>),
+    ) {
         let mut state = self.state.lock();
         if slot.generation != state.generation {
             drop(state);
@@ -303,7 +311,8 @@ impl UpscaleFilter {
         {
             state.stats.inference(done.took, done.pixels, done.kept);
         }
-        slot.set(result.map(|done| done.buffer));
+        state.forecast.ended(pixels, spent);
+        slot.set(piece, result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.
         let unwanted = Arc::into_inner(slot);
         self.ready.notify_all();
@@ -322,8 +331,10 @@ impl UpscaleFilter {
 
     pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::debug!(CAT, obj = pad, "Event {event:?}");
-        if event.type_() == gst::EventType::Reconfigure {
-            self.resume_if_linked();
+        match event.view() {
+            gst::EventView::Reconfigure(_) => self.resume_if_linked(),
+            gst::EventView::Qos(qos) => self.state.lock().timing.qos(qos),
+            _ => {}
         }
         let event = match (event.type_(), self.engine()) {
             (gst::EventType::Navigation, Some(engine)) => scale_pointer(event, engine.info().scale),
@@ -347,11 +358,7 @@ impl UpscaleFilter {
                 query.set_result(&self.possible_caps(&self.sinkpad, query.filter_owned(), caps::Direction::Enlarge));
                 true
             }
-            gst::QueryViewMut::Latency(query) => {
-                let in_flight = self.engine().map_or(0, |engine| engine.max_in_flight);
-                let own = self.state.lock().config.as_deref().and_then(|config| latency::of_frames(config, in_flight));
-                latency::answer(query, &self.sinkpad, own)
-            }
+            gst::QueryViewMut::Latency(query) => self.answer_latency(query),
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }
     }

@@ -25,9 +25,11 @@ use std::time::{Duration, Instant};
 use crate::picture::Rect;
 use crate::plan::Recorder;
 use crate::reuse::FrameCache;
+use crate::schedule::forecast::Forecast;
 use crate::schedule::{Item, OrderedQueue};
 use crate::stats::Stats;
 
+use super::late::Timing;
 use super::slot::Slot;
 use super::src::PendingQuery;
 use super::stream::StreamConfig;
@@ -42,6 +44,8 @@ pub(super) struct QueuedFrame {
     pub slot: Arc<Slot>,
     /// What was upscaled for it, if that is to be shown; in pixels of the input.
     pub updates: Option<Updates>,
+    /// The running time by which it has to leave, in a live pipeline.
+    pub deadline: Option<gst::ClockTime>,
 }
 
 /// What is drawn onto a frame.
@@ -113,6 +117,11 @@ pub(super) struct State {
     /// Index of the next frame to come in.
     pub next_index: u64,
     pub stats: Stats,
+    /// By when frames have to leave, and when they would.
+    pub timing: Timing,
+    pub forecast: Forecast,
+    /// A frame was dropped, so that the next one does not follow the one before it.
+    pub discont: bool,
     /// Present while `plan-location` is set.
     pub plan: Option<Plan>,
     /// When the next progress message is due.
@@ -136,6 +145,9 @@ impl Default for State {
             reverse: false,
             next_index: 0,
             stats: Stats::default(),
+            timing: Timing::default(),
+            forecast: Forecast::default(),
+            discont: false,
             plan: None,
             progress_due: None,
             posted: false,
@@ -171,6 +183,7 @@ impl State {
     pub fn flush_start(&mut self) -> Leftovers {
         self.flushing = true;
         self.generation += 1;
+        self.forecast.clear();
         let items: Vec<_> = self.queue.clear().collect();
         abandon_queries(&items);
         Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
@@ -181,6 +194,7 @@ impl State {
     pub fn stop_on(&mut self, flow: gst::FlowError) -> Leftovers {
         self.flow = Err(flow);
         self.generation += 1;
+        self.forecast.clear();
         let (_, items) = self.queue.skip(|_| false, Serialized::is_sticky);
         abandon_queries(&items);
         Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
@@ -201,6 +215,8 @@ impl State {
         self.eos = false;
         self.unexpected = false;
         self.reverse = false;
+        self.timing.flush();
+        self.discont = false;
         self.posted = false;
         self.flow = Ok(gst::FlowSuccess::Ok);
         self.begin();

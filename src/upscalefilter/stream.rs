@@ -14,7 +14,7 @@ use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMu
 use crate::picture::paint;
 use crate::picture::region::{self, Blend, Limits, Region};
 use crate::picture::{Rect, Size};
-use crate::reuse::Rules;
+use crate::reuse::{Mode, Rules};
 
 use super::errors::FrameError;
 use super::{allocation, caps};
@@ -38,6 +38,8 @@ pub(super) struct StreamConfig {
     pub rules: Option<Rules>,
     /// The regions of a frame by tile size; a few of them.
     regions: Mutex<BTreeMap<Option<u32>, Arc<[Region]>>>,
+    /// GStreamer's resizer, made when it is first needed.
+    resizer: Mutex<Option<gst_video::VideoConverter>>,
     /// Our own pool, without a bound; there from the begin, because workers start before downstream has seen the caps.
     own_pool: gst::BufferPool,
     /// Downstream's pool, once it has offered one that serves.
@@ -71,6 +73,7 @@ impl StreamConfig {
             cuts,
             rules,
             regions: Mutex::default(),
+            resizer: Mutex::default(),
             in_info,
             out_caps,
             out_info,
@@ -131,6 +134,32 @@ impl StreamConfig {
         let from = picture(self.format, &from).map_err(|error| FrameError::Output(error.to_string()))?;
         self.write(&mut fresh, |to| self.converter.copy_unchanged(&from, parts, to))?;
         Ok(fresh)
+    }
+
+    /// Whether a frame may be upscaled in pieces: they have to give what the whole frame does, if that is what `mode` promises.
+    pub fn allows_pieces(&self, mode: Option<Mode>) -> bool {
+        let may_differ = matches!(mode, Some(Mode::Similar { .. }));
+        self.rules.is_some_and(|rules| rules.exact || may_differ)
+    }
+
+    /// The frame as GStreamer resizes it, without the network.
+    pub fn resize(&self, input: &gst::BufferRef) -> Result<gst::Buffer, FrameError> {
+        let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &self.in_info)
+            .map_err(|error| FrameError::Input(error.to_string()))?;
+        let mut buffer = self.acquire()?;
+        let mut target = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.out_info)
+            .map_err(|error| FrameError::Output(error.to_string()))?;
+        let mut resizer = self.resizer.lock();
+        let resizer = match &mut *resizer {
+            Some(resizer) => resizer,
+            none => none.insert(
+                gst_video::VideoConverter::new(&self.in_info, &self.out_info, None)
+                    .map_err(|error| FrameError::Output(error.to_string()))?,
+            ),
+        };
+        resizer.frame_ref(&source, &mut target);
+        drop(target);
+        Ok(buffer)
     }
 
     /// A copy of `output` with a frame drawn around each of the `parts`.

@@ -123,11 +123,13 @@ impl UpscaleFilter {
         };
         gst::info!(CAT, imp = self, "From now on {}", describe(&engine));
         engine.set_stream(&config_of_new);
+        let pace = engine.info().seconds_per_pixel;
         let old = self.replace_engine(Arc::new(engine));
         let dropped = {
             let mut state = self.state.lock();
             let dropped = state.cache.retain(|_| false);
             state.config = Some(Arc::clone(&config_of_new));
+            state.forecast.relearn(pace);
             state.queue.push_event(Serialized::Caps(Arc::clone(&config_of_new), None));
             self.ready.notify_all();
             dropped

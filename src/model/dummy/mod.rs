@@ -115,6 +115,7 @@ impl DummyModel {
             output: Element::Float32,
             provider: Provider::Cpu,
             fixed_pixels: 16,
+            seconds_per_pixel: 0.0,
         };
         Self { info, shared: Arc::default() }
     }

@@ -103,17 +103,17 @@ impl OnnxModel {
         }
         .map_err(|reason| opener.unsuitable(reason))?;
         let (locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
-        let fixed_pixels = match (&locality, fixed_size) {
+        let cost = match (&locality, fixed_size) {
             // Only parts of frames ask for it, and of a network that is not local or has one size there are none.
             (Locality::Local(_), None) => {
                 let key = opener.key();
-                let known = FIXED_PIXELS.lock().get(&key).copied();
+                let known = COSTS.lock().get(&key).copied();
                 // Measured without the lock; who comes second takes the first one's figure.
                 let measured =
-                    known.unwrap_or_else(|| probe::fixed_pixels(&findings, &mut runner(&mut session, signature.input)));
-                *FIXED_PIXELS.lock().entry(key).or_insert(measured)
+                    known.unwrap_or_else(|| probe::cost(&findings, &mut runner(&mut session, signature.input)));
+                *COSTS.lock().entry(key).or_insert(measured)
             }
-            _ => 0,
+            _ => probe::Cost::default(),
         };
         let info = ModelInfo {
             name: opener.name.clone(),
@@ -127,7 +127,8 @@ impl OnnxModel {
             input: signature.input,
             output: signature.output,
             provider,
-            fixed_pixels,
+            fixed_pixels: cost.fixed_pixels,
+            seconds_per_pixel: cost.seconds_per_pixel,
         };
         let spare = Some(session).filter(|_| probing.is_none());
         Ok(Self { info, names, device_id, opener, spare: Mutex::new(spare) })
@@ -156,8 +157,8 @@ impl Model for OnnxModel {
     }
 }
 
-/// What [`probe::fixed_pixels`] found, by [`Model::key`]: measured once, so that all that runs in a process goes by the same figure.
-static FIXED_PIXELS: LazyLock<Mutex<HashMap<u128, u64>>> = LazyLock::new(Mutex::default);
+/// What [`probe::cost`] found, by [`Model::key`]: measured once, so that all that runs in a process goes by the same figure.
+static COSTS: LazyLock<Mutex<HashMap<u128, probe::Cost>>> = LazyLock::new(Mutex::default);
 
 /// What the graph tells of a network that was found to enlarge by `scale`.
 /// With the elements for each input pixel that it holds at a time, where that is known.

@@ -31,8 +31,17 @@ const LARGE: u32 = 64;
 /// A run is never taken to cost more than this beside its pixels, whatever a busy machine makes of the measurement.
 const MOST_FIXED: u64 = 16_384;
 
-/// What a run costs beside its pixels, in pixels of its tensor: from the times of two sizes, the best of three each.
-pub(super) fn fixed_pixels(findings: &Findings, run: &mut impl Run) -> u64 {
+/// What runs cost.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    /// Of a run beside its pixels, in pixels of its tensor.
+    pub fixed_pixels: u64,
+    /// Of a pixel; 0 where that does not show.
+    pub seconds_per_pixel: f64,
+}
+
+/// What runs cost: from the times of two sizes, the best of three each.
+pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> Cost {
     let Findings { channels, multiple, min_size, .. } = *findings;
     let size = |side: u32| Size {
         width: side.max(min_size.width).next_multiple_of(multiple.width.max(1)),
@@ -49,14 +58,14 @@ pub(super) fn fixed_pixels(findings: &Findings, run: &mut impl Run) -> u64 {
         (0..3).try_fold(f64::INFINITY, |best, _| Some(best.min(once()?)))
     };
     let (small, large) = (size(SMALL), size(LARGE));
-    let Some((fast, slow)) = time(small).zip(time(large)) else { return 0 };
+    let Some((fast, slow)) = time(small).zip(time(large)) else { return Cost::default() };
     // What a run costs hides what its pixels do.
     if slow <= fast {
-        return MOST_FIXED;
+        return Cost { fixed_pixels: MOST_FIXED, seconds_per_pixel: 0.0 };
     }
-    let per_pixel = (slow - fast) / (large.pixels() - small.pixels()).max(1) as f64;
-    let fixed = (fast - per_pixel * small.pixels() as f64) / per_pixel;
-    (fixed.max(0.0) as u64).min(MOST_FIXED)
+    let seconds_per_pixel = (slow - fast) / (large.pixels() - small.pixels()).max(1) as f64;
+    let fixed = (fast - seconds_per_pixel * small.pixels() as f64) / seconds_per_pixel;
+    Cost { fixed_pixels: (fixed.max(0.0) as u64).min(MOST_FIXED), seconds_per_pixel }
 }
 
 /// The ratio of output and input, or why there is none.

@@ -1,0 +1,158 @@
+//! Frames that would be late: found out before any work is spent on them, and what is done with them then.
+//!
+//! In a live pipeline a frame has to leave within the latency that the element has promised. Elsewhere nothing is late until the sink
+//! says so (QoS).
+
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::CAT;
+use super::imp::UpscaleFilter;
+use super::settings::LateFrames;
+use super::state::State;
+
+/// Name of the custom meta on frames that were resized in place of upscaled. It has no fields.
+pub(super) const FALLBACK_META: &str = "GstUpscaleFilterFallbackMeta";
+
+/// By when frames have to leave, and what the clock says.
+#[derive(Debug, Default)]
+pub(super) struct Timing {
+    /// The sink pad's segment, if it is in time.
+    segment: Option<gst::FormattedSegment<gst::ClockTime>>,
+    /// Latency from the source to our source pad, if the pipeline is live; from the last LATENCY query.
+    live_latency: Option<gst::ClockTime>,
+    /// Downstream was late: running time before which no frame is of use to it any more.
+    earliest: Option<gst::ClockTime>,
+    /// The last proportion that downstream gave.
+    proportion: f64,
+}
+
+impl Timing {
+    pub fn set_segment(&mut self, segment: &gst::Segment) {
+        self.segment = segment.downcast_ref::<gst::ClockTime>().cloned();
+        self.earliest = None;
+    }
+
+    /// A flush: the segment and what downstream said of it are void.
+    pub fn flush(&mut self) {
+        self.segment = None;
+        self.earliest = None;
+    }
+
+    pub fn set_live(&mut self, latency: Option<gst::ClockTime>) {
+        self.live_latency = latency;
+    }
+
+    pub fn is_live(&self) -> bool {
+        self.live_latency.is_some()
+    }
+
+    /// Takes a QoS event. As in GStreamer's decoders, after a late frame those are skipped that would be late if the delay
+    /// grew at the same rate.
+    pub fn qos(&mut self, event: &gst::event::Qos) {
+        let (_, proportion, difference, timestamp) = event.get();
+        self.proportion = proportion;
+        self.earliest = timestamp.and_then(|timestamp| {
+            let difference = if difference > 0 { difference.saturating_mul(2) } else { difference };
+            timestamp.nseconds().checked_add_signed(difference).map(gst::ClockTime::from_nseconds)
+        });
+    }
+
+    fn running_time(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
+        self.segment.as_ref()?.to_running_time(pts?)
+    }
+
+    fn stream_time(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
+        self.segment.as_ref()?.to_stream_time(pts?)
+    }
+
+    /// The running time by which a frame has to leave, if there is one.
+    pub fn deadline(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
+        self.running_time(pts)?.checked_add(self.live_latency?)
+    }
+
+    /// Whether a frame is of no use if it leaves at running time `leaves` (not known without a clock).
+    fn is_late(&self, pts: Option<gst::ClockTime>, leaves: Option<gst::ClockTime>) -> bool {
+        let missed = self.deadline(pts).zip(leaves).is_some_and(|(deadline, leaves)| leaves > deadline);
+        let skipped = self.earliest.zip(self.running_time(pts)).is_some_and(|(earliest, running)| running < earliest);
+        missed || skipped
+    }
+}
+
+/// What a frame that has come in is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Upscale,
+    /// Resized without the network.
+    Fallback,
+    Drop,
+}
+
+impl UpscaleFilter {
+    /// Running time now, if there is a clock and it runs.
+    pub(super) fn running_time_now(&self) -> Option<gst::ClockTime> {
+        let element = self.obj();
+        element.clock()?.time().checked_sub(element.base_time()?)
+    }
+
+    /// What is to become of a frame whose parts of `work` pixels would be given to the workers now. `now` is the running time.
+    pub(super) fn fate(
+        &self,
+        state: &State,
+        late_frames: LateFrames,
+        pts: Option<gst::ClockTime>,
+        (work, pieces, workers): (u64, usize, usize),
+        now: Option<gst::ClockTime>,
+    ) -> Fate {
+        let fate = match late_frames {
+            LateFrames::Upscale => return Fate::Upscale,
+            LateFrames::Fallback => Fate::Fallback,
+            LateFrames::Drop => Fate::Drop,
+        };
+        let done_in = gst::ClockTime::try_from(state.forecast.done_in(work, pieces, workers));
+        let leaves = now.map(|now| done_in.map_or(gst::ClockTime::MAX, |done_in| now.saturating_add(done_in)));
+        if !state.timing.is_late(pts, leaves) {
+            return Fate::Upscale;
+        }
+        gst::debug!(
+            CAT,
+            imp = self,
+            "PTS {} would leave at {}, too late for {}; {} frames in flight",
+            pts.display(),
+            leaves.display(),
+            state.timing.deadline(pts).display(),
+            state.queue.frames()
+        );
+        fate
+    }
+
+    /// Tells the application of a frame that was dropped, as elements do that drop for QoS.
+    pub(super) fn post_dropped(&self, pts: Option<gst::ClockTime>, duration: Option<gst::ClockTime>) {
+        let now = self.running_time_now();
+        let message = {
+            let state = self.state.lock();
+            let running_time = state.timing.running_time(pts);
+            let jitter = now.zip(running_time).map_or(0, |(now, due)| now.nseconds() as i64 - due.nseconds() as i64);
+            let stats = &state.stats;
+            gst::message::Qos::builder(state.timing.is_live())
+                .src(&*self.obj())
+                .running_time(running_time)
+                .stream_time(state.timing.stream_time(pts))
+                .timestamp(pts)
+                .duration(duration)
+                .values(jitter, state.timing.proportion, 1_000_000)
+                .stats(gst::format::Default::from_u64(stats.frames_out), gst::format::Default::from_u64(stats.dropped))
+                .build()
+        };
+        if self.obj().post_message(message).is_err() {
+            gst::trace!(CAT, imp = self, "There is no bus to tell of the dropped frame");
+        }
+    }
+}
+
+/// Marks a frame as resized without the network.
+pub(super) fn mark_fallback(buffer: &mut gst::BufferRef) {
+    if gst::meta::CustomMeta::add(buffer, FALLBACK_META).is_err() {
+        gst::debug!(CAT, "The meta that marks resized frames is not registered");
+    }
+}
