@@ -20,7 +20,7 @@ pub fn share(parts: &[Rect], count: usize, least: u64) -> Vec<Arc<[Rect]>> {
         let mut rest = *part;
         while rest.height > 0 {
             // What this piece may still take, in rows of this part.
-            let due = total * number / count - done;
+            let due = (total * number / count).saturating_sub(done);
             let rows = due.div_ceil(u64::from(rest.width.max(1))).next_multiple_of(2);
             let taken = if number == count { rest.height } else { rest.height.min(rows as u32) };
             if taken == 0 {

@@ -52,6 +52,164 @@ pub(super) fn transform(caps: &gst::CapsRef, scale: Option<u32>, direction: Dire
     result
 }
 
+/// The same where what is left to do is resized: any size, but the network's own first. Shapes of pixels follow, so that the picture's
+/// does not change.
+pub(super) fn transform_to_fit(caps: &gst::CapsRef, scale: Option<u32>, direction: Direction) -> gst::Caps {
+    let mut result = transform(caps, scale, direction);
+    result.make_mut().append(resizable(caps));
+    result
+}
+
+/// Caps that differ in size and in the shape of pixels alone.
+fn resizable(caps: &gst::CapsRef) -> gst::Caps {
+    let mut result = caps.to_owned();
+    for structure in result.make_mut().iter_mut() {
+        structure.set("width", gst::IntRange::new(1, i32::MAX));
+        structure.set("height", gst::IntRange::new(1, i32::MAX));
+        if structure.has_field("pixel-aspect-ratio") {
+            structure.set("pixel-aspect-ratio", any_shape());
+        }
+    }
+    result
+}
+
+fn any_shape() -> gst::FractionRange {
+    gst::FractionRange::new(gst::Fraction::new(1, i32::MAX), gst::Fraction::new(i32::MAX, 1))
+}
+
+/// What comes out, if `network` (fixed, of a picture like `info`'s but for its size) is what the network gives and downstream takes `peer`:
+/// that, or what downstream takes that is nearest, of the same shape.
+pub(super) fn fit(network: &gst::Caps, info: &gst_video::VideoInfo, peer: &gst::CapsRef) -> gst::Caps {
+    if network.is_subset(peer) {
+        return network.clone();
+    }
+    let mut same = peer.intersect_with_mode(network, gst::CapsIntersectMode::First);
+    if !same.is_empty() {
+        // Downstream wants to hear more, such as that pixels are square.
+        same.fixate();
+        return same;
+    }
+    let mut open = resizable(network);
+    for structure in open.make_mut().iter_mut() {
+        structure.set("pixel-aspect-ratio", any_shape());
+    }
+    let mut common = peer.intersect_with_mode(&open, gst::CapsIntersectMode::First);
+    if common.is_empty() {
+        // Downstream will say so.
+        return network.clone();
+    }
+    common.truncate();
+    let common = common.make_mut();
+    if let Some(structure) = common.structure_mut(0) {
+        fixate_size(structure, network, info);
+    }
+    let mut fixed = common.to_owned();
+    fixed.fixate();
+    fixed
+}
+
+/// Fixates width, height and the shape of pixels, so that the picture has the shape of `info`'s if that can be, and as near to the
+/// network's size as can be.
+fn fixate_size(structure: &mut gst::StructureRef, network: &gst::CapsRef, info: &gst_video::VideoInfo) {
+    let par = info.par();
+    let shape = Ratio::new(info.width(), info.height())
+        .times(Ratio::new(par.numer().unsigned_abs(), par.denom().unsigned_abs()));
+    let wanted = |field| network.structure(0).and_then(|network| network.get::<i32>(field).ok()).unwrap_or(1);
+    let fixed = |structure: &gst::StructureRef, field| structure.get::<i32>(field).ok();
+    let (width, height) = (fixed(structure, "width"), fixed(structure, "height"));
+    if width.is_none() || height.is_none() {
+        structure.fixate_field_nearest_fraction("pixel-aspect-ratio", par);
+    }
+    // Of the picture in pixels.
+    let pixels = structure.get::<gst::Fraction>("pixel-aspect-ratio").ok();
+    let in_pixels = pixels.map_or(shape, |par| shape.over(Ratio::of(par)));
+    let nearest = |structure: &mut gst::StructureRef, field: &str, target: u64| {
+        structure.fixate_field_nearest_int(field, i32::try_from(target).unwrap_or(i32::MAX).max(1));
+        structure.get::<i32>(field).map_or(1, i32::unsigned_abs)
+    };
+    let (width, height) = match (width, height) {
+        (Some(width), Some(height)) => (width.unsigned_abs(), height.unsigned_abs()),
+        (None, Some(height)) => {
+            let height = height.unsigned_abs();
+            (nearest(structure, "width", in_pixels.of_length(height)), height)
+        }
+        (Some(width), None) => {
+            let width = width.unsigned_abs();
+            (width, nearest(structure, "height", in_pixels.inverse().of_length(width)))
+        }
+        (None, None) => {
+            let before = structure.to_owned();
+            let width = nearest(structure, "width", wanted("width") as u64);
+            let due = in_pixels.inverse().of_length(width);
+            let height = nearest(structure, "height", due);
+            if u64::from(height) == due {
+                (width, height)
+            } else {
+                // The height is what is bounded: the width follows.
+                for field in ["width", "height"] {
+                    if let Ok(value) = before.value(field) {
+                        structure.set_value(field, value.clone());
+                    }
+                }
+                let height = nearest(structure, "height", wanted("height") as u64);
+                (nearest(structure, "width", in_pixels.of_length(height)), height)
+            }
+        }
+    };
+    if pixels.is_none() {
+        let due = shape.over(Ratio::new(width, height));
+        structure.fixate_field_nearest_fraction("pixel-aspect-ratio", due.fraction());
+    }
+}
+
+/// A positive ratio in lowest terms.
+#[derive(Clone, Copy, Debug)]
+struct Ratio(u64, u64);
+
+impl Ratio {
+    fn new(numer: u32, denom: u32) -> Self {
+        Self::reduced(u64::from(numer.max(1)), u64::from(denom.max(1)))
+    }
+
+    fn of(fraction: gst::Fraction) -> Self {
+        Self::new(fraction.numer().unsigned_abs(), fraction.denom().unsigned_abs())
+    }
+
+    fn reduced(mut numer: u64, mut denom: u64) -> Self {
+        let (mut a, mut b) = (numer, denom);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        (numer, denom) = (numer / a.max(1), denom / a.max(1));
+        // Caps hold 31 bits; what is beyond them is not seen.
+        while numer.max(denom) > i32::MAX as u64 {
+            (numer, denom) = ((numer / 2).max(1), (denom / 2).max(1));
+        }
+        Ratio(numer, denom)
+    }
+
+    fn times(self, other: Self) -> Self {
+        Self::reduced(self.0 * other.0, self.1 * other.1)
+    }
+
+    fn inverse(self) -> Self {
+        Ratio(self.1, self.0)
+    }
+
+    fn over(self, other: Self) -> Self {
+        self.times(other.inverse())
+    }
+
+    /// So much of a length, rounded.
+    fn of_length(self, length: u32) -> u64 {
+        ((2 * u64::from(length) * self.0 + self.1) / (2 * self.1)).max(1)
+    }
+
+    fn fraction(self) -> gst::Fraction {
+        gst::Fraction::new(self.0 as i32, self.1 as i32)
+    }
+}
+
 /// One width or height, a range or a list of them; `None` if nothing is left.
 fn dimension(value: &glib::Value, scale: u32, direction: Direction) -> Option<glib::SendValue> {
     if let Ok(pixels) = value.get::<i32>() {
@@ -189,6 +347,87 @@ mod tests {
             assert_eq!(scaled.colorimetry(), info.colorimetry(), "{from}");
             assert_eq!(scaled.chroma_site(), info.chroma_site(), "{from}");
         }
+    }
+
+    /// What comes out of a network that doubles, for `from`, where downstream takes `peer`.
+    #[track_caller]
+    fn check_fit(from: &str, peer: &str, to: &str) {
+        let from = caps(&format!("video/x-raw,format=I420,framerate=25/1,{from}"));
+        let info = gst_video::VideoInfo::from_caps(&from).unwrap();
+        let network = transform(&from, Some(2), Direction::Enlarge);
+        let result = fit(&network, &info, &caps(peer));
+        assert!(result.is_fixed(), "{result}");
+        let expected = caps(&format!("video/x-raw,format=I420,framerate=25/1,{to}"));
+        assert!(result.is_strictly_equal(&expected), "{result} is not {expected}");
+    }
+
+    #[test]
+    fn the_networks_size_is_taken_where_it_can_be() {
+        for peer in ["ANY", "video/x-raw", "video/x-raw,width=[1,4000]", "video/x-raw,width=1280,height=720"] {
+            check_fit("width=640,height=360", peer, "width=1280,height=720");
+        }
+        check_fit("width=640,height=360,pixel-aspect-ratio=4/3", "ANY", "width=1280,height=720,pixel-aspect-ratio=4/3");
+    }
+
+    #[test]
+    fn what_downstream_fixes_is_given_in_the_pictures_shape() {
+        check_fit(
+            "width=640,height=360",
+            "video/x-raw,width=1920,height=1080",
+            "width=1920,height=1080,pixel-aspect-ratio=1/1",
+        );
+        check_fit("width=640,height=360", "video/x-raw,width=1920", "width=1920,height=1080,pixel-aspect-ratio=1/1");
+        check_fit("width=640,height=360", "video/x-raw,height=1080", "width=1920,height=1080,pixel-aspect-ratio=1/1");
+        check_fit(
+            "width=640,height=360",
+            "video/x-raw,width=[1,1000],height=[1,1000]",
+            "width=1000,height=563,pixel-aspect-ratio=1/1",
+        );
+        check_fit(
+            "width=360,height=640",
+            "video/x-raw,width=[1,1000],height=[1,1000]",
+            "width=563,height=1000,pixel-aspect-ratio=1/1",
+        );
+        check_fit(
+            "width=64,height=36",
+            "video/x-raw,width=[640,1920],height=[360,1080]",
+            "width=640,height=360,pixel-aspect-ratio=1/1",
+        );
+        // Another shape in pixels: the pixels' shape makes up for it.
+        check_fit(
+            "width=640,height=480",
+            "video/x-raw,width=1920,height=1080",
+            "width=1920,height=1080,pixel-aspect-ratio=3/4",
+        );
+        check_fit(
+            "width=720,height=576,pixel-aspect-ratio=16/15",
+            "video/x-raw,width=1920,height=1080",
+            "width=1920,height=1080,pixel-aspect-ratio=3/4",
+        );
+        // Or bars do, if that is fixed too.
+        check_fit(
+            "width=640,height=480",
+            "video/x-raw,width=1920,height=1080,pixel-aspect-ratio=1/1",
+            "width=1920,height=1080,pixel-aspect-ratio=1/1",
+        );
+        check_fit(
+            "width=720,height=576,pixel-aspect-ratio=16/15",
+            "video/x-raw,height=1080,pixel-aspect-ratio=1/1",
+            "width=1440,height=1080,pixel-aspect-ratio=1/1",
+        );
+    }
+
+    #[test]
+    fn what_downstream_cannot_take_at_all_is_left_to_it_to_refuse() {
+        check_fit("width=640,height=360", "video/x-raw,format=RGB", "width=1280,height=720");
+        check_fit("width=640,height=360", "EMPTY", "width=1280,height=720");
+    }
+
+    #[test]
+    fn any_size_is_offered_after_the_networks_own() {
+        let offered = transform_to_fit(&caps("video/x-raw,width=640,height=360"), Some(2), Direction::Enlarge);
+        let expected = "video/x-raw,width=1280,height=720;video/x-raw,width=[1,2147483647],height=[1,2147483647]";
+        assert!(offered.is_strictly_equal(&caps(expected)), "{offered}");
     }
 
     #[test]

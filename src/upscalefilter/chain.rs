@@ -20,7 +20,7 @@ use super::late::{Fate, mark_fallback};
 use super::reuse::{self, Before, Find, Found, Look};
 use super::settings::LateFrames;
 use super::slot::Slot;
-use super::state::{QueuedFrame, State, Updates};
+use super::state::{QueuedFrame, State};
 use super::stream::StreamConfig;
 use super::{CAT, latency, metadata};
 
@@ -49,6 +49,8 @@ struct Work {
     parts: Arc<[Rect]>,
     /// The same for each of the jobs; empty for a single one that does a whole frame.
     pieces: Vec<Arc<[Rect]>>,
+    /// All of the frame.
+    whole: bool,
 }
 
 /// What a frame shows and how that was found, for the next one to build upon; `None` where it is to be the only one that holds it.
@@ -69,13 +71,17 @@ impl Work {
         if whole && pieces.len() == 1 {
             pieces.clear();
         }
-        Work { parts, pieces }
+        Work { parts, pieces, whole }
     }
 
-    /// Pixels, with what runs cost beside theirs.
-    fn pixels(&self, parts: &[Rect], fixed: u64) -> u64 {
-        parts.iter().map(|part| part.pixels() + fixed).sum()
+    /// Pixels that the network gets, with what runs cost beside theirs.
+    fn pixels(&self, config: &StreamConfig, fixed: u64) -> u64 {
+        if self.whole { config.pixels() + fixed } else { pixels(&self.parts, fixed) }
     }
+}
+
+fn pixels(parts: &[Rect], fixed: u64) -> u64 {
+    parts.iter().map(|part| part.pixels() + fixed).sum()
 }
 
 impl UpscaleFilter {
@@ -86,6 +92,7 @@ impl UpscaleFilter {
             state.config.clone().ok_or(gst::FlowError::NotNegotiated)?
         };
         let config = self.take_over(config);
+        let config = self.renegotiate_size(config);
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
         let wishes = {
             let settings = self.settings.lock();
@@ -137,7 +144,7 @@ impl UpscaleFilter {
         let workers = engine.pool.active();
         let together = latency::is_low(mode, state.timing.is_live()) && config.allows_pieces(incoming.wishes.mode);
         let work = Work::of(&find.found, config, if together { workers } else { 1 });
-        let pixels = work.pixels(&work.parts, engine.info().fixed_pixels);
+        let pixels = work.pixels(config, engine.info().fixed_pixels);
         let fate = if pixels == 0 || incoming.wishes.late_frames == LateFrames::Upscale {
             Fate::Upscale
         } else {
@@ -182,9 +189,11 @@ impl UpscaleFilter {
         let found = find.found.clone();
         let (slot, dropped) = reuse::slot_of(find, &mut state, (look, before), index, config, &work.pieces);
         state.stats.frame_in(Instant::now(), found == Found::Duplicate);
-        state.stats.area(config.cuts.frame().pixels(), work.parts.iter().map(Rect::pixels).sum());
+        let upscaled =
+            if found == Found::Nothing { config.pixels() } else { work.parts.iter().map(Rect::pixels).sum() };
+        state.stats.area(config.pixels(), upscaled);
         let Work { parts, .. } = &work;
-        let updates = wishes.show_updates.then(|| Updates { config: Arc::clone(config), parts: Arc::clone(parts) });
+        let updates = wishes.show_updates.then(|| Arc::clone(parts));
         gst::trace!(
             CAT,
             imp = self,
@@ -197,7 +206,7 @@ impl UpscaleFilter {
                 Found::Nothing => "new".into(),
             },
         );
-        self.queue_frame(&mut state, shell, Arc::clone(&slot), updates);
+        self.queue_frame(&mut state, (shell, config), Arc::clone(&slot), updates);
         let jobs = self.jobs(&slot, &found, incoming_job(self, engine, config, buffer), work);
         let shown = before.map(|_| (slot, found));
         for job in jobs {
@@ -221,10 +230,9 @@ impl UpscaleFilter {
             ..model.clone()
         };
         if work.pieces.is_empty() {
-            return vec![job(0, None, work.pixels(&work.parts, fixed))];
+            return vec![job(0, None, work.pixels(&model.config, fixed))];
         }
-        let each =
-            |(piece, parts): (usize, &Arc<[Rect]>)| job(piece, Some(Arc::clone(parts)), work.pixels(parts, fixed));
+        let each = |(piece, parts): (usize, &Arc<[Rect]>)| job(piece, Some(Arc::clone(parts)), pixels(parts, fixed));
         work.pieces.iter().enumerate().map(each).collect()
     }
 
@@ -236,17 +244,22 @@ impl UpscaleFilter {
         let mut state = self.state.lock();
         // It may have been flushed meanwhile.
         state.refusal()?;
-        let slot = Slot::new(state.next_index, state.generation);
-        slot.set(0, Ok(resized));
+        let slot = Slot::resized(resized, state.next_index, state.generation);
         state.stats.frame_in(Instant::now(), false);
         state.stats.fallback += 1;
         gst::trace!(CAT, imp = self, "Frame {} in, PTS {}, resized", slot.index, buffer.pts().display());
-        self.queue_frame(&mut state, shell, slot, None);
+        self.queue_frame(&mut state, (shell, config), slot, None);
         Ok(())
     }
 
     /// Puts a frame into the queue.
-    fn queue_frame(&self, state: &mut State, mut shell: gst::Buffer, slot: Arc<Slot>, updates: Option<Updates>) {
+    fn queue_frame(
+        &self,
+        state: &mut State,
+        (mut shell, config): (gst::Buffer, &Arc<StreamConfig>),
+        slot: Arc<Slot>,
+        updates: Option<Arc<[Rect]>>,
+    ) {
         let (index, pts) = (state.next_index, shell.pts());
         state.next_index += 1;
         if std::mem::take(&mut state.discont) {
@@ -259,7 +272,7 @@ impl UpscaleFilter {
         let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
         let by_pts = !state.reverse && !shell.flags().intersects(discontinuous);
         let deadline = state.timing.deadline(pts);
-        let frame = QueuedFrame { index, shell, slot, updates, deadline };
+        let frame = QueuedFrame { index, shell, slot, config: Arc::clone(config), updates, deadline };
         let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, by_pts);
         self.note_place(state, placed, index, pts);
         // Its result may be there already.

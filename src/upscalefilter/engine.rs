@@ -119,9 +119,13 @@ impl Engine {
         self.devices[0].model.info()
     }
 
-    /// All that follows from the sink pad's caps; the error's text is for people.
-    pub fn config(&self, caps: &gst::CapsRef) -> Result<Arc<StreamConfig>, String> {
-        StreamConfig::new(caps, self.info(), self.settings.tile_overlap)
+    /// All that follows from the sink pad's caps and what `choose` makes of the network's output caps; the error's text is for people.
+    pub fn config(
+        &self,
+        caps: &gst::CapsRef,
+        choose: impl FnOnce(&gst::Caps, &gst_video::VideoInfo) -> gst::Caps,
+    ) -> Result<Arc<StreamConfig>, String> {
+        StreamConfig::new(caps, self.info(), self.settings.tile_overlap, choose)
     }
 
     /// Has the libraries of each device build what they build for frames of this kind, which may take minutes; it is kept on disk.
@@ -140,7 +144,8 @@ impl Engine {
 
     /// Frames of this kind come from now on.
     pub fn set_stream(&self, config: &StreamConfig) {
-        let (cuts, side) = (config.cuts, config.in_info.width().max(config.in_info.height()));
+        let cuts = config.largest_cuts();
+        let side = cuts.frame().width.max(cuts.frame().height);
         for (number, device) in self.devices.iter().enumerate() {
             let info = device.model.info();
             // How many of them begin was decided when the engine was opened, and is the governor's matter since.

@@ -260,6 +260,9 @@ impl ObjectImpl for UpscaleFilter {
                 pspec.name()
             );
         }
+        if pspec.name() == "fit" {
+            self.state.lock().reconfigure = true;
+        }
         if pspec.name() == "cache-size" {
             let dropped = self.state.lock().cache.set_limit(cache_size);
             drop(dropped);

@@ -220,7 +220,7 @@ impl Job for FrameJob {
         let device = &engine.devices[worker.device];
         let (mut rung, epoch) = device.governor.lock().rung();
         if !element.imp().is_current(&self.config) {
-            let cuts = self.config.cuts;
+            let cuts = self.config.largest_cuts();
             rung.tile = device.governor.lock().tile_for(|tile| cuts.largest(tile));
         }
         self.tries += 1;
@@ -321,7 +321,7 @@ impl FrameJob {
         }
     }
 
-    /// Upscales region by region into a new buffer.
+    /// Upscales in as many passes as it takes.
     fn upscale(
         &self,
         element: &UpscaleFilter,
@@ -329,7 +329,22 @@ impl FrameJob {
         rung: Rung,
         worker: &mut Worker,
     ) -> Result<Done, FrameError> {
-        let config = &*self.config;
+        let input = self.input.as_ref().expect("a job that is not done has its input");
+        let first = self.pass(element, engine, rung, worker, (&self.config, input))?;
+        let Some(second) = &self.config.second else { return Ok(first) };
+        let Done { buffer, took, pixels, kept } = self.pass(element, engine, rung, worker, (second, &first.buffer))?;
+        Ok(Done { buffer, took: took + first.took, pixels: pixels + first.pixels, kept: kept + first.kept })
+    }
+
+    /// Upscales region by region into a new buffer.
+    fn pass(
+        &self,
+        element: &UpscaleFilter,
+        engine: &Engine,
+        rung: Rung,
+        worker: &mut Worker,
+        (config, input): (&StreamConfig, &gst::BufferRef),
+    ) -> Result<Done, FrameError> {
         let regions = match &self.parts {
             Some(parts) => config.regions_of(parts, rung.tile),
             None => config.regions(rung.tile),
@@ -339,7 +354,6 @@ impl FrameJob {
         if let Some(largest) = largest {
             worker.prepare(engine, rung, largest)?;
         }
-        let input = self.input.as_ref().expect("a job that is not done has its input");
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))?;
         let source = picture(config.format, &source).map_err(|error| FrameError::Input(error.to_string()))?;

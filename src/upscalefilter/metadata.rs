@@ -12,7 +12,7 @@ pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffe
     input.copy_into(out, kept, ..).expect("without memory there is nothing that could fail");
     // These two tell of the memory, which is another one.
     out.unset_flags(gst::BufferFlags::TAG_MEMORY);
-    let scale = gst_video::video_meta::VideoMetaTransformScale::new(&config.in_info, &config.out_info);
+    let scale = gst_video::video_meta::VideoMetaTransformScale::new(&config.in_info, config.shown_info());
     let copy = gst::meta::MetaTransformCopy::new(..);
     input.foreach_meta(|meta| {
         copy_meta(&meta, out, &scale, &copy);
@@ -53,13 +53,20 @@ fn scale_overlay(
     overlay: &gst_video::VideoOverlayCompositionRef,
     scale: &gst_video::video_meta::VideoMetaTransformScale,
 ) -> Option<gst_video::VideoOverlayComposition> {
-    let factor = scale.out_info().width() / scale.in_info().width().max(1);
+    let (from, to) = (scale.in_info(), scale.out_info());
+    let scaled = |at: i64, from: u32, to: u32| at * i64::from(to) / i64::from(from.max(1));
     let rectangles = overlay.iter().map(|rectangle| {
-        let mut scaled = rectangle.copy();
-        let (x, y, width, height) = scaled.render_rectangle();
-        let signed = factor as i32;
-        scaled.make_mut().set_render_rectangle(x * signed, y * signed, width * factor, height * factor);
-        scaled
+        let mut scaled_rectangle = rectangle.copy();
+        let (x, y, width, height) = scaled_rectangle.render_rectangle();
+        let across = |at: i64| scaled(at, from.width(), to.width());
+        let down = |at: i64| scaled(at, from.height(), to.height());
+        scaled_rectangle.make_mut().set_render_rectangle(
+            across(x.into()) as i32,
+            down(y.into()) as i32,
+            across(width.into()) as u32,
+            down(height.into()) as u32,
+        );
+        scaled_rectangle
     });
     gst_video::VideoOverlayComposition::new(rectangles.collect::<Vec<_>>().iter()).ok()
 }

@@ -9,6 +9,7 @@ mod caps;
 mod chain;
 mod engine;
 mod errors;
+mod fit;
 mod imp;
 mod job;
 mod late;

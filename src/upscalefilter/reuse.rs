@@ -159,7 +159,7 @@ pub(super) fn slot_of(
     let similar = before.is_some_and(|before| matches!(before.tracker.mode(), Mode::Similar { .. }));
     let dropped = match look.fingerprint {
         Some(fingerprint) if !(similar && matches!(found, Found::Parts(_))) => {
-            state.cache.insert(fingerprint, Arc::clone(&slot), config.out_bytes())
+            state.cache.insert(fingerprint, Arc::clone(&slot), config.kept_bytes())
         }
         _ => Vec::new(),
     };

@@ -7,9 +7,11 @@ use gst::subclass::prelude::*;
 
 use crate::schedule::Item;
 
+use super::engine::Engine;
 use super::imp::UpscaleFilter;
 use super::src::{PendingQuery, is_fatal};
 use super::state::{Leftovers, Serialized};
+use super::stream::StreamConfig;
 use super::{CAT, allocation, caps};
 
 impl UpscaleFilter {
@@ -85,16 +87,17 @@ impl UpscaleFilter {
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
         let config = {
             let state = self.state.lock();
-            state.config.as_ref().filter(|config| *config.in_caps == *event.caps()).cloned()
+            let same = |config: &&Arc<StreamConfig>| *config.in_caps == *event.caps() && !state.reconfigure;
+            state.config.as_ref().filter(same).cloned()
         };
-        let config = match config.map_or_else(|| engine.config(event.caps()), Ok) {
+        let config = match config.map_or_else(|| self.configure(&engine, event.caps()), Ok) {
             Ok(config) => config,
             Err(reason) => {
                 gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{reason}"), ["caps {}", event.caps()]);
                 return Err(gst::FlowError::NotNegotiated);
             }
         };
-        gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.out_caps);
+        gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.shown_caps());
         let own_latency = self.own_latency(&engine, &config);
         let same = {
             let state = self.state.lock();
@@ -125,6 +128,47 @@ impl UpscaleFilter {
             self.request_engine();
         }
         Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// All that follows from these caps on the sink pad, and from what downstream takes.
+    pub(super) fn configure(&self, engine: &Engine, caps: &gst::CapsRef) -> Result<Arc<StreamConfig>, String> {
+        if !self.settings.lock().fit {
+            return engine.config(caps, |network, _| network.clone());
+        }
+        self.state.lock().reconfigure = false;
+        engine.config(caps, |network, info| {
+            let wanted = caps::transform_to_fit(network, Some(1), caps::Direction::Enlarge);
+            caps::fit(network, info, &self.srcpad.peer_query_caps(Some(&wanted)))
+        })
+    }
+
+    /// Gives the output the size that downstream takes now, if it has said that something changed. On the streaming thread, between two
+    /// frames.
+    pub(super) fn renegotiate_size(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
+        if !std::mem::take(&mut self.state.lock().reconfigure) {
+            return config;
+        }
+        let Some(engine) = self.engine() else { return config };
+        let new = match self.configure(&engine, &config.in_caps) {
+            Ok(new) if new.shown_caps() != config.shown_caps() => new,
+            // The pool is the source pad's matter.
+            Ok(_) => return config,
+            Err(reason) => {
+                gst::warning!(CAT, imp = self, "It stays at {}: {reason}", config.shown_caps());
+                return config;
+            }
+        };
+        gst::info!(CAT, imp = self, "From now on {}", new.shown_caps());
+        engine.set_stream(&new);
+        let dropped = {
+            let mut state = self.state.lock();
+            state.config = Some(Arc::clone(&new));
+            state.queue.push_event(Serialized::Caps(Arc::clone(&new), None));
+            self.ready.notify_all();
+            state.cache.retain(|_| false)
+        };
+        drop(dropped);
+        new
     }
 
     /// Has the pipeline ask for the latency again.
@@ -208,6 +252,10 @@ impl UpscaleFilter {
         direction: caps::Direction,
     ) -> gst::Caps {
         let scale = self.engine().map(|engine| engine.info().scale);
+        let fit = self.settings.lock().fit;
+        let transform = |caps: &gst::CapsRef, direction| {
+            if fit { caps::transform_to_fit(caps, scale, direction) } else { caps::transform(caps, scale, direction) }
+        };
         let opposite = match direction {
             caps::Direction::Enlarge => caps::Direction::Reduce,
             caps::Direction::Reduce => caps::Direction::Enlarge,
@@ -215,11 +263,11 @@ impl UpscaleFilter {
         let template = &*caps::TEMPLATE;
         let peer_filter = filter.as_ref().map(|filter| {
             let own = filter.intersect_with_mode(template, gst::CapsIntersectMode::First);
-            caps::transform(&own, scale, opposite)
+            transform(&own, opposite)
         });
         let peer = across.peer_query_caps(peer_filter.as_ref());
         let peer = peer.intersect_with_mode(template, gst::CapsIntersectMode::First);
-        let own = caps::transform(&peer, scale, direction).intersect_with_mode(template, gst::CapsIntersectMode::First);
+        let own = transform(&peer, direction).intersect_with_mode(template, gst::CapsIntersectMode::First);
         match filter {
             Some(filter) => filter.intersect_with_mode(&own, gst::CapsIntersectMode::First),
             None => own,

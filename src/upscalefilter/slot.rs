@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use crate::picture::Rect;
 
 use super::errors::FrameError;
+use super::fit::Fit;
 use super::stream::StreamConfig;
 
 /// The result of one upscaling, for all frames that show it.
@@ -17,6 +18,8 @@ use super::stream::StreamConfig;
 pub(super) struct Slot {
     result: OnceLock<Result<gst::Buffer, FrameError>>,
     patch: Mutex<Option<Patch>>,
+    /// The same in the size that is pushed, where that is another.
+    shown: OnceLock<Result<gst::Buffer, FrameError>>,
     /// Index of the frame that was upscaled, from the stream's begin or the last flush.
     pub index: u64,
     /// The generation that `index` counts in.
@@ -67,12 +70,19 @@ impl Slot {
     }
 
     fn with(index: u64, generation: u64, patch: Option<Patch>) -> Arc<Self> {
-        Arc::new(Slot { result: OnceLock::new(), patch: Mutex::new(patch), index, generation })
+        Arc::new(Slot { result: OnceLock::new(), patch: Mutex::new(patch), shown: OnceLock::new(), index, generation })
+    }
+
+    /// For a frame that is to be pushed like that, and built upon by none.
+    pub fn resized(buffer: gst::Buffer, index: u64, generation: u64) -> Arc<Self> {
+        let (result, shown) = (OnceLock::new(), OnceLock::from(Ok(buffer)));
+        Arc::new(Slot { result, patch: Mutex::new(None), shown, index, generation })
     }
 
     /// The same result under the index of a frame of a later generation.
     pub fn renewed(&self, index: u64, generation: u64) -> Arc<Self> {
-        Arc::new(Slot { result: self.result.clone(), patch: Mutex::new(None), index, generation })
+        let (result, shown) = (self.result.clone(), self.shown.clone());
+        Arc::new(Slot { result, patch: Mutex::new(None), shown, index, generation })
     }
 
     /// Takes what the job of this piece made (0 for a whole frame). The first failure is the frame's.
@@ -96,9 +106,14 @@ impl Slot {
         self.result.get()
     }
 
+    /// What is pushed, if [`Slot::assemble`] has been called.
+    pub fn shown(&self) -> Option<&Result<gst::Buffer, FrameError>> {
+        self.shown.get().or_else(|| self.result.get())
+    }
+
     /// Whether [`Slot::assemble`] would give a result.
     pub fn is_ready(&self) -> bool {
-        if self.result.get().is_some() {
+        if self.shown().is_some() {
             return true;
         }
         let patch = self.patch.lock();
@@ -106,15 +121,21 @@ impl Slot {
         patch.as_ref().is_some_and(|patch| patch.is_there() && built_upon(patch))
     }
 
-    /// Makes the result whole, and first those of the frames before that it builds upon. Only the source pad's task does so; call it
-    /// without a lock.
-    pub fn assemble(self: &Arc<Self>) {
+    /// Makes the result whole, and first those of the frames before that it builds upon, and of the size that is pushed. Only the source
+    /// pad's task does so; call it without a lock.
+    pub fn assemble(self: &Arc<Self>, fit: Option<&Fit>) {
+        if self.shown.get().is_some() {
+            return;
+        }
         let mut chain = vec![Arc::clone(self)];
         while let Some(base) = chain.last().and_then(|slot| slot.unfinished_base()) {
             chain.push(base);
         }
         while let Some(slot) = chain.pop() {
             slot.assemble_on_base();
+        }
+        if let Some((fit, Ok(result))) = fit.zip(self.result.get()) {
+            self.shown.get_or_init(|| fit.apply(result));
         }
     }
 
@@ -148,11 +169,11 @@ impl Slot {
     /// The buffer itself, if nobody else shows it.
     pub fn into_buffer(self: Arc<Self>) -> Result<gst::Buffer, Arc<Self>> {
         match Arc::try_unwrap(self) {
-            Ok(Slot { result, patch, index, generation }) => match result.into_inner() {
+            Ok(Slot { result, patch, shown, index, generation }) => match shown.into_inner().or(result.into_inner()) {
                 Some(Ok(buffer)) => Ok(buffer),
                 other => {
                     let result = other.map_or_else(OnceLock::new, OnceLock::from);
-                    Err(Arc::new(Slot { result, patch, index, generation }))
+                    Err(Arc::new(Slot { result, patch, shown: OnceLock::new(), index, generation }))
                 }
             },
             Err(shared) => Err(shared),

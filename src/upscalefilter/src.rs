@@ -15,7 +15,7 @@ use super::job::Done;
 use super::progress::Runs;
 use super::settings::Duplicates;
 use super::slot::Slot;
-use super::state::{Queued, QueuedFrame, Serialized, Updates};
+use super::state::{Queued, QueuedFrame, Serialized};
 use super::stream::StreamConfig;
 use super::{CAT, allocation, caps, metadata, progress};
 
@@ -152,11 +152,11 @@ impl UpscaleFilter {
     }
 
     fn push_frame(&self, frame: QueuedFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let QueuedFrame { index, shell, slot, updates, deadline } = frame;
+        let QueuedFrame { index, shell, slot, config, updates, deadline } = frame;
         let pts = shell.pts();
-        slot.assemble();
+        slot.assemble(config.fit.as_ref());
         let finished = finished(shell, slot).and_then(|buffer| match updates {
-            Some(Updates { config, parts }) => config.outline(&parts, &buffer),
+            Some(parts) => config.outline(&parts, &buffer),
             None => Ok(buffer),
         });
         let buffer = match finished {
@@ -211,10 +211,10 @@ impl UpscaleFilter {
     }
 
     fn push_caps(&self, config: &StreamConfig, seqnum: Option<gst::Seqnum>) {
-        let news = seqnum.is_some() || self.srcpad.current_caps().as_ref() != Some(&config.out_caps);
+        let news = seqnum.is_some() || self.srcpad.current_caps().as_ref() != Some(config.shown_caps());
         if news && !self.srcpad.push_event(config.caps_event(seqnum)) {
             // Refused, not linked or flushing: the next push tries once more and tells which.
-            gst::debug!(CAT, imp = self, "Downstream did not take {}", config.out_caps);
+            gst::debug!(CAT, imp = self, "Downstream did not take {}", config.shown_caps());
             return;
         }
         // What is asked now need not be asked again before the first frame.
@@ -226,14 +226,19 @@ impl UpscaleFilter {
     /// (file descriptors, shared memory).
     fn downstream_pool(&self, config: &StreamConfig) -> Option<gst::BufferPool> {
         let keeps = self.settings.lock().duplicates != Duplicates::Off;
-        if keeps { None } else { allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info) }
+        // What the network is run on again, or what is resized, goes through our own.
+        if keeps || config.fit.is_some() || config.second.is_some() {
+            return None;
+        }
+        allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info)
     }
 
     /// Downstream has changed: its pool may be another one now.
     fn renegotiate(&self) {
         let config = self.state.lock().config.clone();
         // While frames of earlier caps are still to be pushed, these caps' own event will do it.
-        let Some(config) = config.filter(|config| self.srcpad.current_caps().as_ref() == Some(&config.out_caps)) else {
+        let Some(config) = config.filter(|config| self.srcpad.current_caps().as_ref() == Some(config.shown_caps()))
+        else {
             return;
         };
         config.use_pool(None);
@@ -332,12 +337,16 @@ impl UpscaleFilter {
     pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::debug!(CAT, obj = pad, "Event {event:?}");
         match event.view() {
-            gst::EventView::Reconfigure(_) => self.resume_if_linked(),
+            gst::EventView::Reconfigure(_) => {
+                self.resume_if_linked();
+                self.state.lock().reconfigure = true;
+            }
             gst::EventView::Qos(qos) => self.state.lock().timing.qos(qos),
             _ => {}
         }
-        let event = match (event.type_(), self.engine()) {
-            (gst::EventType::Navigation, Some(engine)) => scale_pointer(event, engine.info().scale),
+        let config = self.state.lock().config.clone();
+        let event = match (event.type_(), config) {
+            (gst::EventType::Navigation, Some(config)) => scale_pointer(event, &config),
             _ => event,
         };
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
@@ -373,7 +382,7 @@ pub(super) fn is_fatal(flow: gst::FlowError) -> bool {
 fn finished(shell: gst::Buffer, slot: Arc<Slot>) -> Result<gst::Buffer, FrameError> {
     match slot.into_buffer() {
         Ok(result) => Ok(metadata::dress(&shell, result)),
-        Err(slot) => match slot.get().expect("the queue gives out frames that are ready") {
+        Err(slot) => match slot.shown().expect("the queue gives out frames that are ready") {
             Ok(result) => Ok(metadata::share(shell, result)),
             Err(error) => Err(error.clone()),
         },
@@ -381,11 +390,12 @@ fn finished(shell: gst::Buffer, slot: Arc<Slot>) -> Result<gst::Buffer, FrameErr
 }
 
 /// Pointer coordinates come in output pixels and are wanted in input pixels.
-fn scale_pointer(mut event: gst::Event, scale: u32) -> gst::Event {
+fn scale_pointer(mut event: gst::Event, config: &StreamConfig) -> gst::Event {
+    let (from, to) = (config.shown_info(), &config.in_info);
     let structure = event.make_mut().structure_mut();
-    for field in ["pointer_x", "pointer_y"] {
+    for (field, from, to) in [("pointer_x", from.width(), to.width()), ("pointer_y", from.height(), to.height())] {
         if let Ok(position) = structure.get::<f64>(field) {
-            structure.set(field, position / f64::from(scale));
+            structure.set(field, position * f64::from(to) / f64::from(from));
         }
     }
     event

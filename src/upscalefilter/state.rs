@@ -42,17 +42,11 @@ pub(super) struct QueuedFrame {
     /// The output buffer less its memory: timestamps, flags and metas, already scaled.
     pub shell: gst::Buffer,
     pub slot: Arc<Slot>,
+    pub config: Arc<StreamConfig>,
     /// What was upscaled for it, if that is to be shown; in pixels of the input.
-    pub updates: Option<Updates>,
+    pub updates: Option<Arc<[Rect]>>,
     /// The running time by which it has to leave, in a live pipeline.
     pub deadline: Option<gst::ClockTime>,
-}
-
-/// What is drawn onto a frame.
-#[derive(Debug)]
-pub(super) struct Updates {
-    pub config: Arc<StreamConfig>,
-    pub parts: Arc<[Rect]>,
 }
 
 /// What keeps its place between the frames.
@@ -120,6 +114,8 @@ pub(super) struct State {
     /// By when frames have to leave, and when they would.
     pub timing: Timing,
     pub forecast: Forecast,
+    /// Downstream takes something else now, it may be another size.
+    pub reconfigure: bool,
     /// A frame was dropped, so that the next one does not follow the one before it.
     pub discont: bool,
     /// Present while `plan-location` is set.
@@ -147,6 +143,7 @@ impl Default for State {
             stats: Stats::default(),
             timing: Timing::default(),
             forecast: Forecast::default(),
+            reconfigure: false,
             discont: false,
             plan: None,
             progress_due: None,

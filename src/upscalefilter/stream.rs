@@ -1,7 +1,7 @@
 //! All that follows from the sink pad's caps, made once and shared by the frames that came under them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use gst::prelude::*;
 use gst_video::VideoFrameExt;
@@ -17,11 +17,15 @@ use crate::picture::{Rect, Size};
 use crate::reuse::{Mode, Rules};
 
 use super::errors::FrameError;
+use super::fit::Fit;
 use super::{allocation, caps};
 
 /// Input pixels around a tile, beyond what is kept of it, where the network's reach is not known: its padding at the tile's edge must
 /// not be seen. That of a plain network of 16 3x3 layers.
 const HALO_OF_UNKNOWN_RADIUS: u32 = 16;
+
+/// By how much the network may enlarge when it is run twice.
+const MOST_ENLARGED: u32 = 4;
 
 /// The negotiated formats, and how a frame gets from one to the other.
 #[derive(Debug)]
@@ -38,8 +42,12 @@ pub(super) struct StreamConfig {
     pub rules: Option<Rules>,
     /// The regions of a frame by tile size; a few of them.
     regions: Mutex<BTreeMap<Option<u32>, Arc<[Region]>>>,
-    /// GStreamer's resizer, made when it is first needed.
-    resizer: Mutex<Option<gst_video::VideoConverter>>,
+    /// The network once more on its own result, where once is not enough.
+    pub second: Option<Arc<StreamConfig>>,
+    /// From what the network gives to what downstream asks for, if that is another size.
+    pub fit: Option<Fit>,
+    /// From the input to the same without the network, made when it is first needed.
+    resizer: OnceLock<Result<Fit, String>>,
     /// Our own pool, without a bound; there from the begin, because workers start before downstream has seen the caps.
     own_pool: gst::BufferPool,
     /// Downstream's pool, once it has offered one that serves.
@@ -49,8 +57,35 @@ pub(super) struct StreamConfig {
 impl StreamConfig {
     /// Works out the output for `in_caps`; the error's text is for people.
     ///
-    /// `overlap` is over how many pixels regions are blended where they have to be.
-    pub fn new(in_caps: &gst::CapsRef, model: &ModelInfo, overlap: u32) -> Result<Arc<Self>, String> {
+    /// `overlap` is over how many pixels regions are blended where they have to be. What the network gives is resized to what `choose` makes
+    /// of its caps, given the input's description.
+    pub fn new(
+        in_caps: &gst::CapsRef,
+        model: &ModelInfo,
+        overlap: u32,
+        choose: impl FnOnce(&gst::Caps, &gst_video::VideoInfo) -> gst::Caps,
+    ) -> Result<Arc<Self>, String> {
+        let mut config = Self::network(in_caps, model, overlap)?;
+        let shown_caps = choose(&config.out_caps, &config.in_info);
+        if shown_caps == config.out_caps {
+            return Ok(Arc::new(config));
+        }
+        let shown = gst_video::VideoInfo::from_caps(&shown_caps).map_err(|_| format!("Unusable caps {shown_caps}"))?;
+        // Twice is worth its while up to four times the size.
+        let larger = shown.width() > config.out_info.width() || shown.height() > config.out_info.height();
+        if larger && model.scale > 1 && model.scale * model.scale <= MOST_ENLARGED {
+            config.second = Some(Arc::new(Self::network(&config.out_caps, model, overlap)?));
+            config.rules = None;
+        }
+        let result = config.second.as_deref().unwrap_or(&config);
+        if result.out_caps != shown_caps {
+            config.fit = Some(Fit::new(&result.out_info, &shown_caps)?);
+        }
+        Ok(Arc::new(config))
+    }
+
+    /// The network alone, once.
+    fn network(in_caps: &gst::CapsRef, model: &ModelInfo, overlap: u32) -> Result<Self, String> {
         let in_info = gst_video::VideoInfo::from_caps(in_caps).map_err(|_| format!("Unusable caps {in_caps}"))?;
         if in_info.is_interlaced() {
             return Err("Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter".into());
@@ -67,20 +102,46 @@ impl StreamConfig {
         let cuts = Cuts { frame: size, limits: limits(model, converter.halo(), overlap), least };
         let rules = Rules::of(model, &converter, size);
         let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
-        Ok(Arc::new(StreamConfig {
+        Ok(StreamConfig {
             in_caps: in_caps.to_owned(),
             converter,
             cuts,
             rules,
             regions: Mutex::default(),
-            resizer: Mutex::default(),
+            second: None,
+            fit: None,
+            resizer: OnceLock::new(),
             in_info,
             out_caps,
             out_info,
             format,
             own_pool,
             downstream_pool: Mutex::new(None),
-        }))
+        })
+    }
+
+    /// The last pass of the network.
+    fn last_pass(&self) -> &Self {
+        self.second.as_deref().unwrap_or(self)
+    }
+
+    /// What is pushed.
+    pub fn shown_caps(&self) -> &gst::Caps {
+        self.fit.as_ref().map_or(&self.last_pass().out_caps, |fit| &fit.caps)
+    }
+
+    pub fn shown_info(&self) -> &gst_video::VideoInfo {
+        self.fit.as_ref().map_or(&self.last_pass().out_info, |fit| &fit.info)
+    }
+
+    /// How the frames are cut whose tensors may be the largest.
+    pub fn largest_cuts(&self) -> Cuts {
+        self.last_pass().cuts
+    }
+
+    /// Pixels that the network gets for a whole frame, in all passes.
+    pub fn pixels(&self) -> u64 {
+        self.cuts.frame().pixels() + self.second.as_ref().map_or(0, |second| second.cuts.frame().pixels())
     }
 
     /// Takes output buffers from `pool` from now on, or from our own again.
@@ -105,7 +166,7 @@ impl StreamConfig {
 
     /// The event that announces the output's format.
     pub fn caps_event(&self, seqnum: Option<gst::Seqnum>) -> gst::Event {
-        gst::event::Caps::builder(&self.out_caps).seqnum_if_some(seqnum).build()
+        gst::event::Caps::builder(self.shown_caps()).seqnum_if_some(seqnum).build()
     }
 
     /// The regions of a frame whose tensors are at most `tile` wide and high; of whole frames where there is no `tile`.
@@ -144,48 +205,47 @@ impl StreamConfig {
 
     /// The frame as GStreamer resizes it, without the network.
     pub fn resize(&self, input: &gst::BufferRef) -> Result<gst::Buffer, FrameError> {
-        let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &self.in_info)
-            .map_err(|error| FrameError::Input(error.to_string()))?;
-        let mut buffer = self.acquire()?;
-        let mut target = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.out_info)
-            .map_err(|error| FrameError::Output(error.to_string()))?;
-        let mut resizer = self.resizer.lock();
-        let resizer = match &mut *resizer {
-            Some(resizer) => resizer,
-            none => none.insert(
-                gst_video::VideoConverter::new(&self.in_info, &self.out_info, None)
-                    .map_err(|error| FrameError::Output(error.to_string()))?,
-            ),
-        };
-        resizer.frame_ref(&source, &mut target);
-        drop(target);
-        Ok(buffer)
+        let resizer = self.resizer.get_or_init(|| Fit::new(&self.in_info, self.shown_caps()));
+        resizer.as_ref().map_err(|error| FrameError::Output(error.clone()))?.apply(input)
     }
 
-    /// A copy of `output` with a frame drawn around each of the `parts`.
-    pub fn outline(&self, parts: &[Rect], output: &gst::Buffer) -> Result<gst::Buffer, FrameError> {
-        let mut copy = output.copy_deep().map_err(|error| FrameError::Output(error.to_string()))?;
-        let scale = self.converter.scale();
-        self.write(&mut copy, |picture| {
+    /// A copy of what is pushed, with a frame drawn around each of the `parts` (pixels of the input).
+    pub fn outline(&self, parts: &[Rect], shown: &gst::Buffer) -> Result<gst::Buffer, FrameError> {
+        let mut copy = shown.copy_deep().map_err(|error| FrameError::Output(error.to_string()))?;
+        let (from, to) = (self.cuts.frame(), self.shown_info());
+        let scaled = |at: u32, from: u32, to: u32| (u64::from(at) * u64::from(to) / u64::from(from)) as u32;
+        let span = |begin: u32, length: u32, from: u32, to: u32| {
+            let first = scaled(begin, from, to);
+            (first, scaled(begin + length, from, to) - first)
+        };
+        Self::write_as(self.format, to, &mut copy, |picture| {
             for part in parts {
-                let Rect { x, y, width, height } = *part;
-                let part = Rect { x: x * scale, y: y * scale, width: width * scale, height: height * scale };
-                paint::outline(picture, part);
+                let (x, width) = span(part.x, part.width, from.width, to.width());
+                let (y, height) = span(part.y, part.height, from.height, to.height());
+                paint::outline(picture, Rect { x, y, width, height });
             }
         })?;
         Ok(copy)
     }
 
-    /// Lets `write` write into an output buffer.
+    /// Lets `write` write into a buffer for what the network gives.
     pub fn write<R>(
         &self,
         buffer: &mut gst::Buffer,
         write: impl FnOnce(&mut PictureMut) -> R,
     ) -> Result<R, FrameError> {
-        let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.out_info)
+        Self::write_as(self.format, &self.out_info, buffer, write)
+    }
+
+    fn write_as<R>(
+        format: PixelFormat,
+        info: &gst_video::VideoInfo,
+        buffer: &mut gst::Buffer,
+        write: impl FnOnce(&mut PictureMut) -> R,
+    ) -> Result<R, FrameError> {
+        let mut frame = gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), info)
             .map_err(|error| FrameError::Output(error.to_string()))?;
-        let mut picture =
-            picture_mut(self.format, &mut frame).map_err(|error| FrameError::Output(error.to_string()))?;
+        let mut picture = picture_mut(format, &mut frame).map_err(|error| FrameError::Output(error.to_string()))?;
         Ok(write(&mut picture))
     }
 
@@ -195,9 +255,9 @@ impl StreamConfig {
         blended.then(|| Feather::new(self.cuts.frame, self.converter.scale(), self.converter.channels()))
     }
 
-    /// Bytes of one output frame.
-    pub fn out_bytes(&self) -> u64 {
-        self.out_info.size() as u64
+    /// Bytes of what is kept of one frame.
+    pub fn kept_bytes(&self) -> u64 {
+        (self.last_pass().out_info.size() + self.fit.as_ref().map_or(0, |fit| fit.info.size())) as u64
     }
 
     /// Duration of a frame by the caps' framerate; where that varies, by `max-framerate`, else a nominal 40 ms: a queue that claims no

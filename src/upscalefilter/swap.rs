@@ -113,7 +113,7 @@ impl UpscaleFilter {
     /// Takes over an engine that is ready. Gives the configuration that holds from now on. On the streaming thread, between two frames.
     pub(super) fn take_over(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
         let Some(engine) = self.swap.inner.lock().ready.take() else { return config };
-        let config_of_new = match engine.config(&config.in_caps) {
+        let config_of_new = match self.configure(&engine, &config.in_caps) {
             Ok(config) => config,
             Err(reason) => {
                 drop(engine);

@@ -1,0 +1,121 @@
+//! Output of another size than the network gives, because downstream asks for it: GStreamer's resizer does the rest.
+
+use std::thread::available_parallelism;
+
+use gst::prelude::*;
+use parking_lot::Mutex;
+
+use super::allocation;
+use super::errors::FrameError;
+
+/// More threads than this do not make resizing faster, which is bound by memory then.
+const MOST_THREADS: u32 = 4;
+
+/// From the network's pictures to those that downstream asks for; without the network at all for frames that would be late.
+#[derive(Debug)]
+pub(super) struct Fit {
+    from: gst_video::VideoInfo,
+    pub caps: gst::Caps,
+    pub info: gst_video::VideoInfo,
+    /// Made when it is first needed.
+    resizer: Mutex<Option<gst_video::VideoConverter>>,
+    pool: gst::BufferPool,
+}
+
+impl Fit {
+    pub fn new(from: &gst_video::VideoInfo, caps: &gst::Caps) -> Result<Self, String> {
+        let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| format!("Unusable caps {caps}"))?;
+        let pool = allocation::own_pool(caps, &info).map_err(|error| error.to_string())?;
+        Ok(Fit { from: from.clone(), caps: caps.clone(), info, resizer: Mutex::default(), pool })
+    }
+
+    /// The same picture in the size asked for. Where its shape has to stay and is another, bars are left around it.
+    pub fn apply(&self, picture: &gst::BufferRef) -> Result<gst::Buffer, FrameError> {
+        let output = |error: glib::BoolError| FrameError::Output(error.to_string());
+        let source = gst_video::VideoFrameRef::from_buffer_ref_readable(picture, &self.from)
+            .map_err(|error| FrameError::Input(error.to_string()))?;
+        let mut buffer = self.pool.acquire_buffer(None).map_err(|error| FrameError::Output(error.to_string()))?;
+        let mut target =
+            gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.info).map_err(output)?;
+        let mut resizer = self.resizer.lock();
+        let resizer = match &mut *resizer {
+            Some(resizer) => resizer,
+            none => none.insert(self.resizer().map_err(output)?),
+        };
+        resizer.frame_ref(&source, &mut target);
+        drop(target);
+        Ok(buffer)
+    }
+
+    fn resizer(&self) -> Result<gst_video::VideoConverter, glib::BoolError> {
+        let (x, y, width, height) = content(&self.from, &self.info);
+        let mut config = gst_video::VideoConverterConfig::new();
+        config.set_dest_x(x);
+        config.set_dest_y(y);
+        config.set_dest_width(Some(width));
+        config.set_dest_height(Some(height));
+        config.set_fill_border(true);
+        config.set_border_argb(0xff00_0000);
+        // Lanczos: what comes from a network is not to be blurred.
+        config.set_resampler_method(gst_video::VideoResamplerMethod::Lanczos);
+        config.set_chroma_resampler_method(gst_video::VideoResamplerMethod::Lanczos);
+        let threads = available_parallelism().map_or(1, |cores| cores.get() as u32);
+        config.set_threads(threads.min(MOST_THREADS));
+        gst_video::VideoConverter::new(&self.from, &self.info, Some(config))
+    }
+}
+
+impl Drop for Fit {
+    fn drop(&mut self) {
+        allocation::set_inactive(&self.pool);
+    }
+}
+
+/// Where the picture lies in the output, so that it keeps its shape: x, y, width, height.
+fn content(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> (i32, i32, i32, i32) {
+    let shape = |info: &gst_video::VideoInfo| {
+        let par = info.par();
+        (
+            u128::from(info.width()) * u128::from(par.numer().unsigned_abs()),
+            u128::from(info.height()) * u128::from(par.denom().unsigned_abs()),
+        )
+    };
+    let ((fw, fh), (tw, th)) = (shape(from), shape(to));
+    let (width, height) = (u128::from(to.width()), u128::from(to.height()));
+    // Rounded to the nearest; less than a pixel of bar is none.
+    let part = |of: u128, numer: u128, denom: u128| ((2 * of * numer + denom) / (2 * denom).max(1)).clamp(1, of.max(1));
+    let (inner_width, inner_height) = if fw * th >= fh * tw {
+        (width, part(height, fh * tw, fw * th))
+    } else {
+        (part(width, fw * th, fh * tw), height)
+    };
+    // Chroma begins on even pixels.
+    let (x, y) = ((width - inner_width) / 4 * 2, (height - inner_height) / 4 * 2);
+    (x as i32, y as i32, inner_width as i32, inner_height as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(from: &str, to: &str, expected: (i32, i32, i32, i32)) {
+        gst::init().unwrap();
+        let info = |text: &str| {
+            let caps: gst::Caps = format!("video/x-raw,format=I420,framerate=25/1,{text}").parse().unwrap();
+            gst_video::VideoInfo::from_caps(&caps).unwrap()
+        };
+        assert_eq!(content(&info(from), &info(to)), expected, "{from} in {to}");
+    }
+
+    #[test]
+    fn the_picture_keeps_its_shape() {
+        check("width=640,height=360", "width=1920,height=1080", (0, 0, 1920, 1080));
+        check("width=640,height=480", "width=1920,height=1080", (240, 0, 1440, 1080));
+        check("width=640,height=480", "width=1920,height=1080,pixel-aspect-ratio=3/4", (0, 0, 1920, 1080));
+        check("width=720,height=576,pixel-aspect-ratio=16/15", "width=1000,height=1000", (0, 124, 1000, 750));
+        // What is rounding is no bar.
+        check("width=854,height=480", "width=1280,height=719", (0, 0, 1279, 719));
+        check("width=854,height=480", "width=1280,height=720", (0, 0, 1280, 719));
+    }
+}

@@ -1,0 +1,182 @@
+//! The output takes the size that downstream asks for.
+
+mod common;
+
+use common::*;
+use gst::prelude::*;
+use gstupscale::model::Channels;
+use gstupscale::model::dummy::DummyModel;
+use std::sync::Arc;
+
+/// A grey frame of this size in this time.
+fn frame(n: u64, width: usize, height: usize, mark: u8) -> gst::Buffer {
+    let mut buffer = gst::Buffer::from_mut_slice(vec![mark; width.next_multiple_of(4) * height]);
+    buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(40 * n));
+    buffer
+}
+
+fn caps(width: usize, height: usize) -> String {
+    format!("video/x-raw,format=GRAY8,width={width},height={height},framerate=25/1")
+}
+
+/// Width, height and shape of pixels of what comes out.
+fn shown(element: &gst::Element) -> (i32, i32, gst::Fraction) {
+    let caps = element.static_pad("src").unwrap().current_caps().expect("caps were sent");
+    let structure = caps.structure(0).unwrap();
+    let par = structure.get("pixel-aspect-ratio").unwrap_or(gst::Fraction::new(1, 1));
+    (structure.get("width").unwrap(), structure.get("height").unwrap(), par)
+}
+
+fn doubling() -> Arc<DummyModel> {
+    Arc::new(DummyModel::new(Channels::Luma, 2))
+}
+
+#[test]
+fn the_network_runs_once_or_twice_and_the_rest_is_resized() {
+    for (wanted, width, height, runs_on) in [
+        ("ANY", 64, 36, vec![(32, 18)]),
+        ("video/x-raw,width=128,height=72", 128, 72, vec![(32, 18), (64, 36)]),
+        ("video/x-raw,width=96,height=54", 96, 54, vec![(32, 18), (64, 36)]),
+        ("video/x-raw,width=48,height=27", 48, 27, vec![(32, 18)]),
+        ("video/x-raw,width=320,height=180", 320, 180, vec![(32, 18), (64, 36)]),
+        ("video/x-raw,width=16", 16, 9, vec![(32, 18)]),
+        ("video/x-raw,height=[40,50]", 71, 40, vec![(32, 18), (64, 36)]),
+    ] {
+        let model = doubling();
+        let element = dummy_element(&model, &[]);
+        let mut harness = harness(&element);
+        harness.set_caps_str(&caps(32, 18), wanted);
+        for n in 0..3 {
+            harness.push(frame(n, 32, 18, 100 + n as u8)).unwrap();
+            let out = harness.pull().unwrap();
+            assert_eq!(pts_ms(&out), 40 * n, "{wanted}");
+            let map = out.map_readable().unwrap();
+            let stride = (width as usize).next_multiple_of(4);
+            assert!(
+                (0..height as usize).all(|y| map[y * stride..][..width as usize].iter().all(|p| *p == 100 + n as u8)),
+                "{wanted}"
+            );
+        }
+        assert_eq!(shown(&element), (width, height, gst::Fraction::new(1, 1)), "{wanted}");
+        let mut sizes: Vec<_> = model.sizes().into_iter().map(|size| (size.width, size.height)).collect();
+        sizes.sort_unstable();
+        assert_eq!(sizes, runs_on, "{wanted}");
+    }
+}
+
+#[test]
+fn a_network_that_quadruples_runs_once() {
+    let model = Arc::new(DummyModel::new(Channels::Luma, 4));
+    let element = dummy_element(&model, &[]);
+    let mut harness = harness(&element);
+    harness.set_caps_str(&caps(32, 18), "video/x-raw,width=320,height=180");
+    harness.push(frame(0, 32, 18, 7)).unwrap();
+    harness.pull().unwrap();
+    assert_eq!((shown(&element).0, model.runs()), (320, 1));
+}
+
+#[test]
+fn the_picture_is_never_distorted() {
+    // 4:3 into 16:9, whose pixels may have any shape, and may not.
+    for (wanted, par, bars) in [("", (3, 4), false), (",pixel-aspect-ratio=1/1", (1, 1), true)] {
+        let element = dummy_element(&doubling(), &[]);
+        let mut harness = harness(&element);
+        harness.set_caps_str(&caps(64, 48), &format!("video/x-raw,width=320,height=180{wanted}"));
+        harness.push(frame(0, 64, 48, 200)).unwrap();
+        let out = harness.pull().unwrap();
+        assert_eq!(shown(&element), (320, 180, gst::Fraction::new(par.0, par.1)));
+        let map = out.map_readable().unwrap();
+        let row = &map[90 * 320..][..320];
+        assert_eq!(
+            (row[0], row[39], row[42], row[160], row[319]),
+            if bars { (0, 0, 200, 200, 0) } else { (200, 200, 200, 200, 200) }
+        );
+    }
+}
+
+#[test]
+fn without_fit_it_is_the_networks_size_or_nothing() {
+    let element = dummy_element(&doubling(), &[("fit", "false")]);
+    let mut harness = harness(&element);
+    harness.set_caps_str(&caps(32, 18), "video/x-raw,width=320,height=180");
+    assert_eq!(
+        harness.push(frame(0, 32, 18, 7)).and_then(|_| harness.push(frame(1, 32, 18, 8))),
+        Err(gst::FlowError::NotNegotiated)
+    );
+}
+
+#[test]
+fn downstream_may_change_its_mind() {
+    let model = doubling();
+    let element = dummy_element(&model, &[]);
+    let filter = gst::ElementFactory::make("capsfilter").build().unwrap();
+    let bin = gst::Bin::new();
+    bin.add_many([&element, &filter]).unwrap();
+    element.link(&filter).unwrap();
+    for (name, pad) in [("sink", element.static_pad("sink")), ("src", filter.static_pad("src"))] {
+        bin.add_pad(&gst::GhostPad::builder_with_target(&pad.unwrap()).unwrap().name(name).build()).unwrap();
+    }
+    let mut harness = gst_check::Harness::with_element(&bin, Some("sink"), Some("src"));
+    harness.set_src_caps_str(&caps(32, 18));
+    for (turn, (wanted, width)) in
+        [("ANY", 64), ("video/x-raw,width=160", 160), ("video/x-raw,width=40", 40), ("ANY", 64)].into_iter().enumerate()
+    {
+        filter.set_property("caps", wanted.parse::<gst::Caps>().unwrap());
+        for n in 0..4 {
+            let n = 4 * turn as u64 + n;
+            harness.push(frame(n, 32, 18, n as u8)).unwrap();
+            let out = harness.pull().unwrap();
+            assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8), "{wanted}");
+        }
+        assert_eq!(shown(&element).0, width, "{wanted}");
+    }
+    // And the property itself.
+    filter.set_property("caps", "video/x-raw,width={64,160}".parse::<gst::Caps>().unwrap());
+    element.set_property("fit", false);
+    harness.push(frame(90, 32, 18, 9)).unwrap();
+    harness.pull().unwrap();
+    assert_eq!(shown(&element).0, 64);
+}
+
+/// Frames that repeat, and late ones, have the size asked for as well.
+#[test]
+fn repeated_and_late_frames_are_of_the_same_size() {
+    let model = doubling();
+    model.gate().hold();
+    let element = dummy_element(&model, &[("workers", "1"), ("late-frames", "fallback"), ("max-in-flight", "8")]);
+    let mut harness = harness(&element);
+    harness.use_testclock();
+    harness.set_live(true);
+    harness.set_caps_str(&caps(32, 18), "video/x-raw,width=100");
+    harness.query_latency();
+    harness.push(frame(0, 32, 18, 50)).unwrap();
+    harness.push(frame(1, 32, 18, 50)).unwrap();
+    harness.push(frame(2, 32, 18, 60)).unwrap();
+    model.gate().open();
+    for (n, mark_due) in [(0, 50), (1, 50), (2, 60)] {
+        let out = harness.pull().unwrap();
+        assert_eq!((pts_ms(&out), mark(&out), out.size()), (40 * n, mark_due, 100 * 56));
+    }
+    let stats = element.property::<gst::Structure>("stats");
+    assert_eq!((stats.get::<u64>("duplicates"), stats.get::<u64>("fallback")), (Ok(1), Ok(1)));
+}
+
+/// Pointer positions and regions of interest follow the size that is pushed.
+#[test]
+fn positions_follow_the_size() {
+    let element = dummy_element(&doubling(), &[]);
+    let mut harness = harness(&element);
+    harness.set_caps_str(&caps(32, 18), "video/x-raw,width=160,height=90");
+    let mut buffer = frame(0, 32, 18, 9);
+    gst_video::VideoRegionOfInterestMeta::add(buffer.get_mut().unwrap(), "face", (4, 2, 8, 6));
+    harness.push(buffer).unwrap();
+    let out = harness.pull().unwrap();
+    assert_eq!(out.meta::<gst_video::VideoRegionOfInterestMeta>().unwrap().rect(), (20, 10, 40, 30));
+    let event = gst_video::NavigationEvent::new_mouse_move(80.0, 45.0);
+    harness.push_upstream_event(event.build());
+    let moved = std::iter::from_fn(|| harness.try_pull_upstream_event())
+        .find(|event| event.type_() == gst::EventType::Navigation)
+        .expect("it goes upstream");
+    let structure = moved.structure().unwrap();
+    assert_eq!((structure.get::<f64>("pointer_x"), structure.get::<f64>("pointer_y")), (Ok(16.0), Ok(9.0)));
+}
