@@ -98,6 +98,7 @@ fn while_nothing_is_known_what_no_worker_is_free_for_is_resized() {
         push(&mut harness, n);
         assert!(!pull(&mut harness, n));
     }
+    element.set_state(gst::State::Null).unwrap();
     assert_eq!((model.finished(), figure(&element, "fallback"), figure(&element, "late")), (18, 2, 0));
 }
 
@@ -135,6 +136,7 @@ fn nothing_is_built_upon_a_resized_frame() {
     frame.make_mut().set_pts(gst::ClockTime::from_mseconds(6040));
     harness.push(frame).unwrap();
     assert!(!is_fallback(&harness.pull().unwrap()));
+    element.set_state(gst::State::Null).unwrap();
     // Those that left too late, resized or not, are counted all the same.
     assert_eq!((figure(&element, "duplicates"), figure(&element, "late")), (1, 2));
 }
@@ -165,6 +167,8 @@ fn a_dropped_frame_is_told_of_and_the_next_one_is_discontinuous() {
         assert_eq!(duration, Some(gst::ClockTime::from_mseconds(FRAME)));
         assert_eq!(qos.values().0, 5_000_000_000 - time.nseconds() as i64);
     }
+    // What is counted after the push is there when the task has ended.
+    element.set_state(gst::State::Null).unwrap();
     let figures = ["frames-in", "frames-out", "dropped", "fallback"].map(|name| figure(&element, name));
     assert_eq!(figures, [4, 2, 2, 0]);
 }

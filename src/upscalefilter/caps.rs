@@ -66,9 +66,8 @@ fn resizable(caps: &gst::CapsRef) -> gst::Caps {
     for structure in result.make_mut().iter_mut() {
         structure.set("width", gst::IntRange::new(1, i32::MAX));
         structure.set("height", gst::IntRange::new(1, i32::MAX));
-        if structure.has_field("pixel-aspect-ratio") {
-            structure.set("pixel-aspect-ratio", any_shape());
-        }
+        // Not a range: caps that say nothing of it would be none of these then.
+        structure.remove_field("pixel-aspect-ratio");
     }
     result
 }
