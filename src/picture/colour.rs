@@ -65,7 +65,7 @@ impl ChromaSite {
 
 /// How codes and normalised values relate: `code = value * scale + offset`, within 0 to `max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Levels {
+pub(crate) struct Levels {
     /// Codes per unit.
     pub scale: f32,
     /// The code of value zero.
@@ -91,6 +91,16 @@ impl Levels {
             Range::Full => Levels { scale: max, offset: scaled(128, depth), max },
             Range::Limited => Levels { scale: scaled(224, depth), offset: scaled(128, depth), max },
         }
+    }
+}
+
+impl Levels {
+    /// Luma that crosses from a device as 16 bits, to be put together with the chroma of an R'G'B' picture of `depth` bits: with room for
+    /// values beyond 0 and 1, which that chroma may bring back into the gamut, and finer than the picture's codes.
+    pub fn crossing(depth: u32) -> Levels {
+        // -1 to 2; with 16 bits, of which a step is to be less than a code, -0.3 to 1.3.
+        let (scale, offset) = if depth <= 12 { (21_845.0, 21_845.0) } else { (40_960.0, 12_288.0) };
+        Levels { scale, offset, max: max_code(16) }
     }
 }
 

@@ -26,18 +26,19 @@ pub mod share;
 pub mod view;
 
 mod begin;
+mod codes;
 mod gather;
 mod lanes;
-mod matrix;
+pub(crate) mod matrix;
 mod resize;
 pub(crate) mod samples;
 mod scatter;
-mod siting;
+pub(crate) mod siting;
 mod span;
 mod unchanged;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

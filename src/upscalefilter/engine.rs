@@ -16,6 +16,7 @@ use crate::schedule::footprint::Footprints;
 use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::{WorkerPool, budget};
 
+use super::conversion;
 use super::job::{FrameJob, Worker};
 use super::settings::Settings;
 use super::stream::StreamConfig;
@@ -119,9 +120,13 @@ impl Engine {
         self.devices[0].model.info()
     }
 
-    /// All that follows from the sink pad's caps; the error's text is for people.
+    /// All that follows from the sink pad's caps; the error's text is for people. Slow where the device is to convert; call it without
+    /// a lock.
     pub fn config(&self, caps: &gst::CapsRef) -> Result<Arc<StreamConfig>, String> {
-        StreamConfig::new(caps, self.info(), self.settings.tile_overlap)
+        let mut config = StreamConfig::new(caps, self.info(), self.settings.tile_overlap)?;
+        let models = self.devices.iter().map(|device| &*device.model);
+        config.codes = conversion::codes(self.settings.conversion, models, &config)?;
+        Ok(Arc::new(config))
     }
 
     /// Has the libraries of each device build what they build for frames of this kind, which may take minutes; it is kept on disk.
@@ -233,6 +238,7 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
         device_id,
         intra_threads: budget::threads_per_worker(cores(), workers),
         precision: settings.precision.into(),
+        conversion: settings.conversion.into(),
     };
     model::load(&Source::parse(&settings.model), options)
 }

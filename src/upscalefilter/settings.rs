@@ -10,6 +10,8 @@ use gst::prelude::*;
 use crate::model::{self, Provider, builtin};
 use crate::reuse::{DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Mode};
 
+use super::conversion::Conversion;
+
 const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
 /// More frames than this under way would be hours of latency, not throughput.
 const MAX_IN_FLIGHT: u32 = 1024;
@@ -136,6 +138,7 @@ pub(super) struct Settings {
     /// A list of numbers; empty is the first device.
     pub device_id: String,
     pub precision: Precision,
+    pub conversion: Conversion,
     /// 0 = automatic.
     pub workers: u32,
     /// 0 = automatic.
@@ -169,6 +172,7 @@ impl Default for Settings {
             execution_provider: ExecutionProvider::default(),
             device_id: String::new(),
             precision: Precision::default(),
+            conversion: Conversion::default(),
             workers: 0,
             max_in_flight: 0,
             vram_limit: 0,
@@ -214,7 +218,8 @@ impl Settings {
 
     /// What the engine depends on.
     pub fn engine_key(&self) -> impl PartialEq + use<> {
-        let model = (self.model.clone(), self.execution_provider, self.device_id.clone(), self.precision);
+        let model =
+            (self.model.clone(), self.execution_provider, self.device_id.clone(), self.precision, self.conversion);
         let memory = (self.vram_limit, self.tile_size, self.tile_overlap, self.fallback);
         (model, memory, self.workers, self.max_in_flight)
     }
@@ -237,6 +242,7 @@ impl Settings {
             "execution-provider" => self.execution_provider = value.get().expect(TYPE),
             "device-id" => self.device_id = value.get::<Option<String>>().expect(TYPE).unwrap_or_default(),
             "precision" => self.precision = value.get().expect(TYPE),
+            "conversion" => self.conversion = value.get().expect(TYPE),
             "workers" => self.workers = value.get().expect(TYPE),
             "max-in-flight" => self.max_in_flight = value.get().expect(TYPE),
             "vram-limit" => self.vram_limit = value.get().expect(TYPE),
@@ -265,6 +271,7 @@ impl Settings {
             "execution-provider" => self.execution_provider.to_value(),
             "device-id" => if self.device_id.is_empty() { "0" } else { &self.device_id }.to_value(),
             "precision" => self.precision.to_value(),
+            "conversion" => self.conversion.to_value(),
             "workers" => self.workers.to_value(),
             "max-in-flight" => self.max_in_flight.to_value(),
             "vram-limit" => self.vram_limit.to_value(),
@@ -360,6 +367,15 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
             .blurb(
                 "In which numbers the network computes where the execution provider offers a choice: OpenVINO (bf16, fp16), CUDA \
                  (TF32 unless fp32), TensorRT (fp16 unless fp32). The CPU provider computes as the model says",
+            )
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("conversion", Conversion::default())
+            .nick("Conversion")
+            .blurb(
+                "Where pictures become what the network takes, and its result pictures. 'device' hands the pictures' own integers to \
+                 the network's device, which is an error where that is not possible; 'auto' does so with CUDA. Both give the same to a \
+                 code value",
             )
             .mutable_playing()
             .build(),

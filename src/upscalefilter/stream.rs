@@ -8,6 +8,7 @@ use gst_video::VideoFrameExt;
 use parking_lot::Mutex;
 
 use crate::model::ModelInfo;
+use crate::model::extend::Codes;
 use crate::picture::convert::Converter;
 use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
@@ -32,6 +33,8 @@ pub(super) struct StreamConfig {
     pub out_info: gst_video::VideoInfo,
     pub format: PixelFormat,
     pub converter: Converter,
+    /// What sessions convert on their device; `None` where the processor converts.
+    pub codes: Option<Codes>,
     /// How frames are cut into regions.
     pub cuts: Cuts,
     /// What parts of a frame have to obey; `None` where only whole frames can be upscaled.
@@ -50,7 +53,7 @@ impl StreamConfig {
     /// Works out the output for `in_caps`; the error's text is for people.
     ///
     /// `overlap` is over how many pixels regions are blended where they have to be.
-    pub fn new(in_caps: &gst::CapsRef, model: &ModelInfo, overlap: u32) -> Result<Arc<Self>, String> {
+    pub fn new(in_caps: &gst::CapsRef, model: &ModelInfo, overlap: u32) -> Result<Self, String> {
         let in_info = gst_video::VideoInfo::from_caps(in_caps).map_err(|_| format!("Unusable caps {in_caps}"))?;
         if in_info.is_interlaced() {
             return Err("Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter".into());
@@ -67,7 +70,7 @@ impl StreamConfig {
         let cuts = Cuts { frame: size, limits: limits(model, converter.halo(), overlap), least };
         let rules = Rules::of(model, &converter, size);
         let own_pool = allocation::own_pool(&out_caps, &out_info).map_err(|error| error.to_string())?;
-        Ok(Arc::new(StreamConfig {
+        Ok(StreamConfig {
             in_caps: in_caps.to_owned(),
             converter,
             cuts,
@@ -80,7 +83,8 @@ impl StreamConfig {
             format,
             own_pool,
             downstream_pool: Mutex::new(None),
-        }))
+            codes: None,
+        })
     }
 
     /// Takes output buffers from `pool` from now on, or from our own again.
@@ -234,6 +238,11 @@ impl Cuts {
         let least = self.least;
         let tile = tile.map(|tile| Size { width: tile.max(least.width), height: tile.max(least.height) });
         region::cover(self.frame, Limits { tile, ..self.limits })
+    }
+
+    /// Whether there may be regions that are blended.
+    pub fn may_blend(&self) -> bool {
+        !self.limits.local || self.regions(None).iter().any(|region| region.blend != Blend::default())
     }
 
     /// Pixels of the largest tensor.
