@@ -54,6 +54,17 @@ impl Tensor {
         numbers
     }
 
+    /// The same of 32-bit numbers.
+    pub fn set_i32(&mut self, shape: &[i64]) -> &mut [i32] {
+        let count = self.reshape(shape);
+        if !matches!(self.numbers, Numbers::I32(_)) {
+            self.numbers = Numbers::I32(Vec::new());
+        }
+        let Numbers::I32(numbers) = &mut self.numbers else { unreachable!("it was made so") };
+        numbers.resize(count, 0);
+        numbers
+    }
+
     /// Makes it a list of numbers.
     pub fn set_list(&mut self, list: Vec<i32>) {
         self.reshape(&[list.len() as i64]);

@@ -158,7 +158,12 @@ impl Converter {
         exchange.inputs.truncate(at);
         if self.combines() {
             let [rows, columns] = full_target.map(|target| target.length as i64);
-            place(&mut exchange.outputs, 0).set_u16(&[1, 1, rows, columns]);
+            let (luma, shape) = (place(&mut exchange.outputs, 0), [1, 1, rows, columns]);
+            if Levels::crosses_as_u16(self.layout.depth) {
+                luma.set_u16(&shape);
+            } else {
+                luma.set_i32(&shape);
+            }
             exchange.outputs.truncate(1);
             return;
         }
@@ -273,20 +278,32 @@ impl Converter {
 
     /// An RGB picture's new luma with its old chroma.
     fn combine_codes(&self, tensor: &Tensor, targets: &Both<Target>, scratch: &mut Scratch, dst: &mut PictureMut) {
-        let Numbers::U16(numbers) = &tensor.numbers else { unreachable!("luma comes back so") };
         let ([lines, columns], width) = (targets, self.output.width as usize);
-        let Levels { scale, offset, .. } = Levels::crossing(self.layout.depth);
-        let unit = 1.0 / scale;
+        let levels = Levels::crossing(self.layout.depth);
         let [luma, r, g, b] = rows::<4>(&mut scratch.rows, columns.kept.len());
         for (row, y) in lines.kept.clone().enumerate() {
             let begin = (lines.skip + row) * columns.length + columns.skip;
-            for (luma, number) in luma.iter_mut().zip(&numbers[begin..]) {
-                *luma = (f32::from(*number) - offset) * unit;
+            match &tensor.numbers {
+                Numbers::U16(numbers) => {
+                    decode(numbers[begin..].iter().map(|number| f32::from(*number)), levels, luma);
+                }
+                Numbers::I32(numbers) => decode(numbers[begin..].iter().map(|number| *number as f32), levels, luma),
+                Numbers::U8(_) => unreachable!("luma does not come back so"),
             }
             let chroma = &scratch.chroma.result[y * width..][columns.kept.clone()];
             self.matrix.rgb(luma, chroma, [&mut *r, &mut *g, &mut *b]);
             self.store_rgb([r, g, b], y, columns.kept.start, dst);
         }
+    }
+}
+
+/// Luma of its codes: see [`Levels::crossing`].
+fn decode(codes: impl Iterator<Item = f32>, levels: Levels, luma: &mut [f32]) {
+    let unit = 1.0 / levels.scale;
+    for (luma, code) in luma.iter_mut().zip(codes) {
+        let value = (code - levels.offset) * unit;
+        let value = if code > 0.0 { value } else { f32::NEG_INFINITY };
+        *luma = if code < levels.max { value } else { f32::INFINITY };
     }
 }
 

@@ -95,12 +95,21 @@ impl Levels {
 }
 
 impl Levels {
-    /// Luma that crosses from a device as 16 bits, to be put together with the chroma of an R'G'B' picture of `depth` bits: with room for
-    /// values beyond 0 and 1, which that chroma may bring back into the gamut, and finer than the picture's codes.
+    /// Luma that crosses from a device as an integer, to be put together with the chroma of an R'G'B' picture of `depth` bits: finer than
+    /// the picture's codes, with room for values beyond 0 and 1, which that chroma may bring back into the gamut. Code 0 and the largest
+    /// stand for all that is beyond, and 0 for what is no number.
+    ///
+    /// It is of 16 bits (-1 to 2) up to a depth of 12, else of 24 (-4 to 12): see [`Levels::crosses_as_u16`].
     pub fn crossing(depth: u32) -> Levels {
-        // -1 to 2; with 16 bits, of which a step is to be less than a code, -0.3 to 1.3.
-        let (scale, offset) = if depth <= 12 { (21_845.0, 21_845.0) } else { (40_960.0, 12_288.0) };
-        Levels { scale, offset, max: max_code(16) }
+        if Levels::crosses_as_u16(depth) {
+            Levels { scale: 21_845.0, offset: 21_845.0, max: max_code(16) }
+        } else {
+            Levels { scale: 1_048_576.0, offset: 4_194_304.0, max: max_code(24) }
+        }
+    }
+
+    pub fn crosses_as_u16(depth: u32) -> bool {
+        depth <= 12
     }
 }
 

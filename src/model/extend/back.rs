@@ -22,8 +22,10 @@ impl Recipe {
         match (self.layout.kind, self.channels) {
             (Kind::Rgb, Channels::Luma) => {
                 let codes = encode(nodes, &values, Levels::crossing(self.layout.depth), 0);
-                let codes = nodes.cast(&codes, data_type::UINT16);
-                nodes.output(&codes, data_type::UINT16);
+                let wide = !Levels::crosses_as_u16(self.layout.depth);
+                let element = if wide { data_type::INT32 } else { data_type::UINT16 };
+                let codes = nodes.cast(&codes, element);
+                nodes.output(&codes, element);
             }
             (Kind::Gray | Kind::Yuv, Channels::Luma) => self.store(nodes, &values, self.luma),
             (Kind::Rgb, Channels::Rgb) => self.store_rgb(nodes, &values),

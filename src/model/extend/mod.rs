@@ -52,8 +52,8 @@ pub struct Codes {
 /// 3. likewise the pixels of the result that make each sample of chroma: two lists, or three where chroma lies on a pixel.
 ///
 /// Outputs: the same planes of the result, `scale` times as large, of subsampled chroma the samples asked for; packed R'G'B' without
-/// what is beside it in a pixel, in the order in which it lies there. A luma network's result for an R'G'B' picture is luma, uint16 by
-/// [`Levels::crossing`].
+/// what is beside it in a pixel, in the order in which it lies there. A luma network's result for an R'G'B' picture is luma, uint16 or
+/// int32, by [`Levels::crossing`].
 pub(super) struct Recipe {
     layout: Layout,
     luma: Levels,

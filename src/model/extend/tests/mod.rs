@@ -95,8 +95,13 @@ impl Pair {
         }
     }
 
+    /// What is not written holds codes, too.
+    fn target(&self, format: PixelFormat) -> Owned {
+        Owned::random(format, self.converter.output_size(), 99)
+    }
+
     fn on_processor(&mut self, src: &Owned, regions: &[Region]) -> Owned {
-        let mut dst = Owned::new(src.format, self.converter.output_size());
+        let mut dst = self.target(src.format);
         let (mut scratch, mut input, mut output) = (Scratch::default(), Vec::new(), Vec::new());
         self.converter.begin(&src.view(), &mut dst.view_mut(), &mut scratch);
         for region in regions {
@@ -108,7 +113,7 @@ impl Pair {
     }
 
     fn on_device(&mut self, src: &Owned, regions: &[Region]) -> Owned {
-        let mut dst = Owned::new(src.format, self.converter.output_size());
+        let mut dst = self.target(src.format);
         let mut scratch = Scratch::default();
         self.converter.begin(&src.view(), &mut dst.view_mut(), &mut scratch);
         for region in regions {

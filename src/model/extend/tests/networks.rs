@@ -9,12 +9,10 @@ use crate::picture::tests::{CHANNELS, colour, hd};
 /// A network that folds 2x2 pixels, so that it takes even sizes alone.
 pub(super) fn unshuffling(scale: i64) -> Builder {
     let graph = Builder::new(3).node("SpaceToDepth", "x", "d", &[builder::int("blocksize", 2)]);
-    let copies = scale * scale;
     enlarge(graph, ("d", "e"), 12, scale)
         .floats("one", &[12, 12, 1, 1], &(0..144).map(|n| f32::from(u8::from(n % 13 == 0))).collect::<Vec<_>>())
         .node("Conv", "e one", "f", &[])
         .node("DepthToSpace", "f", "y", &[builder::int("blocksize", 2)])
-        .ints("unused", &[1], &[copies])
 }
 
 /// Casts at both ends.
