@@ -12,8 +12,8 @@
 //! | [`feather`] | blending of regions that do not fit together by themselves |
 //!
 //! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
-//! what the network has no say in; `unchanged` copies what is as it was before. All work row by row on planar `f32`, with the loops of `samples` (codes to and
-//! from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
+//! what the network has no say in; `unchanged` copies what is as it was before, and `codes` stands in for `gather` and `scatter` where a
+//! device converts. The others work row by row on planar `f32`, with the loops of `samples` (codes to and from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
 //! Lanczos resizing. `span` is the arithmetic behind `region`.
 
 pub mod colour;

@@ -91,7 +91,8 @@ impl File {
     /// What no name in the graph begins with.
     pub fn free_prefix(&self) -> String {
         let mut prefix = String::from("upscalefilter.");
-        while self.text.windows(prefix.len()).any(|text| text == prefix.as_bytes()) {
+        // By the first byte first: a file may be large.
+        while self.text.windows(prefix.len()).any(|text| text[0] == prefix.as_bytes()[0] && text == prefix.as_bytes()) {
             prefix.insert(0, '_');
         }
         prefix

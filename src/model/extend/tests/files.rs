@@ -5,8 +5,8 @@ use prost::Message;
 
 use super::super::{Recipe, extend};
 use super::*;
-use crate::model::Element;
 use crate::model::graph::proto;
+use crate::model::{Conversion, Element, RunError};
 use crate::picture::tests::hd;
 
 fn recipe(channels: Channels) -> Recipe {
@@ -43,6 +43,59 @@ fn what_is_not_known_stays() {
     // Three planes, the places of chroma's samples in both directions, and of the pixels that make them: three and two.
     assert_eq!((after.input.len(), after.output.len()), (3 + 4 + 5, 3));
     assert_eq!((extended.inputs.len(), extended.outputs.len()), (12, 3));
+}
+
+/// The network of [`plain`], taken apart.
+fn parts(channels: Channels) -> (proto::Model, proto::Graph) {
+    let model = proto::Model::decode(plain(channels, 2).build()).unwrap();
+    let graph = proto::Graph::decode(model.graph[0].clone()).unwrap();
+    (model, graph)
+}
+
+/// Converts a picture with a model file in `folder` and with the network of [`plain`], which it must be.
+#[track_caller]
+fn is_plain(folder: &std::path::Path, model: &proto::Model, graph: &proto::Graph) {
+    let path = folder.join("network.onnx");
+    let model = proto::Model { graph: vec![graph.encode_to_vec().into()], ..model.clone() };
+    std::fs::write(&path, model.encode_to_vec()).unwrap();
+    let options = LoadOptions { provider: Provider::Cpu, ..LoadOptions::default() };
+    let model = OnnxModel::load(&Source::File(path), options).unwrap();
+    let frame = size(9, 7);
+    let src = Owned::random(PixelFormat::Nv12, frame, 3);
+    let run = |model: &OnnxModel| {
+        let mut pair = Pair::new(model, PixelFormat::Nv12, hd(), frame);
+        let regions = crate::picture::region::cover(frame, pair.limits);
+        pair.compare(&src, &regions, "the file");
+        pair.on_device(&src, &regions).visible()
+    };
+    assert_eq!(run(&model), run(&load(plain(Channels::Rgb, 2))));
+}
+
+#[test]
+fn weights_in_other_files_are_found() {
+    let (model, mut graph) = parts(Channels::Rgb);
+    let folder = tempfile::tempdir().unwrap();
+    let mut weights = proto::Tensor::decode(graph.initializer[0].clone()).unwrap();
+    std::fs::write(folder.path().join("weights"), &weights.raw_data).unwrap();
+    weights.raw_data = Bytes::new();
+    weights.data_location = proto::EXTERNAL;
+    // external_data: key "location", value "weights".
+    let location = [&[0x6a, 19, 0x0a, 8][..], b"location", &[0x12, 7], b"weights"].concat();
+    graph.initializer[0] = [weights.encode_to_vec(), location].concat().into();
+    is_plain(folder.path(), &model, &graph);
+}
+
+/// Before version 4 of the format weights had to be listed among the inputs.
+#[test]
+fn old_files_list_their_weights_among_the_inputs() {
+    let (model, mut graph) = parts(Channels::Rgb);
+    let weights = proto::Tensor::decode(graph.initializer[0].clone()).unwrap();
+    let length = |length: &i64| proto::Dimension { length: Some(proto::Length::Fixed(*length)) };
+    let shape = Some(proto::Shape { dim: weights.dims.iter().map(length).collect() });
+    let kind = Some(proto::Kind { tensor: Some(proto::TensorKind { elem_type: weights.data_type, shape }) });
+    graph.input.push(proto::ValueInfo { name: weights.name, kind }.encode_to_vec().into());
+    let folder = tempfile::tempdir().unwrap();
+    is_plain(folder.path(), &proto::Model { ir_version: 3, ..model }, &graph);
 }
 
 #[test]
@@ -85,6 +138,39 @@ fn what_cannot_be_extended_is_refused_with_a_reason() {
     let old = load(plain(Channels::Luma, 2).opset(10));
     let error = old.check_converting(&Codes { format: PixelFormat::I420, colour: hd() }).unwrap_err().to_string();
     assert!(error.starts_with("conversion=device is not possible with") && error.contains("version 10"), "{error}");
+}
+
+#[test]
+fn sessions_do_what_they_were_opened_for_and_can_be_interrupted() {
+    let model = load(plain(Channels::Rgb, 2));
+    let frame = size(9, 7);
+    let mut pair = Pair::new(&model, PixelFormat::I420, hd(), frame);
+    let regions = crate::picture::region::cover(frame, pair.limits);
+    let src = Owned::random(PixelFormat::I420, frame, 3);
+    let due = pair.on_device(&src, &regions);
+    assert!(matches!(pair.floats.run_codes(&mut pair.exchange), Err(RunError::Failed(_))));
+    assert!(matches!(pair.codes.run(&[0.0; 63], frame, &mut Vec::new()), Err(RunError::Failed(_))));
+    let interrupter = pair.codes.interrupter();
+    interrupter.interrupt();
+    assert!(matches!(pair.codes.run_codes(&mut pair.exchange), Err(RunError::Interrupted)));
+    interrupter.rearm();
+    assert_eq!(pair.on_device(&src, &regions).visible(), due.visible());
+    // Tensors of another kind of picture, and of other sizes than the network gives.
+    assert!(matches!(pair.codes.run_codes(&mut Exchange::default()), Err(RunError::Failed(_))));
+    pair.exchange.outputs[0].set_u8(&[1, 1, 3, 5]);
+    assert!(matches!(pair.codes.run_codes(&mut pair.exchange), Err(RunError::WrongSize { .. })));
+}
+
+/// What is measured of one kind of session says nothing of the other.
+#[test]
+fn the_key_tells_where_pictures_are_converted() {
+    let source = Source::parse("fast2x");
+    let key = |conversion| {
+        let options = LoadOptions { provider: Provider::Cpu, conversion, ..LoadOptions::default() };
+        OnnxModel::load(&source, options).unwrap().key()
+    };
+    assert_eq!(key(Conversion::Auto), key(Conversion::Processor));
+    assert_ne!(key(Conversion::Device), key(Conversion::Processor));
 }
 
 proptest::proptest! {
