@@ -402,8 +402,9 @@ pub(super) struct Done {
 }
 
 impl Worker {
-    /// One run, from `input` to `output` or within `exchange`, with a permit for the memory it takes; tells its time. Fails with [`FrameError::Refit`] where it
-    /// took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut smaller.
+    /// One run, from `input` to `output` or within `exchange`, with a permit for the memory it takes; tells its time. Fails with
+    /// [`FrameError::Refit`] where it took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut
+    /// smaller.
     fn run(
         &mut self,
         element: &UpscaleFilter,
