@@ -129,6 +129,11 @@ impl Engine {
         Ok(Arc::new(config))
     }
 
+    /// Whether its devices convert, if they can.
+    pub fn may_convert(&self) -> bool {
+        model::Conversion::from(self.settings.conversion).on_device(self.info().provider)
+    }
+
     /// Has the libraries of each device build what they build for frames of this kind, which may take minutes; it is kept on disk.
     pub fn build_for(&self, config: &StreamConfig) -> Result<(), OpenError> {
         let tensors: HashSet<_> = config.regions(None).iter().map(|region| region.tensor).collect();

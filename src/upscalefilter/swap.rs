@@ -94,7 +94,7 @@ impl UpscaleFilter {
             return Ok(None);
         }
         let engine = self.open_engine(settings)?;
-        if let Some(config) = &config {
+        if let Some(config) = config.as_ref().filter(|_| engine.may_convert()) {
             // Sessions that convert are opened here, not between two frames.
             engine.config(&config.in_caps).map_err(OpenError::Settings)?;
         }

@@ -1,11 +1,11 @@
 //! Networks whose graph takes and gives codes as they lie in pictures, so that a device is handed integers and not floats, and does
 //! the conversion itself.
 //!
-//! [`extend`] writes a new model file: the network as it is, with operators before its input that make normalised R'G'B' or luma of
+//! `extend` writes a new model file: the network as it is, with operators before its input that make normalised R'G'B' or luma of
 //! windows of planes, and operators behind its output that make codes of its result. They do in the same order what
 //! [`Converter::gather`](crate::picture::convert::Converter::gather) and
 //! [`Converter::scatter`](crate::picture::convert::Converter::scatter) do, in 32-bit floats, so that both agree but for what optimisers
-//! make of the graph. Which tensors cross, and in which order, is said in [`Recipe`]; the other end of it is `picture::codes`.
+//! make of the graph. Which tensors cross, and in which order, is said in `Recipe`; the other end of it is `picture::codes`.
 //!
 //! | module | what it holds |
 //! |---|---|
