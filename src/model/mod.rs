@@ -7,6 +7,8 @@
 pub mod builtin;
 #[cfg(any(test, feature = "test-support"))]
 pub mod dummy;
+pub mod exchange;
+pub mod extend;
 pub mod graph;
 pub mod log;
 pub mod onnx;
@@ -16,6 +18,8 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::exchange::Exchange;
+use self::extend::Codes;
 use self::graph::{Local, Locality};
 use crate::device;
 use crate::picture::Size;
@@ -74,6 +78,32 @@ pub enum Precision {
     Fp32,
     Fp16,
     Bf16,
+}
+
+/// Where pictures become tensors and tensors pictures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conversion {
+    /// On the device where that is faster and possible, else on the processor.
+    #[default]
+    Auto,
+    /// On the processor, which hands floats to the network.
+    Processor,
+    /// On the network's device, which is handed the picture's integers.
+    Device,
+}
+
+impl Conversion {
+    /// Whether that means the device of `provider`.
+    ///
+    /// Automatic is CUDA's alone. It has kernels for every operator and type that is added. TensorRT and WebGPU have no 16-bit integers, nor
+    /// WebGPU bytes; of the others nobody has tried; and on the processor there is nothing to gain.
+    pub fn on_device(self, provider: Provider) -> bool {
+        match self {
+            Conversion::Auto => provider == Provider::Cuda,
+            Conversion::Processor => false,
+            Conversion::Device => true,
+        }
+    }
 }
 
 impl Provider {
@@ -155,9 +185,18 @@ pub trait Model: Send + Sync {
     fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError>;
     /// The memory of the device that the sessions run on; `None` where nobody tells.
     fn memory(&self) -> Option<device::Memory>;
-    /// What models have in common whose runs take the same memory and time: the network, its precision, provider and device. With
-    /// `None`, nothing is to be remembered of this one.
+    /// What models have in common whose runs take the same memory and time: the network, its precision, provider and device, and where
+    /// it was loaded to convert. With `None`, nothing is to be remembered of this one.
     fn key(&self) -> Option<u128>;
+    /// Opens a session that converts pictures of `codes` on its device; for [`Upscaler::run_codes`] alone. As slow as
+    /// [`Model::open_session`]. An error says why that is not possible, as far as it is not the device's memory.
+    fn open_converting(&self, codes: &Codes) -> Result<Box<dyn Upscaler>, ModelError> {
+        Err(ModelError::Conversion { name: self.info().name.clone(), reason: format!("{codes:?} are not known to it") })
+    }
+    /// Whether [`Model::open_converting`] can do that: opens a session, which is kept for the first that is asked for.
+    fn check_converting(&self, codes: &Codes) -> Result<(), ModelError> {
+        self.open_converting(codes).map(drop)
+    }
 }
 
 /// One session: runs the network on one tensor at a time.
@@ -167,6 +206,13 @@ pub trait Upscaler: Send {
     /// `input` is planar (CHW), `channels * size.height * size.width` values, nominally 0..1 but not clipped. `size` obeys
     /// `fixed_size`, `multiple` and `min_size`. `output` is resized to `channels * (size.height * scale) * (size.width * scale)` values.
     fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError>;
+    /// Runs the network between the integers of `exchange`, as
+    /// [`Converter::gather_codes`](crate::picture::convert::Converter::gather_codes) prepared it for pictures of the codes that the
+    /// session was opened for ([`Model::open_converting`]); others fail.
+    fn run_codes(&mut self, exchange: &mut Exchange) -> Result<(), RunError> {
+        let count = exchange.inputs.len();
+        Err(RunError::Failed(format!("the session takes floats and was given {count} tensors of codes")))
+    }
     /// Bytes that the session holds of its device's memory: its weights, and what the largest run so far took, its input and output
     /// included. `None` where nobody tells.
     fn held(&self) -> Option<u64>;
@@ -214,6 +260,9 @@ pub enum ModelError {
     /// A sound ONNX model that is no super-resolution network for one picture.
     #[error("{name} cannot upscale video: {reason}")]
     Unsuitable { name: String, reason: String },
+    /// The device cannot convert for this network, or not pictures of this kind.
+    #[error("conversion=device is not possible with {name}: {reason}")]
+    Conversion { name: String, reason: String },
     /// The execution provider asked for cannot be had.
     #[error("execution-provider={}: {reason}", .provider.name())]
     Provider { provider: Provider, reason: String },
@@ -246,6 +295,8 @@ pub struct LoadOptions {
     /// Threads inside one session (CPU); 0 means 1.
     pub intra_threads: usize,
     pub precision: Precision,
+    /// Where pictures are to be converted: it decides what runs are reckoned to take.
+    pub conversion: Conversion,
 }
 
 /// Whether a provider is to be had, without loading a network.

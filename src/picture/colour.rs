@@ -65,7 +65,7 @@ impl ChromaSite {
 
 /// How codes and normalised values relate: `code = value * scale + offset`, within 0 to `max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Levels {
+pub(crate) struct Levels {
     /// Codes per unit.
     pub scale: f32,
     /// The code of value zero.
@@ -91,6 +91,25 @@ impl Levels {
             Range::Full => Levels { scale: max, offset: scaled(128, depth), max },
             Range::Limited => Levels { scale: scaled(224, depth), offset: scaled(128, depth), max },
         }
+    }
+}
+
+impl Levels {
+    /// Luma that crosses from a device as an integer, to be put together with the chroma of an R'G'B' picture of `depth` bits: finer than
+    /// the picture's codes, with room for values beyond 0 and 1, which that chroma may bring back into the gamut. Code 0 and the largest
+    /// stand for all that is beyond, and 0 for what is no number.
+    ///
+    /// It is of 16 bits (-1 to 2) up to a depth of 12, else of 24 (-4 to 12): see [`Levels::crosses_as_u16`].
+    pub fn crossing(depth: u32) -> Levels {
+        if Levels::crosses_as_u16(depth) {
+            Levels { scale: 21_845.0, offset: 21_845.0, max: max_code(16) }
+        } else {
+            Levels { scale: 1_048_576.0, offset: 4_194_304.0, max: max_code(24) }
+        }
+    }
+
+    pub fn crosses_as_u16(depth: u32) -> bool {
+        depth <= 12
     }
 }
 

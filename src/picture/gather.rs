@@ -85,18 +85,19 @@ impl Converter {
         let component = self.layout.components[index];
         let site = self.colour.chroma_site;
         let (columns, lines) = self.layout.plane_size(component.plane, self.input);
-        let (first, second, weight) =
-            if self.layout.v_sub { siting::upsample_taps(y, lines, site.v_cosited) } else { (y, y, 0.0) };
+        let [near, other_line] =
+            if self.layout.v_sub { siting::upsample_taps(y, lines, site.v_cosited) } else { [y, y] };
+        let weight = siting::other_weight(site.v_cosited);
         let load = |line: usize, column: usize, out: &mut [f32]| {
             let bytes = &src.row(component.plane, line)[column * component.step..];
             samples::load(&self.layout, component, self.chroma, bytes, out);
         };
         let x = read.x as usize;
         if !self.layout.h_sub {
-            load(first, x, out);
-            if weight > 0.0 {
+            load(near, x, out);
+            if other_line != near {
                 let [other] = rows::<1>(&mut scratch.rows, out.len());
-                load(second, x, other);
+                load(other_line, x, other);
                 siting::blend(out, other, weight);
             }
             return;
@@ -107,9 +108,9 @@ impl Converter {
         let [chroma, other, wide] = rows::<3>(&mut scratch.rows, 2 * n + 2);
         let begin = k.saturating_sub(1);
         let present = begin + 1 - k..(end + 1).min(columns) + 1 - k;
-        load(first, begin, &mut chroma[present.clone()]);
-        if weight > 0.0 {
-            load(second, begin, &mut other[present.clone()]);
+        load(near, begin, &mut chroma[present.clone()]);
+        if other_line != near {
+            load(other_line, begin, &mut other[present.clone()]);
             siting::blend(&mut chroma[present.clone()], &other[present.clone()], weight);
         }
         if present.start == 1 {

@@ -10,18 +10,18 @@ use super::samples::simd;
 
 /// The factors of a matrix, both ways.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Coefficients {
-    kr: f32,
-    kg: f32,
-    kb: f32,
+pub(crate) struct Coefficients {
+    pub kr: f32,
+    pub kg: f32,
+    pub kb: f32,
     /// 1 / (2 (1 - kb)) and 1 / (2 (1 - kr)).
-    to_cb: f32,
-    to_cr: f32,
+    pub to_cb: f32,
+    pub to_cr: f32,
     /// What Cr adds to R, Cb to B, and both to G.
-    cr_to_r: f32,
-    cb_to_b: f32,
-    cb_to_g: f32,
-    cr_to_g: f32,
+    pub cr_to_r: f32,
+    pub cb_to_b: f32,
+    pub cb_to_g: f32,
+    pub cr_to_g: f32,
 }
 
 impl Coefficients {

@@ -12,8 +12,8 @@
 //! | [`feather`] | blending of regions that do not fit together by themselves |
 //!
 //! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
-//! what the network has no say in; `unchanged` copies what is as it was before. All work row by row on planar `f32`, with the loops of `samples` (codes to and
-//! from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
+//! what the network has no say in; `unchanged` copies what is as it was before, and `codes` stands in for `gather` and `scatter` where a
+//! device converts. The others work row by row on planar `f32`, with the loops of `samples` (codes to and from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
 //! Lanczos resizing. `span` is the arithmetic behind `region`.
 
 pub mod colour;
@@ -26,18 +26,19 @@ pub mod share;
 pub mod view;
 
 mod begin;
+mod codes;
 mod gather;
 mod lanes;
-mod matrix;
+pub(crate) mod matrix;
 mod resize;
 pub(crate) mod samples;
 mod scatter;
-mod siting;
+pub(crate) mod siting;
 mod span;
 mod unchanged;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

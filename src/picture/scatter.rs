@@ -125,7 +125,7 @@ impl Converter {
         }
     }
 
-    fn store_rgb(&self, rgb: [&[f32]; 3], y: usize, x: usize, dst: &mut PictureMut) {
+    pub(super) fn store_rgb(&self, rgb: [&[f32]; 3], y: usize, x: usize, dst: &mut PictureMut) {
         let layout = &self.layout;
         if layout.planes == 1 {
             let bytes = &mut dst.row_mut(0, y)[x * layout.components[0].step..];

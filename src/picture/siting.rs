@@ -5,18 +5,23 @@
 
 use super::samples::simd;
 
-/// The two chroma rows of which luma row `y` takes its chroma, and the weight of the second.
+/// The two chroma rows (or columns) of which luma row `y` takes its chroma: the nearer one, and the other, whose weight is
+/// [`other_weight`]. Where one is alone, both are the same.
 ///
 /// `rows` is the number of chroma rows: at the frame's edge the last one is repeated.
-pub(super) fn upsample_taps(y: usize, rows: usize, cosited: bool) -> (usize, usize, f32) {
+pub(super) fn upsample_taps(y: usize, rows: usize, cosited: bool) -> [usize; 2] {
     let near = y / 2;
-    let (first, second, weight) = match (cosited, y % 2) {
-        (true, 0) => (near, near, 0.0),
-        (true, _) => (near, near + 1, 0.5),
-        (false, 0) => (near.saturating_sub(1), near, 0.75),
-        (false, _) => (near, near + 1, 0.25),
+    let other = match (cosited, y % 2) {
+        (true, 0) => near,
+        (false, 0) => near.saturating_sub(1),
+        (_, _) => near + 1,
     };
-    (first.min(rows - 1), second.min(rows - 1), weight)
+    [near, other].map(|tap| tap.min(rows - 1))
+}
+
+/// See [`upsample_taps`].
+pub(crate) fn other_weight(cosited: bool) -> f32 {
+    if cosited { 0.5 } else { 0.25 }
 }
 
 /// `out[i] += weight * (other[i] - out[i])`.
@@ -35,7 +40,7 @@ pub(super) fn blend(out: &mut [f32], other: &[f32], weight: f32) {
 ///
 /// `chroma` holds the samples k - 1 to k + n, `out` gets the columns 2k to 2k + 2n - 1.
 pub(super) fn upsample(chroma: &[f32], cosited: bool, out: &mut [f32]) {
-    let (before, weight_even, weight_odd) = if cosited { (1, 0.0, 0.5) } else { (0, 0.75, 0.25) };
+    let (before, weight) = (usize::from(cosited), other_weight(cosited));
     simd(
         #[inline(always)]
         || {
@@ -44,8 +49,8 @@ pub(super) fn upsample(chroma: &[f32], cosited: bool, out: &mut [f32]) {
             let (left, here, right) = (&chroma[before..][..n], &chroma[1..][..n], &chroma[2..][..n]);
             let pairs = out.chunks_exact_mut(2).zip(left.iter().zip(here).zip(right));
             for (pair, ((&left, &here), &right)) in pairs {
-                pair[0] = left + weight_even * (here - left);
-                pair[1] = here + weight_odd * (right - here);
+                pair[0] = here + weight * (left - here);
+                pair[1] = here + weight * (right - here);
             }
         },
     );

@@ -16,6 +16,7 @@ use crate::schedule::footprint::Footprints;
 use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::{WorkerPool, budget};
 
+use super::conversion;
 use super::job::{FrameJob, Worker};
 use super::settings::Settings;
 use super::stream::StreamConfig;
@@ -119,13 +120,22 @@ impl Engine {
         self.devices[0].model.info()
     }
 
-    /// All that follows from the sink pad's caps and what `choose` makes of the network's output caps; the error's text is for people.
+    /// All that follows from the sink pad's caps and what `choose` makes of the network's output caps; the error's text is for people. Slow
+    /// where the device is to convert; call it without a lock.
     pub fn config(
         &self,
         caps: &gst::CapsRef,
         choose: impl FnOnce(&gst::Caps, &gst_video::VideoInfo) -> gst::Caps,
     ) -> Result<Arc<StreamConfig>, String> {
-        StreamConfig::new(caps, self.info(), self.settings.tile_overlap, choose)
+        let mut config = StreamConfig::new(caps, self.info(), self.settings.tile_overlap, choose)?;
+        let models = self.devices.iter().map(|device| &*device.model);
+        config.set_codes(conversion::codes(self.settings.conversion, models, &config)?);
+        Ok(Arc::new(config))
+    }
+
+    /// Whether its devices convert, if they can.
+    pub fn may_convert(&self) -> bool {
+        model::Conversion::from(self.settings.conversion).on_device(self.info().provider)
     }
 
     /// Has the libraries of each device build what they build for frames of this kind, which may take minutes; it is kept on disk.
@@ -238,6 +248,7 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
         device_id,
         intra_threads: budget::threads_per_worker(cores(), workers),
         precision: settings.precision.into(),
+        conversion: settings.conversion.into(),
     };
     model::load(&Source::parse(&settings.model), options)
 }

@@ -8,6 +8,8 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::Mutex;
 
+use crate::model::exchange::Exchange;
+use crate::model::extend::Codes;
 use crate::model::{Interrupt, Model, Upscaler};
 use crate::picture::convert::Scratch;
 use crate::picture::{Rect, Size};
@@ -39,12 +41,16 @@ pub(super) struct Worker {
     scratch: Scratch,
     input: Vec<f32>,
     output: Vec<f32>,
+    /// In place of both where the device converts.
+    exchange: Exchange,
 }
 
 struct Session {
     upscaler: Box<dyn Upscaler>,
     /// Of the fallback's model.
     fallback: bool,
+    /// What it converts on its device; `None` where it takes and gives floats.
+    codes: Option<Codes>,
     /// Pixels of the largest tensor that it ran, and how often.
     largest: (u64, u32),
     /// Bytes that it held when that was last asked.
@@ -52,8 +58,8 @@ struct Session {
 }
 
 impl Session {
-    fn new(upscaler: Box<dyn Upscaler>, fallback: bool) -> Self {
-        Session { upscaler, fallback, largest: (0, 0), held: 0 }
+    fn new(upscaler: Box<dyn Upscaler>, fallback: bool, codes: Option<Codes>) -> Self {
+        Session { upscaler, fallback, codes, largest: (0, 0), held: 0 }
     }
 
     /// What the run just done on a tensor of `pixels` takes, if that shows: not after a larger one. Asked a few times for each size, as
@@ -91,22 +97,26 @@ impl Worker {
         });
         Worker {
             device,
-            session: upscaler.map(|upscaler| Session::new(upscaler, false)),
+            session: upscaler.map(|upscaler| Session::new(upscaler, false, None)),
             handle,
             scratch: Scratch::default(),
             input: Vec::new(),
             output: Vec::new(),
+            exchange: Exchange::default(),
         }
     }
 
-    /// Opens a session of the right model for tensors of up to `largest` pixels, if there is none. Blocking.
-    fn prepare(&mut self, engine: &Engine, rung: Rung, largest: u64) -> Result<(), FrameError> {
+    /// Opens a session of the right model, for tensors of up to `largest` pixels and frames of `config`, if there is none. Blocking.
+    fn prepare(&mut self, engine: &Engine, config: &StreamConfig, rung: Rung, largest: u64) -> Result<(), FrameError> {
         let fallback = rung.fallback;
+        // The CPU that takes over is no faster for converting.
+        let codes = config.codes.filter(|_| !fallback);
         let device = &engine.devices[self.device];
         let (share, frames) = device.governor.lock().share(rung);
         let fits =
             |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
-        if self.session.as_ref().is_some_and(|session| session.fallback == fallback && fits(session)) {
+        let serves = |session: &Session| session.fallback == fallback && session.codes == codes && fits(session);
+        if self.session.as_ref().is_some_and(serves) {
             return Ok(());
         }
         self.let_go();
@@ -117,9 +127,10 @@ impl Worker {
         } else {
             &device.model
         };
-        let upscaler = model.open_session().map_err(|error| FrameError::Run(error.to_string()))?;
+        let opened = codes.as_ref().map_or_else(|| model.open_session(), |codes| model.open_converting(codes));
+        let upscaler = opened.map_err(|error| FrameError::Run(error.to_string()))?;
         self.handle.set_session(Some(upscaler.interrupter()));
-        self.session = Some(Session::new(upscaler, fallback));
+        self.session = Some(Session::new(upscaler, fallback, codes));
         Ok(())
     }
 
@@ -178,6 +189,7 @@ impl Interruptible for Worker {
         self.let_go();
         self.input = Vec::new();
         self.output = Vec::new();
+        self.exchange = Exchange::default();
     }
 }
 
@@ -352,7 +364,7 @@ impl FrameJob {
         // Where only chroma has changed there is none.
         let largest = regions.iter().map(|region| region.tensor.pixels()).max();
         if let Some(largest) = largest {
-            worker.prepare(engine, rung, largest)?;
+            worker.prepare(engine, config, rung, largest)?;
         }
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
             .map_err(|error| FrameError::Input(error.to_string()))?;
@@ -367,10 +379,20 @@ impl FrameJob {
             }
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
-                config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
+                let converts = worker.session.as_ref().is_some_and(|session| session.codes.is_some());
+                if converts {
+                    config.converter.gather_codes(&source, region, &mut worker.exchange);
+                } else {
+                    config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
+                }
                 let may_refit = largest.filter(|_| self.refits < MOST_REFITS);
                 took += worker.run(element, engine, rung, region.tensor, may_refit)?;
                 pixels += region.tensor.pixels();
+                if converts {
+                    let outputs = &worker.exchange.outputs;
+                    config.converter.scatter_codes(outputs, region, &mut worker.scratch, target);
+                    continue;
+                }
                 if let Some(feather) = &mut feather {
                     feather.blend(&mut worker.output, region);
                 }
@@ -394,8 +416,9 @@ pub(super) struct Done {
 }
 
 impl Worker {
-    /// One run, from `input` to `output`, with a permit for the memory it takes; tells its time. Fails with [`FrameError::Refit`] where it
-    /// took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut smaller.
+    /// One run, from `input` to `output` or within `exchange`, with a permit for the memory it takes; tells its time. Fails with
+    /// [`FrameError::Refit`] where it took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut
+    /// smaller.
     fn run(
         &mut self,
         element: &UpscaleFilter,
@@ -410,7 +433,10 @@ impl Worker {
         let (permits, footprint) = governor.lock().footprint(rung, pixels);
         let _permit = permits.acquire(footprint, &self.handle.raised)?;
         let begin = Instant::now();
-        session.upscaler.run(&self.input, tensor, &mut self.output)?;
+        match session.codes {
+            Some(_) => session.upscaler.run_codes(&mut self.exchange)?,
+            None => session.upscaler.run(&self.input, tensor, &mut self.output)?,
+        }
         let took = begin.elapsed();
         if !rung.fallback
             && let Some(bytes) = session.footprint(pixels)

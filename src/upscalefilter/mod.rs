@@ -7,6 +7,7 @@ use crate::model::log;
 mod allocation;
 mod caps;
 mod chain;
+mod conversion;
 mod engine;
 mod errors;
 mod fit;
@@ -25,6 +26,7 @@ mod state;
 mod stream;
 mod swap;
 
+pub use conversion::Conversion;
 pub use settings::{Duplicates, ExecutionProvider, LateFrames, LatencyMode};
 
 /// The element's debug category: `GST_DEBUG=upscalefilter:6`.

@@ -8,6 +8,7 @@ use gst_video::VideoFrameExt;
 use parking_lot::Mutex;
 
 use crate::model::ModelInfo;
+use crate::model::extend::Codes;
 use crate::picture::convert::Converter;
 use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
@@ -36,6 +37,8 @@ pub(super) struct StreamConfig {
     pub out_info: gst_video::VideoInfo,
     pub format: PixelFormat,
     pub converter: Converter,
+    /// What sessions convert on their device; `None` where the processor converts.
+    pub codes: Option<Codes>,
     /// How frames are cut into regions.
     pub cuts: Cuts,
     /// What parts of a frame have to obey; `None` where only whole frames can be upscaled.
@@ -43,7 +46,7 @@ pub(super) struct StreamConfig {
     /// The regions of a frame by tile size; a few of them.
     regions: Mutex<BTreeMap<Option<u32>, Arc<[Region]>>>,
     /// The network once more on its own result, where once is not enough.
-    pub second: Option<Arc<StreamConfig>>,
+    pub second: Option<Box<StreamConfig>>,
     /// From what the network gives to what downstream asks for, if that is another size.
     pub fit: Option<Fit>,
     /// From the input to the same without the network, made when it is first needed.
@@ -64,24 +67,24 @@ impl StreamConfig {
         model: &ModelInfo,
         overlap: u32,
         choose: impl FnOnce(&gst::Caps, &gst_video::VideoInfo) -> gst::Caps,
-    ) -> Result<Arc<Self>, String> {
+    ) -> Result<Self, String> {
         let mut config = Self::network(in_caps, model, overlap)?;
         let shown_caps = choose(&config.out_caps, &config.in_info);
         if shown_caps == config.out_caps {
-            return Ok(Arc::new(config));
+            return Ok(config);
         }
         let shown = gst_video::VideoInfo::from_caps(&shown_caps).map_err(|_| format!("Unusable caps {shown_caps}"))?;
         // Twice is worth its while up to four times the size.
         let larger = shown.width() > config.out_info.width() || shown.height() > config.out_info.height();
         if larger && model.scale > 1 && model.scale * model.scale <= MOST_ENLARGED {
-            config.second = Some(Arc::new(Self::network(&config.out_caps, model, overlap)?));
+            config.second = Some(Box::new(Self::network(&config.out_caps, model, overlap)?));
             config.rules = None;
         }
         let result = config.second.as_deref().unwrap_or(&config);
         if result.out_caps != shown_caps {
             config.fit = Some(Fit::new(&result.out_info, &shown_caps)?);
         }
-        Ok(Arc::new(config))
+        Ok(config)
     }
 
     /// The network alone, once.
@@ -117,7 +120,16 @@ impl StreamConfig {
             format,
             own_pool,
             downstream_pool: Mutex::new(None),
+            codes: None,
         })
+    }
+
+    /// How the device converts, in both passes.
+    pub fn set_codes(&mut self, codes: Option<Codes>) {
+        if let Some(second) = &mut self.second {
+            second.codes = codes;
+        }
+        self.codes = codes;
     }
 
     /// The last pass of the network.
@@ -294,6 +306,11 @@ impl Cuts {
         let least = self.least;
         let tile = tile.map(|tile| Size { width: tile.max(least.width), height: tile.max(least.height) });
         region::cover(self.frame, Limits { tile, ..self.limits })
+    }
+
+    /// Whether there may be regions that are blended.
+    pub fn may_blend(&self) -> bool {
+        !self.limits.local || self.regions(None).iter().any(|region| region.blend != Blend::default())
     }
 
     /// Pixels of the largest tensor.

@@ -94,6 +94,10 @@ impl UpscaleFilter {
             return Ok(None);
         }
         let engine = self.open_engine(settings)?;
+        if let Some(config) = config.as_ref().filter(|_| engine.may_convert()) {
+            // Sessions that convert are opened here, not between two frames.
+            engine.config(&config.in_caps, |network, _| network.clone()).map_err(OpenError::Settings)?;
+        }
         if engine.info().provider == Provider::TensorRt
             && let Some(config) = config
         {
@@ -188,11 +192,12 @@ impl UpscaleFilter {
 
     /// Whether a change of this property asks for another engine.
     pub(super) fn concerns_engine(pspec: &glib::ParamSpec) -> bool {
-        const NAMES: [&str; 10] = [
+        const NAMES: [&str; 11] = [
             "model",
             "execution-provider",
             "device-id",
             "precision",
+            "conversion",
             "workers",
             "max-in-flight",
             "vram-limit",

@@ -29,7 +29,7 @@ mod live;
 mod node;
 mod picture;
 mod pointwise;
-mod proto;
+pub(in crate::model) mod proto;
 mod reshape;
 mod resize;
 mod sizes;
@@ -37,7 +37,7 @@ mod walk;
 mod window;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::model) mod tests;
 
 use std::collections::BTreeMap;
 

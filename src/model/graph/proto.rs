@@ -108,9 +108,11 @@ pub struct Tensor {
     pub data_location: i32,
 }
 
-/// `TensorProto.DataType`, those that are read.
+/// `TensorProto.DataType`, those that are read or written.
 pub mod data_type {
     pub const FLOAT: i32 = 1;
+    pub const UINT8: i32 = 2;
+    pub const UINT16: i32 = 4;
     pub const INT32: i32 = 6;
     pub const INT64: i32 = 7;
     pub const BOOL: i32 = 9;

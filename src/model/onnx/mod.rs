@@ -7,9 +7,11 @@
 //! | `signature` | what a network declares |
 //! | `probe` | what is found out by trial |
 //! | `session` | running it |
+//! | `converting` | running it between codes |
 //! | `memory` | what it holds then |
 //! | `text` | ONNX Runtime's messages in one line |
 
+mod converting;
 mod memory;
 mod probe;
 mod provider;
@@ -19,7 +21,6 @@ mod signature;
 mod text;
 
 use std::collections::HashMap;
-use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
@@ -33,8 +34,10 @@ use ort::value::{DynValue, Tensor};
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
+use self::converting::OnnxConverter;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
+use super::extend::{self, Codes, Recipe};
 use super::graph::{self, Locality};
 use super::{
     Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Precision, Provider, Source, Upscaler, log, sniff,
@@ -51,8 +54,16 @@ pub struct OnnxModel {
     names: Names,
     device_id: u32,
     opener: Opener,
-    /// The session that was probed, for the first worker.
-    spare: Mutex<Option<Session>>,
+    /// A session that was opened to find something out, for the first worker that asks for one of its kind.
+    spare: Mutex<Option<Spare>>,
+    /// For which sessions that convert could be opened.
+    checked: Mutex<Vec<Codes>>,
+}
+
+/// The session that was probed; or one that converts for these codes.
+enum Spare {
+    Plain(Session),
+    Converting(Codes, Box<OnnxConverter>),
 }
 
 impl OnnxModel {
@@ -69,7 +80,8 @@ impl OnnxModel {
         let mut refusals = Vec::new();
         for provider in provider::AUTO {
             let settings = provider::Settings { provider, ..opener.settings };
-            match Self::load_with(Opener { settings, ..opener.clone() }) {
+            let converts = options.conversion.on_device(provider);
+            match Self::load_with(Opener { settings, converts, ..opener.clone() }) {
                 Err(error) if provider != Provider::Cpu => refusals.push(error.to_string()),
                 loaded => {
                     let why = if refusals.is_empty() { String::new() } else { format!("; {}", refusals.join("; ")) };
@@ -102,7 +114,11 @@ impl OnnxModel {
             None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
         }
         .map_err(|reason| opener.unsuitable(reason))?;
-        let (locality, live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
+        let (locality, mut live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
+        if opener.converts {
+            live_elements =
+                live_elements.map(|elements| elements + converting_elements(findings.channels, findings.scale));
+        }
         let cost = match (&locality, fixed_size) {
             // Only parts of frames ask for it, and of a network that is not local or has one size there are none.
             (Locality::Local(_), None) => {
@@ -130,8 +146,23 @@ impl OnnxModel {
             fixed_pixels: cost.fixed_pixels,
             seconds_per_pixel: cost.seconds_per_pixel,
         };
-        let spare = Some(session).filter(|_| probing.is_none());
-        Ok(Self { info, names, device_id, opener, spare: Mutex::new(spare) })
+        let spare = Some(Spare::Plain(session)).filter(|_| probing.is_none());
+        Ok(Self { info, names, device_id, opener, spare: Mutex::new(spare), checked: Mutex::default() })
+    }
+}
+
+impl OnnxModel {
+    fn open_extended(&self, codes: &Codes) -> Result<OnnxConverter, ModelError> {
+        let refused = |reason| ModelError::Conversion { name: self.info.name.clone(), reason };
+        let (input, output) = (self.names.inputs[0].to_str(), self.names.outputs[0].to_str());
+        let (Ok(input), Ok(output)) = (input, output) else { return Err(refused("a name in it is no text".into())) };
+        let ModelInfo { channels, fixed_size, .. } = self.info;
+        let recipe = Recipe::new(codes, channels, [self.info.input, self.info.output], fixed_size);
+        let extended = extend::extend(&self.opener.bytes, &recipe, input, output).map_err(refused)?;
+        let session = self.opener.open_file(&extended.bytes)?;
+        let names = Names::new(&extended.inputs, &extended.outputs).expect("names that are made up hold no zero byte");
+        OnnxConverter::new(session, names, &self.info, self.device_id)
+            .map_err(|error| self.opener.invalid(text::load_reason(error.message())))
     }
 }
 
@@ -141,8 +172,11 @@ impl Model for OnnxModel {
     }
 
     fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError> {
-        let spare = self.spare.lock().take();
-        let session = spare.map_or_else(|| self.opener.open(), Ok)?;
+        let spare = self.spare.lock().take_if(|spare| matches!(spare, Spare::Plain(_)));
+        let session = match spare {
+            Some(Spare::Plain(session)) => session,
+            _ => self.opener.open()?,
+        };
         let upscaler = OnnxUpscaler::new(session, self.names.clone(), &self.info, self.device_id)
             .map_err(|error| self.opener.invalid(text::load_reason(error.message())))?;
         Ok(Box::new(upscaler))
@@ -154,6 +188,27 @@ impl Model for OnnxModel {
 
     fn key(&self) -> Option<u128> {
         Some(self.opener.key())
+    }
+
+    fn open_converting(&self, codes: &Codes) -> Result<Box<dyn Upscaler>, ModelError> {
+        let fits = |spare: &mut Spare| matches!(spare, Spare::Converting(of, _) if of == codes);
+        let spare = self.spare.lock().take_if(fits);
+        match spare {
+            Some(Spare::Converting(_, session)) => Ok(session),
+            _ => Ok(Box::new(self.open_extended(codes)?)),
+        }
+    }
+
+    fn check_converting(&self, codes: &Codes) -> Result<(), ModelError> {
+        if self.checked.lock().contains(codes) {
+            return Ok(());
+        }
+        let session = Box::new(self.open_extended(codes)?);
+        self.checked.lock().push(*codes);
+        // What was there is closed without the lock.
+        let before = self.spare.lock().replace(Spare::Converting(*codes, session));
+        drop(before);
+        Ok(())
     }
 }
 
@@ -183,21 +238,29 @@ struct Opener {
     /// Where data outside the model file lies.
     folder: Option<PathBuf>,
     settings: provider::Settings,
+    /// Whether sessions that convert are to be expected.
+    converts: bool,
 }
 
 impl Opener {
     fn read(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
-        let LoadOptions { provider, device_id, intra_threads, precision } = options;
+        let LoadOptions { provider, device_id, intra_threads, precision, conversion } = options;
         let settings = provider::Settings { provider, device_id, threads: intra_threads.max(1), precision };
+        let converts = conversion.on_device(provider);
         Ok(match source {
-            Source::Builtin(builtin) => {
-                Self { name: builtin.name.into(), bytes: Bytes::from_static(builtin.onnx), folder: None, settings }
-            }
+            Source::Builtin(builtin) => Self {
+                name: builtin.name.into(),
+                bytes: Bytes::from_static(builtin.onnx),
+                folder: None,
+                settings,
+                converts,
+            },
             Source::File(path) => Self {
                 name: path.display().to_string(),
                 bytes: read_file(path)?.into(),
                 folder: std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned)),
                 settings,
+                converts,
             },
         })
     }
@@ -207,7 +270,7 @@ impl Opener {
         let provider::Settings { provider, device_id, threads, precision } = self.settings;
         let mut hash = Xxh3::new();
         hash.update(&self.bytes);
-        let settings = [provider as u64, device_id.into(), threads as u64, precision as u64];
+        let settings = [provider as u64, device_id.into(), threads as u64, precision as u64, self.converts.into()];
         hash.update(&settings.map(u64::to_le_bytes).concat());
         hash.digest128()
     }
@@ -219,6 +282,11 @@ impl Opener {
     }
 
     fn open(&self) -> Result<Session, ModelError> {
+        self.open_file(&self.bytes)
+    }
+
+    /// Opens a session of the model file, or of one that was made of it.
+    fn open_file(&self, bytes: &[u8]) -> Result<Session, ModelError> {
         let runtime = runtime::runtime()?;
         let refused = |reason| ModelError::Provider { provider: self.settings.provider, reason };
         let failed = |message: &str| self.invalid(text::load_reason(message));
@@ -226,7 +294,7 @@ impl Opener {
         // First, because a provider may need the settings anew.
         provider::append(&mut builder, runtime, self.settings).map_err(refused)?;
         self.set(builder)
-            .and_then(|mut builder| builder.commit_from_memory(&self.bytes))
+            .and_then(|mut builder| builder.commit_from_memory(bytes))
             .map_err(|error| failed(error.message()))
     }
 
@@ -272,6 +340,11 @@ pub fn check(provider: Provider) -> Result<(), ModelError> {
     provider::append(&mut builder, runtime, settings).map_err(refused)
 }
 
+/// Numbers that conversion holds at a time for each input pixel, beside the network's result: of that as many, twice.
+fn converting_elements(channels: Channels, scale: u32) -> u64 {
+    2 * channels.count() as u64 * u64::from(scale).pow(2)
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
     fs::read(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => ModelError::NotFound(path.to_owned()),
@@ -280,8 +353,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
 }
 
 fn names(session: &Session) -> Option<Names> {
-    let name = |outlet: Option<&ort::value::Outlet>| CString::new(outlet?.name()).ok();
-    Some(Names { input: name(session.inputs().first())?, output: name(session.outputs().first())? })
+    Names::new([session.inputs().first()?.name()], [session.outputs().first()?.name()])
 }
 
 /// The size of a network that fixes its input's. One that fixes one direction only gets the same length for the other.

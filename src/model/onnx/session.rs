@@ -15,11 +15,25 @@ use super::{memory, text};
 use crate::model::{Element, Interrupt, ModelInfo, Provider, RunError, Upscaler, log};
 use crate::picture::Size;
 
-/// The names of the network's input and output.
+/// The names of a graph's inputs and outputs, in the order in which tensors are given.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    pub input: CString,
-    pub output: CString,
+    pub inputs: Vec<CString>,
+    pub outputs: Vec<CString>,
+}
+
+impl Names {
+    /// `None` where one holds a zero byte.
+    pub fn new<T: AsRef<str>>(
+        inputs: impl IntoIterator<Item = T>,
+        outputs: impl IntoIterator<Item = T>,
+    ) -> Option<Self> {
+        let name = |name: T| CString::new(name.as_ref()).ok();
+        Some(Self {
+            inputs: inputs.into_iter().map(name).collect::<Option<_>>()?,
+            outputs: outputs.into_iter().map(name).collect::<Option<_>>()?,
+        })
+    }
 }
 
 /// Numbers in the network's own type, kept from run to run. [`Element::Float32`] needs none.
@@ -149,8 +163,8 @@ impl Upscaler for OnnxUpscaler {
             .input
             .input(input, shape(self.channels, size))
             .and_then(|input| Ok((input, self.output.output(output, shape(self.channels, result_size))?)))
-            .and_then(|(input, mut output)| {
-                run_into(&mut self.session, &self.interrupter.options, &self.names, &input, &mut output)
+            .and_then(|(input, output)| {
+                run_into(&mut self.session, &self.interrupter.options, &self.names, &[input], &mut [output])
             });
         match ran {
             Ok(()) => {
@@ -181,52 +195,55 @@ fn shape(channels: usize, size: Size) -> [i64; 4] {
     [1, channels as i64, i64::from(size.height), i64::from(size.width)]
 }
 
-/// Runs the network from one tensor into another, both of them memory that the caller owns.
+/// Runs the network from tensors into others, all of them memory that the caller owns.
 ///
-/// The safe calls of `ort` take an output only by value, or copy a borrowed input. ONNX Runtime compares the output's shape with
+/// The safe calls of `ort` take an output only by value, or copy a borrowed input. ONNX Runtime compares the outputs' shapes with
 /// what the network gives before it writes, and reports a difference as an error.
-fn run_into(
+pub(super) fn run_into(
     session: &mut Session,
     options: &RunOptions,
     names: &Names,
-    input: &DynValueRef<'_>,
-    output: &mut DynValueRefMut<'_>,
+    inputs: &[DynValueRef<'_>],
+    outputs: &mut [DynValueRefMut<'_>],
 ) -> ort::Result<()> {
-    let input_values = [input.ptr()];
-    let mut output_values = [output.ptr().cast_mut()];
+    assert!(inputs.len() == names.inputs.len() && outputs.len() == names.outputs.len(), "a tensor for each name");
+    let pointers = |names: &[CString]| names.iter().map(|name| name.as_ptr()).collect::<Vec<_>>();
+    let (input_names, output_names) = (pointers(&names.inputs), pointers(&names.outputs));
+    let input_values: Vec<_> = inputs.iter().map(|input| input.ptr()).collect();
+    let mut output_values: Vec<_> = outputs.iter().map(|output| output.ptr().cast_mut()).collect();
     // SAFETY: all pointers are of live objects: the session is borrowed mutably, as no two runs may overlap; the tensors and
-    // the C strings outlive the call; each array has the one element that is announced. `output` is borrowed mutably, and since
-    // its place in the array is not null ONNX Runtime writes into its memory and allocates nothing for the caller to free.
+    // the C strings outlive the call; each array has as many elements as are announced. `outputs` are borrowed mutably, and since
+    // their places in the array are not null ONNX Runtime writes into their memory and allocates nothing for the caller to free.
     unsafe {
         ort::Error::result_from_status((ort::api().Run)(
             session.ptr().cast_mut(),
             options.ptr(),
-            [names.input.as_ptr()].as_ptr(),
+            input_names.as_ptr(),
             input_values.as_ptr(),
-            1,
-            [names.output.as_ptr()].as_ptr(),
-            1,
+            input_values.len(),
+            output_names.as_ptr(),
+            output_values.len(),
             output_values.as_mut_ptr(),
         ))
     }
 }
 
 /// Cuts runs short by ONNX Runtime's termination flag, which it reads between two operators.
-struct Interrupter {
-    options: RunOptions,
+pub(super) struct Interrupter {
+    pub options: RunOptions,
     /// Whether the flag is set. The lock keeps it and ONNX Runtime's in step.
     raised: Mutex<bool>,
 }
 
 impl Interrupter {
-    fn new() -> ort::Result<Self> {
+    pub fn new() -> ort::Result<Self> {
         let mut options = RunOptions::new()?;
         // A failed run's text is in the error it returns; in the log it would be there twice, and for each interrupted run.
         options.set_log_level(LogLevel::Fatal)?;
         Ok(Self { options, raised: Mutex::new(false) })
     }
 
-    fn is_raised(&self) -> bool {
+    pub fn is_raised(&self) -> bool {
         *self.raised.lock()
     }
 

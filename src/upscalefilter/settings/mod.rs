@@ -11,6 +11,7 @@ use gst::prelude::*;
 
 pub use self::choices::{Duplicates, ExecutionProvider, LateFrames, LatencyMode, Precision};
 pub(super) use self::specs::param_specs;
+use super::conversion::Conversion;
 use crate::model::builtin;
 use crate::reuse::{DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Mode};
 
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     /// A list of numbers; empty is the first device.
     pub device_id: String,
     pub precision: Precision,
+    pub conversion: Conversion,
     /// 0 = automatic.
     pub workers: u32,
     /// 0 = automatic.
@@ -66,6 +68,7 @@ impl Default for Settings {
             execution_provider: ExecutionProvider::default(),
             device_id: String::new(),
             precision: Precision::default(),
+            conversion: Conversion::default(),
             workers: 0,
             max_in_flight: 0,
             vram_limit: 0,
@@ -112,7 +115,8 @@ impl Settings {
 
     /// What the engine depends on.
     pub fn engine_key(&self) -> impl PartialEq + use<> {
-        let model = (self.model.clone(), self.execution_provider, self.device_id.clone(), self.precision);
+        let model =
+            (self.model.clone(), self.execution_provider, self.device_id.clone(), self.precision, self.conversion);
         let memory = (self.vram_limit, self.tile_size, self.tile_overlap, self.fallback);
         (model, memory, self.workers, self.max_in_flight)
     }
@@ -135,6 +139,7 @@ impl Settings {
             "execution-provider" => self.execution_provider = value.get().expect(TYPE),
             "device-id" => self.device_id = value.get::<Option<String>>().expect(TYPE).unwrap_or_default(),
             "precision" => self.precision = value.get().expect(TYPE),
+            "conversion" => self.conversion = value.get().expect(TYPE),
             "workers" => self.workers = value.get().expect(TYPE),
             "max-in-flight" => self.max_in_flight = value.get().expect(TYPE),
             "vram-limit" => self.vram_limit = value.get().expect(TYPE),
@@ -164,6 +169,7 @@ impl Settings {
             "execution-provider" => self.execution_provider.to_value(),
             "device-id" => if self.device_id.is_empty() { "0" } else { &self.device_id }.to_value(),
             "precision" => self.precision.to_value(),
+            "conversion" => self.conversion.to_value(),
             "workers" => self.workers.to_value(),
             "max-in-flight" => self.max_in_flight.to_value(),
             "vram-limit" => self.vram_limit.to_value(),

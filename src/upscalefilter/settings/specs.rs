@@ -64,6 +64,15 @@ fn engine_specs() -> Vec<glib::ParamSpec> {
             )
             .mutable_playing()
             .build(),
+        glib::ParamSpecEnum::builder_with_default("conversion", Conversion::default())
+            .nick("Conversion")
+            .blurb(
+                "Where pictures become what the network takes, and its result pictures. 'device' hands the pictures' own integers to \
+                 the network's device, which is an error where that is not possible; 'auto' does so with CUDA. Both give the same to a \
+                 code value",
+            )
+            .mutable_playing()
+            .build(),
     ]
 }
 

@@ -7,31 +7,33 @@ use crate::model::graph::proto::{self, data_type};
 
 /// A dimension of the input.
 #[derive(Clone, Copy)]
-pub(super) enum Len {
+pub(in crate::model) enum Len {
     Fixed(i64),
     Free(&'static str),
 }
 
-/// A graph from `x`, a float32 picture, to `y`.
+/// A graph from `x`, a picture (of float32 if not said otherwise), to `y`.
 #[derive(Clone)]
-pub(super) struct Builder {
+pub(in crate::model) struct Builder {
     opset: i64,
     nodes: Vec<Bytes>,
     tensors: Vec<Bytes>,
     input: [Len; 4],
+    /// Number type of `x` and `y`.
+    element: i32,
     /// State of the generator of weights.
     seed: u32,
 }
 
-pub(super) fn ints(name: &str, ints: &[i64]) -> proto::Attribute {
+pub(in crate::model) fn ints(name: &str, ints: &[i64]) -> proto::Attribute {
     proto::Attribute { name: name.into(), ints: ints.to_vec(), kind: 7, ..proto::Attribute::default() }
 }
 
-pub(super) fn int(name: &str, i: i64) -> proto::Attribute {
+pub(in crate::model) fn int(name: &str, i: i64) -> proto::Attribute {
     proto::Attribute { name: name.into(), i, kind: 2, ..proto::Attribute::default() }
 }
 
-pub(super) fn text(name: &str, s: &'static str) -> proto::Attribute {
+pub(in crate::model) fn text(name: &str, s: &'static str) -> proto::Attribute {
     proto::Attribute { name: name.into(), s: Bytes::from(s), kind: 3, ..proto::Attribute::default() }
 }
 
@@ -39,7 +41,7 @@ impl Builder {
     /// A graph for any size.
     pub fn new(channels: i64) -> Self {
         let input = [Len::Fixed(1), Len::Fixed(channels), Len::Free("h"), Len::Free("w")];
-        Builder { opset: 18, nodes: Vec::new(), tensors: Vec::new(), input, seed: 1 }
+        Builder { opset: 18, nodes: Vec::new(), tensors: Vec::new(), input, element: data_type::FLOAT, seed: 1 }
     }
 
     pub fn opset(mut self, version: i64) -> Self {
@@ -49,6 +51,11 @@ impl Builder {
 
     pub fn input(mut self, input: [Len; 4]) -> Self {
         self.input = input;
+        self
+    }
+
+    pub fn element(mut self, element: i32) -> Self {
+        self.element = element;
         self
     }
 
@@ -132,7 +139,7 @@ impl Builder {
                 }),
             });
             let shape = (!dims.is_empty()).then(|| proto::Shape { dim: dim.collect() });
-            let tensor = Some(proto::TensorKind { elem_type: data_type::FLOAT, shape });
+            let tensor = Some(proto::TensorKind { elem_type: self.element, shape });
             let outlet = proto::ValueInfo { name: name.into(), kind: Some(proto::Kind { tensor }) };
             Bytes::from(outlet.encode_to_vec())
         };

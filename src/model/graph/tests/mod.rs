@@ -1,6 +1,6 @@
 //! What the analysis says of graphs made here, of real ones, and of damaged ones.
 
-mod builder;
+pub(in crate::model) mod builder;
 mod files;
 mod global;
 mod hostile;

@@ -1,0 +1,108 @@
+//! Conversion on the processor beside that on the network's device, on the CPU provider: 1280x720 through `fast2x`, from picture to
+//! picture; and how many bytes cross to a device and back, which is reckoned.
+//!
+//! `cargo bench --bench conversion` prints both. Needs ONNX Runtime.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use gstupscale::model::exchange::Exchange;
+use gstupscale::model::{self, Channels, LoadOptions, Provider, Source, Upscaler};
+use gstupscale::picture::Size;
+use gstupscale::picture::convert::{Converter, Scratch};
+use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PictureMut, PictureRef, PixelFormat, Range};
+use gstupscale::picture::region::{Limits, Region, cover};
+
+const SIZE: Size = Size { width: 1280, height: 720 };
+const SCALE: u32 = 2;
+const FORMATS: [PixelFormat; 2] = [PixelFormat::I420, PixelFormat::Nv12];
+
+/// One frame on its way.
+struct Frame {
+    converter: Converter,
+    region: Region,
+    source: Vec<Vec<u8>>,
+    result: Vec<Vec<u8>>,
+    scratch: Scratch,
+    input: Vec<f32>,
+    output: Vec<f32>,
+    exchange: Exchange,
+}
+
+impl Frame {
+    fn new(format: PixelFormat, channels: Channels) -> Self {
+        let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site: ChromaSite::MPEG2 };
+        let converter = Converter::new(format, colour, SIZE, channels, SCALE);
+        let planes = |size: Size| {
+            let plane = |plane| {
+                let (row_bytes, rows) = format.visible(plane, size);
+                (0..row_bytes * rows).map(|at| (at * 37 % 251) as u8).collect()
+            };
+            (0..format.planes()).map(plane).collect()
+        };
+        Self {
+            source: planes(SIZE),
+            result: planes(converter.output_size()),
+            converter,
+            region: cover(SIZE, Limits::default())[0],
+            scratch: Scratch::default(),
+            input: Vec::new(),
+            output: Vec::new(),
+            exchange: Exchange::default(),
+        }
+    }
+
+    /// Takes the frame through `session`, which converts itself if it is `on_device`.
+    fn upscale(&mut self, session: &mut dyn Upscaler, on_device: bool) {
+        let Self { converter, region, source, result, scratch, input, output, exchange } = self;
+        let (format, size) = (converter.format(), converter.output_size());
+        let source: Vec<_> =
+            source.iter().enumerate().map(|(n, p)| (p.as_slice(), format.visible(n, SIZE).0)).collect();
+        let source = PictureRef::new(format, SIZE, &source).expect("the planes were made for the format and size");
+        let planes = result.iter_mut().enumerate().map(|(n, p)| (p.as_mut_slice(), format.visible(n, size).0));
+        let mut result = PictureMut::new(format, size, planes).expect("the planes were made for the format and size");
+        converter.begin(&source, &mut result, scratch);
+        if on_device {
+            converter.gather_codes(&source, region, exchange);
+            session.run_codes(exchange).expect("it runs");
+            converter.scatter_codes(&exchange.outputs, region, scratch, &mut result);
+        } else {
+            converter.gather(&source, region, scratch, input);
+            session.run(input, region.tensor, output).expect("it runs");
+            converter.scatter(output, region, scratch, &mut result);
+        }
+    }
+
+    /// Bytes that cross as codes, and as the floats of a network of float32.
+    fn crossing(&mut self, channels: Channels) -> (usize, u64) {
+        let format = self.converter.format();
+        let planes: Vec<_> =
+            self.source.iter().enumerate().map(|(n, p)| (p.as_slice(), format.visible(n, SIZE).0)).collect();
+        let source = PictureRef::new(format, SIZE, &planes).expect("the planes were made for the format and size");
+        self.converter.gather_codes(&source, &self.region, &mut self.exchange);
+        let floats = SIZE.pixels() * u64::from(1 + SCALE * SCALE) * channels.count() as u64 * size_of::<f32>() as u64;
+        (self.exchange.bytes(), floats)
+    }
+}
+
+fn conversion(criterion: &mut Criterion) {
+    for channels in [Channels::Luma, Channels::Rgb] {
+        for format in FORMATS {
+            let (codes, floats) = Frame::new(format, channels).crossing(channels);
+            println!("{} {channels:?}: {codes} bytes of codes cross, or {floats} of floats", format.name());
+        }
+    }
+    let options = LoadOptions { provider: Provider::Cpu, intra_threads: 1, ..LoadOptions::default() };
+    let model = model::load(&Source::parse("fast2x"), options).expect("it is built in, and there is an ONNX Runtime");
+    for format in FORMATS {
+        let mut frame = Frame::new(format, Channels::Luma);
+        let mut group = criterion.benchmark_group(format!("{} fast2x", format.name()));
+        group.sample_size(20);
+        let mut session = model.open_session().expect("it was loaded");
+        group.bench_function("processor", |bench| bench.iter(|| frame.upscale(&mut *session, false)));
+        let mut session = model.open_converting(&frame.converter.codes()).expect("it can be extended");
+        group.bench_function("device", |bench| bench.iter(|| frame.upscale(&mut *session, true)));
+        group.finish();
+    }
+}
+
+criterion_group!(benches, conversion);
+criterion_main!(benches);

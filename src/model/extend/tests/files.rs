@@ -1,0 +1,185 @@
+//! What becomes of the file.
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::super::{Recipe, extend};
+use super::*;
+use crate::model::graph::proto;
+use crate::model::{Conversion, Element, RunError};
+use crate::picture::tests::hd;
+
+fn recipe(channels: Channels) -> Recipe {
+    let codes = Codes { format: PixelFormat::I420, colour: hd() };
+    Recipe::new(&codes, channels, [Element::Float32; 2], None)
+}
+
+#[track_caller]
+fn refused(model: &Bytes, reason: &str) {
+    let error = extend(model, &recipe(Channels::Luma), "x", "y").unwrap_err();
+    assert!(error.contains(reason), "{error}");
+}
+
+/// A field that no version of the format has, and one of the graph that the analysis does not read.
+#[test]
+fn what_is_not_known_stays() {
+    let model = plain(Channels::Rgb, 2).build();
+    let unknown: &[u8] = &[0xfa, 0x3f, 3, b'a', b'b', b'c'];
+    let doc: &[u8] = &[0x52, 4, b'w', b'o', b'r', b'd'];
+    let parts = proto::Model::decode(model.clone()).unwrap();
+    let graph = Bytes::from([parts.graph[0].as_ref(), doc].concat());
+    let with = proto::Model { graph: vec![graph], ..parts.clone() }.encode_to_vec();
+    let with = Bytes::from([with.as_slice(), unknown].concat());
+    let extended = extend(&with, &recipe(Channels::Rgb), "x", "y").unwrap();
+    let holds = |part: &[u8]| extended.bytes.windows(part.len()).any(|bytes| bytes == part);
+    assert!(holds(unknown) && holds(doc));
+    let before = proto::Graph::decode(parts.graph[0].clone()).unwrap();
+    let after = proto::Model::decode(extended.bytes.as_slice()).unwrap();
+    assert_eq!((after.ir_version, &after.opset_import), (parts.ir_version, &parts.opset_import));
+    let after = proto::Graph::decode(after.graph[0].clone()).unwrap();
+    assert_eq!(after.initializer, before.initializer);
+    let at = after.node.iter().position(|node| *node == before.node[0]).unwrap();
+    assert_eq!(after.node[at..at + before.node.len()], before.node);
+    // Three planes, the places of chroma's samples in both directions, and of the pixels that make them: three and two.
+    assert_eq!((after.input.len(), after.output.len()), (3 + 4 + 5, 3));
+    assert_eq!((extended.inputs.len(), extended.outputs.len()), (12, 3));
+}
+
+/// The network of [`plain`], taken apart.
+fn parts(channels: Channels) -> (proto::Model, proto::Graph) {
+    let model = proto::Model::decode(plain(channels, 2).build()).unwrap();
+    let graph = proto::Graph::decode(model.graph[0].clone()).unwrap();
+    (model, graph)
+}
+
+/// Converts a picture with a model file in `folder` and with the network of [`plain`], which it must be.
+#[track_caller]
+fn is_plain(folder: &std::path::Path, model: &proto::Model, graph: &proto::Graph) {
+    let path = folder.join("network.onnx");
+    let model = proto::Model { graph: vec![graph.encode_to_vec().into()], ..model.clone() };
+    std::fs::write(&path, model.encode_to_vec()).unwrap();
+    let options = LoadOptions { provider: Provider::Cpu, ..LoadOptions::default() };
+    let model = OnnxModel::load(&Source::File(path), options).unwrap();
+    let frame = size(9, 7);
+    let src = Owned::random(PixelFormat::Nv12, frame, 3);
+    let run = |model: &OnnxModel| {
+        let mut pair = Pair::new(model, PixelFormat::Nv12, hd(), frame);
+        let regions = crate::picture::region::cover(frame, pair.limits);
+        pair.compare(&src, &regions, "the file");
+        pair.on_device(&src, &regions).visible()
+    };
+    assert_eq!(run(&model), run(&load(plain(Channels::Rgb, 2))));
+}
+
+#[test]
+fn weights_in_other_files_are_found() {
+    let (model, mut graph) = parts(Channels::Rgb);
+    let folder = tempfile::tempdir().unwrap();
+    let mut weights = proto::Tensor::decode(graph.initializer[0].clone()).unwrap();
+    std::fs::write(folder.path().join("weights"), &weights.raw_data).unwrap();
+    weights.raw_data = Bytes::new();
+    weights.data_location = proto::EXTERNAL;
+    // external_data: key "location", value "weights".
+    let location = [&[0x6a, 19, 0x0a, 8][..], b"location", &[0x12, 7], b"weights"].concat();
+    graph.initializer[0] = [weights.encode_to_vec(), location].concat().into();
+    is_plain(folder.path(), &model, &graph);
+}
+
+/// Before version 4 of the format weights had to be listed among the inputs.
+#[test]
+fn old_files_list_their_weights_among_the_inputs() {
+    let (model, mut graph) = parts(Channels::Rgb);
+    let weights = proto::Tensor::decode(graph.initializer[0].clone()).unwrap();
+    let length = |length: &i64| proto::Dimension { length: Some(proto::Length::Fixed(*length)) };
+    let shape = Some(proto::Shape { dim: weights.dims.iter().map(length).collect() });
+    let kind = Some(proto::Kind { tensor: Some(proto::TensorKind { elem_type: weights.data_type, shape }) });
+    graph.input.push(proto::ValueInfo { name: weights.name, kind }.encode_to_vec().into());
+    let folder = tempfile::tempdir().unwrap();
+    is_plain(folder.path(), &proto::Model { ir_version: 3, ..model }, &graph);
+}
+
+#[test]
+fn names_that_are_taken_are_not_used() {
+    let graph = Builder::new(1).node("Identity", "x", "upscalefilter.value1", &[]).node(
+        "Identity",
+        "upscalefilter.value1",
+        "_upscalefilter.plane1",
+        &[],
+    );
+    let model = load(enlarge(graph, ("_upscalefilter.plane1", "y"), 1, 2));
+    let frame = size(9, 7);
+    let mut pair = Pair::new(&model, PixelFormat::Nv12, hd(), frame);
+    let regions = crate::picture::region::cover(frame, pair.limits);
+    pair.compare(&Owned::random(PixelFormat::Nv12, frame, 3), &regions, "names");
+}
+
+#[test]
+fn the_operators_of_every_version_from_the_first_on_do() {
+    for opset in super::super::LEAST_OPSET..=21 {
+        let model = load(plain(Channels::Rgb, 2).opset(opset));
+        let frame = size(9, 7);
+        for format in [PixelFormat::P01010Le, PixelFormat::Rgbx] {
+            let mut pair = Pair::new(&model, format, hd(), frame);
+            let regions = crate::picture::region::cover(frame, pair.limits);
+            pair.compare(&Owned::random(format, frame, 3), &regions, &format!("opset {opset}"));
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_extended_is_refused_with_a_reason() {
+    refused(&plain(Channels::Luma, 2).opset(10).build(), "version 10 of ONNX's operators, and the conversion needs 11");
+    refused(&Bytes::from_static(b"\x18\0\0\0ORTM12345678901234"), "no ONNX file");
+    refused(&plain(Channels::Luma, 2).build().slice(..100), "damaged");
+    refused(&Bytes::from_static(&[8, 7]), "0 graphs");
+    let parts = proto::Model::decode(plain(Channels::Luma, 2).build()).unwrap();
+    let silent = proto::Model { opset_import: Vec::new(), ..parts };
+    refused(&silent.encode_to_vec().into(), "does not say which version");
+    let old = load(plain(Channels::Luma, 2).opset(10));
+    let error = old.check_converting(&Codes { format: PixelFormat::I420, colour: hd() }).unwrap_err().to_string();
+    assert!(error.starts_with("conversion=device is not possible with") && error.contains("version 10"), "{error}");
+}
+
+#[test]
+fn sessions_do_what_they_were_opened_for_and_can_be_interrupted() {
+    let model = load(plain(Channels::Rgb, 2));
+    let frame = size(9, 7);
+    let mut pair = Pair::new(&model, PixelFormat::I420, hd(), frame);
+    let regions = crate::picture::region::cover(frame, pair.limits);
+    let src = Owned::random(PixelFormat::I420, frame, 3);
+    let due = pair.on_device(&src, &regions);
+    assert!(matches!(pair.floats.run_codes(&mut pair.exchange), Err(RunError::Failed(_))));
+    assert!(matches!(pair.codes.run(&[0.0; 63], frame, &mut Vec::new()), Err(RunError::Failed(_))));
+    let interrupter = pair.codes.interrupter();
+    interrupter.interrupt();
+    assert!(matches!(pair.codes.run_codes(&mut pair.exchange), Err(RunError::Interrupted)));
+    interrupter.rearm();
+    assert_eq!(pair.on_device(&src, &regions).visible(), due.visible());
+    // Tensors of another kind of picture, and of other sizes than the network gives.
+    assert!(matches!(pair.codes.run_codes(&mut Exchange::default()), Err(RunError::Failed(_))));
+    pair.exchange.outputs[0].set_u8(&[1, 1, 3, 5]);
+    assert!(matches!(pair.codes.run_codes(&mut pair.exchange), Err(RunError::WrongSize { .. })));
+}
+
+/// What is measured of one kind of session says nothing of the other.
+#[test]
+fn the_key_tells_where_pictures_are_converted() {
+    let source = Source::parse("fast2x");
+    let key = |conversion| {
+        let options = LoadOptions { provider: Provider::Cpu, conversion, ..LoadOptions::default() };
+        OnnxModel::load(&source, options).unwrap().key()
+    };
+    assert_eq!(key(Conversion::Auto), key(Conversion::Processor));
+    assert_ne!(key(Conversion::Device), key(Conversion::Processor));
+}
+
+proptest::proptest! {
+    /// Damaged files are refused or copied, whatever they hold.
+    #[test]
+    fn no_bytes_make_it_panic(at in 0usize..2000, byte: u8) {
+        let mut model = plain(Channels::Rgb, 2).build().to_vec();
+        let length = model.len();
+        model[at % length] = byte;
+        extend(&model.into(), &recipe(Channels::Rgb), "x", "y").ok();
+    }
+}

@@ -1,0 +1,70 @@
+//! Every format, with all that its codes can mean.
+
+use super::*;
+use crate::picture::format::Kind;
+use crate::picture::region::cover;
+use crate::picture::tests::{CHANNELS, MATRICES, RANGES, SITES, colour};
+
+/// Odd, so that the last sample of subsampled chroma has one pixel.
+const FRAME: (u32, u32) = (23, 17);
+
+/// All that makes a difference to a format's codes.
+fn colours(format: PixelFormat) -> Vec<Colour> {
+    let layout = format.layout();
+    let sites = if layout.h_sub || layout.v_sub { &SITES[..] } else { &SITES[..1] };
+    let colours = sites.iter().flat_map(|site| RANGES.map(|range| (range, *site)));
+    colours.flat_map(|(range, site)| [MATRICES[0], MATRICES[1]].map(|matrix| colour(matrix, range, site))).collect()
+}
+
+#[test]
+fn device_and_processor_agree_to_a_code_value() {
+    let frame = size(FRAME.0, FRAME.1);
+    for channels in CHANNELS {
+        let model = load(plain(channels, 2));
+        for &format in PixelFormat::ALL {
+            let mut counts = Counts::default();
+            for colour in colours(format) {
+                let mut pair = Pair::new(&model, format, colour, frame);
+                let tile = Limits { tile: Some(size(14, 12)), ..pair.limits };
+                let (whole, tiles) = (cover(frame, pair.limits), cover(frame, tile));
+                assert!(whole.len() == 1 && tiles.len() > 3);
+                for (which, src) in pictures(format, frame).iter().enumerate() {
+                    let what = format!("{} {channels:?} {colour:?}, picture {which}", format.name());
+                    counts += pair.compare(src, &whole, &what);
+                    let parts = pair.on_device(src, &tiles);
+                    assert!(
+                        parts.visible() == pair.on_device(src, &whole).visible(),
+                        "{what}: parts are not the whole"
+                    );
+                }
+            }
+            let Counts { codes, differ } = counts;
+            println!("{} {channels:?}: {differ} of {codes} codes differ by one", format.name());
+        }
+    }
+}
+
+/// What crosses is what the picture holds, once each way, and lists of places.
+#[test]
+fn integers_cross() {
+    let frame = size(64, 48);
+    for channels in CHANNELS {
+        for &format in PixelFormat::ALL {
+            let converter = Converter::new(format, colours(format)[0], frame, channels, 2);
+            let src = Owned::random(format, frame, 1);
+            let mut exchange = Exchange::default();
+            converter.gather_codes(&src.view(), &cover(frame, Limits::default())[0], &mut exchange);
+            let picture = |size: Size| {
+                let planes = super::super::planes_seen(&format.layout(), channels);
+                (0..planes).map(|plane| format.visible(plane, size)).map(|(row, rows)| row * rows).sum::<usize>()
+            };
+            let mut most = picture(frame) + picture(size(128, 96)) + 5 * 4 * (64 + 48);
+            if channels == Channels::Luma && format.layout().kind == Kind::Rgb {
+                // Luma alone comes back.
+                let bytes = if format.layout().depth <= 12 { 2 } else { 4 };
+                most = picture(frame) + bytes * 128 * 96;
+            }
+            assert!(exchange.bytes() <= most, "{} {channels:?}: {} bytes", format.name(), exchange.bytes());
+        }
+    }
+}

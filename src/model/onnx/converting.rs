@@ -1,0 +1,98 @@
+//! A session that converts: from codes to codes.
+
+use std::sync::Arc;
+
+use ort::session::Session;
+use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
+
+use super::session::{Interrupter, Names, run_into};
+use super::{memory, text};
+use crate::model::exchange::{Exchange, Numbers, Tensor};
+use crate::model::{Interrupt, ModelInfo, Provider, RunError, Upscaler};
+use crate::picture::Size;
+
+/// A session of an extended graph (see [`crate::model::extend`]).
+pub(super) struct OnnxConverter {
+    session: Session,
+    /// In the order in which the tensors are exchanged.
+    names: Names,
+    /// The most bytes that were exchanged in a run.
+    tensors: u64,
+    provider: Provider,
+    device_id: u32,
+    interrupter: Arc<Interrupter>,
+}
+
+impl OnnxConverter {
+    pub(super) fn new(session: Session, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
+        Ok(Self {
+            session,
+            names,
+            tensors: 0,
+            provider: info.provider,
+            device_id,
+            interrupter: Arc::new(Interrupter::new()?),
+        })
+    }
+
+    fn run_tensors(&mut self, exchange: &mut Exchange) -> ort::Result<()> {
+        let inputs: Vec<_> = exchange.inputs.iter().map(input).collect::<ort::Result<_>>()?;
+        let mut outputs: Vec<_> = exchange.outputs.iter_mut().map(output).collect::<ort::Result<_>>()?;
+        run_into(&mut self.session, &self.interrupter.options, &self.names, &inputs, &mut outputs)
+    }
+}
+
+fn input(tensor: &Tensor) -> ort::Result<DynValueRef<'_>> {
+    let shape = tensor.shape.as_slice();
+    Ok(match &tensor.numbers {
+        Numbers::U8(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
+        Numbers::U16(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
+        Numbers::I32(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
+    })
+}
+
+fn output(tensor: &mut Tensor) -> ort::Result<DynValueRefMut<'_>> {
+    let shape = tensor.shape.as_slice();
+    Ok(match &mut tensor.numbers {
+        Numbers::U8(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
+        Numbers::U16(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
+        Numbers::I32(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
+    })
+}
+
+impl Upscaler for OnnxConverter {
+    fn run(&mut self, input: &[f32], size: Size, _: &mut Vec<f32>) -> Result<(), RunError> {
+        let Size { width, height } = size;
+        Err(RunError::Failed(format!(
+            "the session takes codes and was given {} floats of {width}x{height}",
+            input.len()
+        )))
+    }
+
+    fn run_codes(&mut self, exchange: &mut Exchange) -> Result<(), RunError> {
+        if self.interrupter.is_raised() {
+            return Err(RunError::Interrupted);
+        }
+        let (inputs, outputs) = (exchange.inputs.len(), exchange.outputs.len());
+        if (inputs, outputs) != (self.names.inputs.len(), self.names.outputs.len()) {
+            return Err(RunError::Failed(format!("{inputs} tensors for {outputs} are not what the session converts")));
+        }
+        self.tensors = self.tensors.max(exchange.bytes() as u64);
+        let expected = exchange.outputs.iter().map(|tensor| tensor.shape.iter().product::<i64>() as usize).sum();
+        match self.run_tensors(exchange) {
+            Ok(()) => Ok(()),
+            Err(_) if self.interrupter.is_raised() => Err(RunError::Interrupted),
+            Err(error) => Err(text::run_error(error.message(), expected)),
+        }
+    }
+
+    fn held(&self) -> Option<u64> {
+        let held = memory::held(&self.session, self.provider, self.device_id)?;
+        // As with sessions that take floats.
+        Some(if self.provider == Provider::Cpu { held + self.tensors } else { held })
+    }
+
+    fn interrupter(&self) -> Arc<dyn Interrupt> {
+        self.interrupter.clone()
+    }
+}

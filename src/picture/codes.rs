@@ -1,0 +1,319 @@
+//! Codes for a device that converts, and back: windows of planes, copied as they are, and where subsampled chroma lies in them.
+//!
+//! It does with [`Exchange`] what `gather` and `scatter` do with tensors of `f32`. Which tensors there are, and in which order, follows
+//! from the format and the network's channels: see [`crate::model::extend`].
+
+use std::ops::Range;
+
+use super::colour::Levels;
+use super::convert::{Converter, Scratch, rows};
+use super::format::{Kind, PictureMut, PictureRef};
+use super::region::Region;
+use super::siting;
+use crate::model::Channels;
+use crate::model::exchange::{Exchange, Numbers, Tensor, place};
+use crate::model::extend::{Codes, planes_seen};
+
+/// One direction of a plane's window.
+struct Window {
+    /// Samples of the plane that are read.
+    read: Range<usize>,
+    /// Of the window; where it is longer, the last one is repeated.
+    length: usize,
+    /// Of subsampled chroma, for each pixel of the tensor: its nearest sample and the other one that has a say, counted in the window.
+    taps: Option<[Vec<i32>; 2]>,
+}
+
+impl Window {
+    /// Of a plane that has a sample for each pixel.
+    fn full(read: Range<usize>, tensor: usize) -> Self {
+        Self { read, length: tensor, taps: None }
+    }
+
+    /// Of subsampled chroma, of which there are `samples` in the picture.
+    fn subsampled(pixels: Range<usize>, tensor: usize, samples: usize, cosited: bool) -> Self {
+        let last = pixels.end - 1;
+        let taps = |pixel: usize| siting::upsample_taps(pixel.min(last), samples, cosited);
+        let begin = taps(pixels.start).into_iter().min().unwrap_or(0);
+        let end = taps(last).into_iter().max().unwrap_or(0) + 1;
+        let list = |which: usize| {
+            (pixels.start..pixels.start + tensor).map(|pixel| (taps(pixel)[which] - begin) as i32).collect()
+        };
+        Self { read: begin..end, length: end - begin, taps: Some([list(0), list(1)]) }
+    }
+}
+
+/// One direction of a plane of the result.
+struct Target {
+    /// Samples of the tensor that comes back.
+    length: usize,
+    /// Where in it what is kept begins.
+    skip: usize,
+    /// What is kept; samples of the plane.
+    kept: Range<usize>,
+    /// The pixels that make each sample of subsampled chroma, counted in the network's result: two lists, or three.
+    taps: Option<Vec<Vec<i32>>>,
+}
+
+impl Target {
+    /// `read` and `keep` are pixels of the result; its tensor begins with `read`.
+    fn full(keep: &Range<usize>, read: &Range<usize>, tensor: usize) -> Self {
+        Self { length: tensor, skip: keep.start - read.start, kept: keep.clone(), taps: None }
+    }
+
+    /// A sample goes with the region that keeps its first pixel. Where there is none, one is asked for that is not kept: devices do
+    /// not like empty tensors.
+    fn subsampled(keep: &Range<usize>, read: &Range<usize>, cosited: bool) -> Self {
+        let kept = keep.start.div_ceil(2)..keep.end.div_ceil(2);
+        let asked = if kept.is_empty() { keep.start / 2..keep.start / 2 + 1 } else { kept.clone() };
+        let taps = |k: usize| siting::downsample_taps(k, cosited, read.start, read.end - 1);
+        let list = |which: usize| asked.clone().map(|k| (taps(k)[which] - read.start) as i32).collect();
+        // Chroma in the middle of two pixels is made of these alone.
+        let lists = if cosited { 0..3 } else { 1..3 };
+        Self { length: asked.len(), skip: 0, kept, taps: Some(lists.map(list).collect()) }
+    }
+}
+
+/// Both directions of what is done with a plane: rows and columns.
+type Both<T> = [T; 2];
+
+impl Converter {
+    /// What a session must know that converts for this converter.
+    pub fn codes(&self) -> Codes {
+        Codes { format: self.format, colour: self.colour }
+    }
+
+    /// Whether a plane holds subsampled chroma, in rows and columns.
+    fn subsampled(&self, plane: usize) -> Both<bool> {
+        let chroma = self.layout.kind == Kind::Yuv && plane > 0;
+        [chroma && self.layout.v_sub, chroma && self.layout.h_sub]
+    }
+
+    /// Rows and columns in which the network's chroma is subsampled.
+    fn resampled(&self) -> Both<bool> {
+        self.subsampled(planes_seen(&self.layout, self.channels) - 1)
+    }
+
+    fn cosited(&self) -> Both<bool> {
+        [self.colour.chroma_site.v_cosited, self.colour.chroma_site.h_cosited]
+    }
+
+    /// The windows of full planes, and of subsampled ones.
+    fn windows(&self, region: &Region, subsampled: bool) -> Both<Window> {
+        let Region { read, tensor, .. } = region;
+        let pixels = [(read.y, read.height, tensor.height), (read.x, read.width, tensor.width)];
+        let frame = [self.input.height, self.input.width];
+        std::array::from_fn(|direction| {
+            let (start, length, tensor) = pixels[direction];
+            let (pixels, tensor) = (start as usize..(start + length) as usize, tensor as usize);
+            if subsampled && self.resampled()[direction] {
+                let samples = frame[direction].div_ceil(2) as usize;
+                Window::subsampled(pixels, tensor, samples, self.cosited()[direction])
+            } else {
+                Window::full(pixels, tensor)
+            }
+        })
+    }
+
+    fn targets(&self, region: &Region, subsampled: bool) -> Both<Target> {
+        let Region { keep, read, tensor, .. } = region;
+        let scale = self.scale as usize;
+        let pixels = |start: u32, length: u32| start as usize * scale..(start + length) as usize * scale;
+        let lines = [
+            (pixels(keep.y, keep.height), pixels(read.y, read.height), tensor.height),
+            (pixels(keep.x, keep.width), pixels(read.x, read.width), tensor.width),
+        ];
+        std::array::from_fn(|direction| {
+            let (keep, read, tensor) = &lines[direction];
+            if subsampled && self.resampled()[direction] {
+                Target::subsampled(keep, read, self.cosited()[direction])
+            } else {
+                Target::full(keep, read, *tensor as usize * scale)
+            }
+        })
+    }
+
+    /// Fills the inputs with what `region` reads, and gives the outputs their shapes.
+    ///
+    /// Where the tensor is larger than what is read, the last column and row are repeated, as [`Converter::gather`] does.
+    pub fn gather_codes(&self, src: &PictureRef, region: &Region, exchange: &mut Exchange) {
+        self.check_source(src);
+        self.check_region(region);
+        let (full, chroma) = (self.windows(region, false), self.windows(region, true));
+        let (full_target, chroma_target) = (self.targets(region, false), self.targets(region, true));
+        let planes = planes_seen(&self.layout, self.channels);
+        let mut at = 0;
+        for plane in 0..planes {
+            let is_chroma = self.layout.kind == Kind::Yuv && plane > 0;
+            let windows = if is_chroma { &chroma } else { &full };
+            self.copy_window(src, plane, windows, place(&mut exchange.inputs, at));
+            at += 1;
+        }
+        let lists = chroma.into_iter().filter_map(|window| window.taps).flatten();
+        let target_lists = chroma_target.iter().filter_map(|target| target.taps.clone()).flatten();
+        for list in lists.chain(target_lists) {
+            place(&mut exchange.inputs, at).set_list(list);
+            at += 1;
+        }
+        exchange.inputs.truncate(at);
+        if self.combines() {
+            let [rows, columns] = full_target.map(|target| target.length as i64);
+            let (luma, shape) = (place(&mut exchange.outputs, 0), [1, 1, rows, columns]);
+            if Levels::crosses_as_u16(self.layout.depth) {
+                luma.set_u16(&shape);
+            } else {
+                luma.set_i32(&shape);
+            }
+            exchange.outputs.truncate(1);
+            return;
+        }
+        for plane in 0..planes {
+            let is_chroma = self.layout.kind == Kind::Yuv && plane > 0;
+            let targets = if is_chroma { &chroma_target } else { &full_target };
+            let shape = shape(targets[0].length, targets[1].length, self.crossing_samples(plane));
+            let tensor = place(&mut exchange.outputs, plane);
+            if self.layout.bytes == 1 {
+                tensor.set_u8(&shape);
+            } else {
+                tensor.set_u16(&shape);
+            }
+        }
+        exchange.outputs.truncate(planes);
+    }
+
+    /// Whether what comes back is luma to be put together with chroma that [`Converter::begin`] made.
+    fn combines(&self) -> bool {
+        self.channels == Channels::Luma && self.layout.kind == Kind::Rgb
+    }
+
+    /// Samples of a pixel of a plane that come back: colour alone.
+    fn crossing_samples(&self, plane: usize) -> usize {
+        self.layout.components.iter().filter(|component| component.plane == plane).count().min(self.samples(plane))
+    }
+
+    fn samples(&self, plane: usize) -> usize {
+        self.layout.plane_step(plane).map_or(1, |step| step / self.layout.bytes)
+    }
+
+    fn copy_window(&self, src: &PictureRef, plane: usize, windows: &Both<Window>, tensor: &mut Tensor) {
+        let samples = self.samples(plane);
+        let [rows, columns] = windows;
+        let shape = shape(rows.length, columns.length, samples);
+        let row_length = columns.length * samples;
+        let bytes = |row: usize| {
+            let y = (rows.read.start + row).min(rows.read.end - 1);
+            let step = samples * self.layout.bytes;
+            &src.row(plane, y)[columns.read.start * step..columns.read.end * step]
+        };
+        if self.layout.bytes == 1 {
+            for (row, out) in tensor.set_u8(&shape).chunks_exact_mut(row_length).enumerate() {
+                let (read, beyond) = out.split_at_mut(columns.read.len() * samples);
+                read.copy_from_slice(bytes(row));
+                repeat_last(read, beyond, samples);
+            }
+        } else {
+            for (row, out) in tensor.set_u16(&shape).chunks_exact_mut(row_length).enumerate() {
+                let (read, beyond) = out.split_at_mut(columns.read.len() * samples);
+                for (number, bytes) in read.iter_mut().zip(bytes(row).as_chunks::<2>().0) {
+                    *number = u16::from_le_bytes(*bytes);
+                }
+                repeat_last(read, beyond, samples);
+            }
+        }
+    }
+
+    /// Writes the kept part of a run's outputs for `region` into the picture, beside what [`Converter::begin`] made with `scratch`.
+    ///
+    /// # Panics
+    /// Besides the reasons of all methods, if the outputs are not of the shapes that [`Converter::gather_codes`] gave them.
+    pub fn scatter_codes(&self, outputs: &[Tensor], region: &Region, scratch: &mut Scratch, dst: &mut PictureMut) {
+        self.check_result(dst);
+        self.check_region(region);
+        let (full, chroma) = (self.targets(region, false), self.targets(region, true));
+        if self.combines() {
+            self.combine_codes(&outputs[0], &full, scratch, dst);
+            return;
+        }
+        for (plane, tensor) in outputs.iter().enumerate() {
+            let is_chroma = self.layout.kind == Kind::Yuv && plane > 0;
+            let [rows, columns] = if is_chroma { &chroma } else { &full };
+            let samples = self.crossing_samples(plane);
+            let stride = columns.length * samples;
+            for (row, y) in rows.kept.clone().enumerate() {
+                let begin = (rows.skip + row) * stride + columns.skip * samples;
+                let place = begin..begin + columns.kept.len() * samples;
+                let step = self.samples(plane) * self.layout.bytes;
+                let bytes = &mut dst.row_mut(plane, y)[columns.kept.start * step..columns.kept.end * step];
+                match &tensor.numbers {
+                    Numbers::U8(numbers) if self.samples(plane) == samples => bytes.copy_from_slice(&numbers[place]),
+                    Numbers::U8(numbers) => self.store_pixels::<1>(numbers[place].iter().map(|code| [*code]), bytes),
+                    Numbers::U16(numbers) if self.samples(plane) == samples => {
+                        for (bytes, number) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(&numbers[place]) {
+                            *bytes = number.to_le_bytes();
+                        }
+                    }
+                    Numbers::U16(numbers) => {
+                        self.store_pixels::<2>(numbers[place].iter().map(|code| code.to_le_bytes()), bytes);
+                    }
+                    Numbers::I32(_) => unreachable!("no plane has such samples"),
+                }
+            }
+        }
+    }
+
+    /// Writes three samples into each pixel. Alpha stays as it is, padding becomes 255.
+    fn store_pixels<const BYTES: usize>(&self, mut codes: impl Iterator<Item = [u8; BYTES]>, bytes: &mut [u8]) {
+        let layout = &self.layout;
+        // The three lie side by side.
+        let first = layout.components.iter().map(|component| component.offset).min().unwrap_or(0);
+        for pixel in bytes.chunks_exact_mut(layout.components[0].step) {
+            for (sample, code) in pixel[first..].as_chunks_mut::<BYTES>().0.iter_mut().take(3).zip(&mut codes) {
+                *sample = code;
+            }
+            if let Some(padding) = layout.padding {
+                pixel[padding.offset] = 255;
+            }
+        }
+    }
+
+    /// An RGB picture's new luma with its old chroma.
+    fn combine_codes(&self, tensor: &Tensor, targets: &Both<Target>, scratch: &mut Scratch, dst: &mut PictureMut) {
+        let ([lines, columns], width) = (targets, self.output.width as usize);
+        let levels = Levels::crossing(self.layout.depth);
+        let [luma, r, g, b] = rows::<4>(&mut scratch.rows, columns.kept.len());
+        for (row, y) in lines.kept.clone().enumerate() {
+            let begin = (lines.skip + row) * columns.length + columns.skip;
+            match &tensor.numbers {
+                Numbers::U16(numbers) => {
+                    decode(numbers[begin..].iter().map(|number| f32::from(*number)), levels, luma);
+                }
+                Numbers::I32(numbers) => decode(numbers[begin..].iter().map(|number| *number as f32), levels, luma),
+                Numbers::U8(_) => unreachable!("luma does not come back so"),
+            }
+            let chroma = &scratch.chroma.result[y * width..][columns.kept.clone()];
+            self.matrix.rgb(luma, chroma, [&mut *r, &mut *g, &mut *b]);
+            self.store_rgb([r, g, b], y, columns.kept.start, dst);
+        }
+    }
+}
+
+/// Luma of its codes: see [`Levels::crossing`].
+fn decode(codes: impl Iterator<Item = f32>, levels: Levels, luma: &mut [f32]) {
+    let unit = 1.0 / levels.scale;
+    for (luma, code) in luma.iter_mut().zip(codes) {
+        let value = (code - levels.offset) * unit;
+        let value = if code > 0.0 { value } else { f32::NEG_INFINITY };
+        *luma = if code < levels.max { value } else { f32::INFINITY };
+    }
+}
+
+/// The shape of a window: with several samples in a pixel, these come last.
+fn shape(rows: usize, columns: usize, samples: usize) -> [i64; 4] {
+    let (rows, columns) = (rows as i64, columns as i64);
+    if samples == 1 { [1, 1, rows, columns] } else { [1, rows, columns, samples as i64] }
+}
+
+fn repeat_last<T: Copy>(read: &[T], beyond: &mut [T], samples: usize) {
+    let last = &read[read.len() - samples..];
+    beyond.chunks_exact_mut(samples).for_each(|pixel| pixel.copy_from_slice(last));
+}

@@ -1,0 +1,70 @@
+//! Where pictures are converted: on the processor, or on the network's device, which is then handed their codes.
+
+use gst::glib;
+
+use crate::model::extend::Codes;
+use crate::model::{self, Model, ModelError, Provider};
+
+use super::CAT;
+use super::stream::StreamConfig;
+
+/// Where pictures become what the network takes, and its result pictures (property `conversion`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterConversion")]
+#[repr(i32)]
+pub enum Conversion {
+    #[default]
+    #[enum_value(name = "On the device where that is faster and possible", nick = "auto")]
+    Auto,
+    #[enum_value(name = "On the processor", nick = "processor")]
+    Processor,
+    #[enum_value(name = "On the network's device", nick = "device")]
+    Device,
+}
+
+impl From<Conversion> for model::Conversion {
+    fn from(conversion: Conversion) -> Self {
+        match conversion {
+            Conversion::Auto => model::Conversion::Auto,
+            Conversion::Processor => model::Conversion::Processor,
+            Conversion::Device => model::Conversion::Device,
+        }
+    }
+}
+
+/// What the devices are to be handed of pictures of `config`; `None` where the processor converts. `models` are those of the devices, of
+/// one provider. Opens a session to find out: slow, and not to be called under a lock. The error's text is for people.
+pub(super) fn codes<'a>(
+    asked: Conversion,
+    models: impl Iterator<Item = &'a dyn Model>,
+    config: &StreamConfig,
+) -> Result<Option<Codes>, String> {
+    let codes = config.converter.codes();
+    let mut models = models.filter(|model| model::Conversion::from(asked).on_device(model.info().provider)).peekable();
+    if models.peek().is_none() {
+        return Ok(None);
+    }
+    match models.try_for_each(|model| check(model, config, &codes)) {
+        Ok(()) => {
+            gst::info!(CAT, "{} is converted on the device", codes.format.name());
+            Ok(Some(codes))
+        }
+        Err(error) if asked == Conversion::Device => Err(error.to_string()),
+        Err(error) => {
+            gst::info!(CAT, "{} is converted on the processor: {error}", codes.format.name());
+            Ok(None)
+        }
+    }
+}
+
+/// Why a model cannot convert, if so.
+fn check(model: &dyn Model, config: &StreamConfig, codes: &Codes) -> Result<(), ModelError> {
+    let reason = if config.cuts.may_blend() {
+        "parts of its frames have to be blended, which is done with floats"
+    } else if model.info().provider == Provider::TensorRt {
+        "TensorRT has no 16-bit integers, and builds for minutes for each kind of picture"
+    } else {
+        return model.check_converting(codes);
+    };
+    Err(ModelError::Conversion { name: model.info().name.clone(), reason: reason.into() })
+}

@@ -1,0 +1,145 @@
+//! Pictures converted on the network's device, through the whole element, on the CPU provider: beside the processor's conversion, and
+//! parts and tiles beside whole frames.
+//!
+//! Needs ONNX Runtime (`./script/env cargo test` finds it). The networks of other people lie outside the project; where they are not
+//! there, the test that uses them says so and passes.
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gst::prelude::*;
+use gstupscale::model::Channels;
+use gstupscale::model::dummy::DummyModel;
+
+use common::clip::{Clip, Edit};
+use common::{LOCAL_MODELS, dummy_element, element, harness, have_runtime, shared_data};
+
+/// A hold, changes in a few places, a frame that comes back, and a cut.
+const EDITS: [Edit; 6] = [
+    Edit::Box { plane: 0, at: (120, 90), size: (5, 7), by: 100 },
+    Edit::Box { plane: 1, at: (20, 230), size: (2, 2), by: 30 },
+    Edit::Hold,
+    Edit::Corner { right: true, bottom: true, by: 120 },
+    Edit::Back(3),
+    Edit::Cut,
+];
+
+const FORMATS: [&str; 8] = ["I420", "NV12", "P010_10LE", "I422_10LE", "RGBA", "BGR", "GBR_10LE", "GRAY8"];
+
+/// A network of the tests' own.
+fn own(name: &str) -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).display().to_string()
+}
+
+/// The largest difference between the codes of two outputs.
+fn worst(a: &[u8], b: &[u8], format: &str) -> u16 {
+    assert_eq!(a.len(), b.len());
+    // P010 has its codes in the upper bits.
+    let unit = if format.starts_with("P010") { 64 } else { 1 };
+    let codes = |bytes: &[u8]| -> Vec<u16> {
+        if format.contains("10LE") {
+            bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes) / unit).collect()
+        } else {
+            bytes.iter().map(|byte| u16::from(*byte)).collect()
+        }
+    };
+    codes(a).iter().zip(codes(b)).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
+}
+
+/// Fails if the device's output is further than a code value from the processor's, or depends on reuse, tiles or workers.
+#[track_caller]
+fn check(model: &str, format: &str, size: (u32, u32), edits: &[Edit]) {
+    let mut clip = Clip::new(format, size, edits);
+    if format.ends_with("_10LE") && !format.starts_with("P010") {
+        // Bits above a sample's ten mean nothing, and nobody sets them.
+        clip.frames.iter_mut().for_each(|frame| frame.iter_mut().skip(1).step_by(2).for_each(|byte| *byte &= 3));
+    }
+    let device = [("model", model), ("execution-provider", "cpu"), ("conversion", "device")];
+    clip.check(element, &device);
+    let with = |more: &[(&str, &str)]| {
+        let properties = [&device[..2], &[("max-in-flight", "64"), ("duplicates", "off")], more].concat();
+        clip.upscaled(&element(&properties)).0
+    };
+    let (processor, whole) = (with(&[("conversion", "processor")]), with(&[("conversion", "device")]));
+    for (n, (processor, device)) in processor.iter().zip(&whole).enumerate() {
+        let worst = worst(processor, device, format);
+        assert!(worst <= 1, "frame {n} of {format} through {model}: {worst} code values");
+    }
+    assert!(processor == with(&[]), "on the CPU the processor converts by itself");
+    let tiles = with(&[("conversion", "device"), ("tile-size", "80"), ("workers", "2")]);
+    assert!(tiles == whole, "{format} through {model}: tiles");
+}
+
+#[test]
+fn the_device_gives_what_the_processor_gives_to_a_code_value() {
+    if !have_runtime() {
+        return;
+    }
+    let colour = own("free_channels.onnx");
+    for format in FORMATS {
+        check("fast2x", format, (161, 115), &EDITS);
+        check(&colour, format, (97, 65), &EDITS);
+    }
+    // A grid of 4 pixels, and bytes.
+    check(&own("multiple_of_4.onnx"), "NV12", (103, 77), &EDITS);
+    check(&own("uint8_x2.onnx"), "I420", (103, 77), &EDITS);
+    check(&own("fixed_8x6_x3.onnx"), "I420", (37, 29), &EDITS[..1]);
+}
+
+#[test]
+fn other_peoples_networks_are_extended() {
+    let (true, Some(models)) = (have_runtime(), shared_data("models")) else { return };
+    for (model, format) in LOCAL_MODELS {
+        let path = models.join(format!("{model}.onnx"));
+        check(path.to_str().unwrap(), format, (109, 83), &EDITS[..2]);
+    }
+}
+
+/// The error that an element posts when a frame comes.
+fn refusal(element: &gst::Element) -> String {
+    let mut harness = harness(element);
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    harness.set_src_caps_str("video/x-raw,format=I420,width=64,height=48,framerate=25/1");
+    let message = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Error]).expect("the reason is told");
+    element.set_bus(None);
+    let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+    error.error().to_string()
+}
+
+#[test]
+fn a_device_that_cannot_convert_is_an_error_with_the_reason_only_if_it_is_asked_for() {
+    if !have_runtime() {
+        return;
+    }
+    let model = own("cuts_at_64_rows.onnx");
+    let reason = refusal(&element(&[("model", &model), ("conversion", "device")]));
+    assert!(reason.contains("conversion=device is not possible") && reason.contains("blended"), "{reason}");
+    let dummy = Arc::new(DummyModel::new(Channels::Luma, 2));
+    let reason = refusal(&dummy_element(&dummy, &[("conversion", "device")]));
+    assert!(reason.contains("conversion=device is not possible with dummy"), "{reason}");
+    let clip = Clip::new("I420", (64, 48), &[]);
+    assert_eq!(clip.upscaled(&element(&[("model", &model), ("conversion", "auto")])).0.len(), 1);
+}
+
+#[test]
+fn the_place_may_change_while_the_video_plays() {
+    if !have_runtime() {
+        return;
+    }
+    let clip = Clip::new("NV12", (64, 48), &[const { Edit::Cut }; 5]);
+    let (frames, _) = clip.upscaled(&element(&[("execution-provider", "cpu"), ("duplicates", "off")]));
+    let element = element(&[("execution-provider", "cpu"), ("duplicates", "off"), ("workers", "1")]);
+    let mut harness = harness(&element);
+    harness.set_src_caps(clip.info.to_caps().unwrap());
+    for (n, (given, due)) in clip.frames.iter().zip(&frames).enumerate() {
+        let place = ["processor", "device", "auto"][n % 3];
+        element.set_property_from_str("conversion", place);
+        let output = harness.push_and_pull(gst::Buffer::from_slice(given.clone())).unwrap();
+        let caps = harness.sinkpad().unwrap().current_caps().unwrap();
+        let output = common::clip::visible(&output, &gst_video::VideoInfo::from_caps(&caps).unwrap());
+        assert!(worst(due, &output, "NV12") <= 1, "frame {n}, {place}");
+    }
+}
