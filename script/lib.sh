@@ -45,5 +45,8 @@ use_built() {
     export GST_PLUGIN_PATH=$folder${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
     export GST_REGISTRY=$deps/registry.$profile.bin
     export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$(runtime)}
+    if [[ ${UPSCALE_RUNTIME:-} == gpu && -d $deps/cuda ]]; then
+        export LD_LIBRARY_PATH=$deps/cuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    fi
     export PATH=$target/$profile:$PATH
 }

@@ -33,21 +33,21 @@ fn a_provider_that_is_not_here_says_which_library_is_missing() {
             Provider::Cuda,
             format!(
                 "execution-provider=cuda: {runtime} was built without CUDA; `./script/setup --gpu` brings one that \
-                 has it, and libonnxruntime_providers_cuda.so"
+                 has it, and libonnxruntime_providers_cuda.so: run it with UPSCALE_RUNTIME=gpu ./script/env ..."
             ),
         ),
         (
             Provider::TensorRt,
             format!(
                 "execution-provider=tensorrt: {runtime} was built without TensorRT; `./script/setup --gpu` brings one that \
-                 has it, and libonnxruntime_providers_tensorrt.so"
+                 has it, and libonnxruntime_providers_tensorrt.so: run it with UPSCALE_RUNTIME=gpu ./script/env ..."
             ),
         ),
         (
             Provider::OpenVino,
             format!(
-                "execution-provider=openvino: libonnxruntime_providers_openvino_plugin.so is not beside {runtime}; \
-                 `./script/setup --openvino` brings it"
+                "execution-provider=openvino: {runtime} was built without OpenVINO; `./script/setup --openvino` brings one that \
+                 has it, and libonnxruntime_providers_openvino.so: run it with UPSCALE_RUNTIME=openvino ./script/env ..."
             ),
         ),
         (
