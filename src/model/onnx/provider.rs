@@ -127,6 +127,9 @@ fn register<E: ExecutionProvider>(
 
 /// What to do about a library of somebody else's that a provider's library wants and the system's loader does not find.
 fn needs(by: &str, missing: &str) -> String {
+    if missing.ends_with(by) {
+        return format!("{missing} is not here");
+    }
     let advice = match missing {
         _ if missing.starts_with("libcuda.so") => "it comes with NVIDIA's driver",
         _ if missing.starts_with("libnvinfer") || missing.starts_with("libnvonnxparser") => "it is part of TensorRT 10",
@@ -246,5 +249,9 @@ mod tests {
             assert!(text.starts_with(&format!("{by} needs {missing}, which is not here; ")), "{text}");
             assert!(text.contains(advice), "{text}");
         }
+        assert_eq!(
+            needs(by, "/a b/libonnxruntime_providers_cuda.so"),
+            "/a b/libonnxruntime_providers_cuda.so is not here"
+        );
     }
 }
