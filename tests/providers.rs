@@ -27,6 +27,8 @@ fn a_provider_that_is_not_here_says_which_library_is_missing() {
         return;
     }
     let runtime = std::path::absolute(std::env::var_os("ORT_DYLIB_PATH").unwrap()).unwrap();
+    // `script/setup --webgpu` may have brought it; what happens then is the machine's matter.
+    let has_webgpu = runtime.with_file_name("libonnxruntime_providers_webgpu.so").exists();
     let runtime = runtime.display();
     for (provider, reason) in [
         (
@@ -70,6 +72,9 @@ fn a_provider_that_is_not_here_says_which_library_is_missing() {
             ),
         ),
     ] {
+        if provider == Provider::WebGpu && has_webgpu {
+            continue;
+        }
         let Err(error) = load("lanczos2x", provider) else { panic!("{provider:?} was taken") };
         assert!(matches!(&error, ModelError::Provider { provider: named, .. } if *named == provider), "{error}");
         assert_eq!(error.to_string(), reason);
