@@ -46,4 +46,10 @@ use_built() {
     export GST_REGISTRY=$deps/registry.$profile.bin
     export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$(runtime)}
     export PATH=$target/$profile:$PATH
+    if [[ ${UPSCALE_RUNTIME:-} == gpu ]]; then use_cuda; fi
+}
+
+# The CUDA and cuDNN of script/setup --cuda, where they are.
+use_cuda() {
+    if [[ -d $deps/cuda ]]; then export LD_LIBRARY_PATH=$deps/cuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
 }

@@ -6,9 +6,11 @@
 
 #[path = "../figures/mod.rs"]
 mod figures;
+#[path = "../measure/mod.rs"]
+mod measure;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
@@ -130,19 +132,10 @@ fn apart(model: &Path, variant: Variant, file: &Path, cli: &Cli) -> Result<f64> 
         bail!("there is no {}", library.strip_prefix(&cli.runtimes).unwrap_or(&library).display());
     }
     let name = variant.to_possible_value().context("every variant has a name")?.get_name().to_owned();
-    let output = Command::new(std::env::current_exe()?)
-        .arg("--seconds")
-        .arg(cli.seconds.to_string())
-        .arg("--child")
-        .args([model.as_os_str(), name.as_ref(), file.as_os_str()])
-        .env("ORT_DYLIB_PATH", library)
-        .stderr(Stdio::piped())
-        .output()?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("{}", text.lines().find_map(|line| line.strip_prefix("Error: ")).unwrap_or("it failed"));
-    }
-    Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+    let mut child = Command::new(std::env::current_exe()?);
+    child.arg("--seconds").arg(cli.seconds.to_string()).arg("--child");
+    child.args([model.as_os_str(), name.as_ref(), file.as_os_str()]).env("ORT_DYLIB_PATH", library);
+    Ok(measure::process::answer(&mut child)?.trim().parse()?)
 }
 
 fn child(model: &Path, variant: Variant, file: &Path, seconds: f64) -> Result<()> {

@@ -14,18 +14,15 @@
 //! |---|---|
 //! | `child` | the processes: their command lines, running them, their memory |
 //! | `prepare` | the frames and clips that all variants get |
-//! | `frames` | these frames in memory |
-//! | `raw`, `element`, `command` | the variants |
-//! | `meter` | frames a second while all is busy |
+//! | `measure` | these frames in memory, the raw loop, the element, frames a second while all is busy |
+//! | `command` | the whole command |
 //! | `report` | the table |
 
 mod child;
 mod command;
-mod element;
-mod frames;
-mod meter;
+#[path = "../measure/mod.rs"]
+mod measure;
 mod prepare;
-mod raw;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -35,8 +32,11 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use child::Child;
+use gstupscale::picture::Size;
 use prepare::Prepared;
 use report::Row;
+
+const SIZE: Size = Size { width: 640, height: 360 };
 
 /// Frames of the luma network for one of the RGB network, which takes that much longer.
 const LUMA_FOR_RGB: usize = 4;

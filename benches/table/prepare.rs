@@ -9,8 +9,10 @@ use gst::prelude::*;
 use gst_video::VideoFrameExt;
 use serde::{Deserialize, Serialize};
 
+use crate::SIZE;
 use crate::child::Child;
-use crate::frames::{FORMAT, SIZE, frame_bytes};
+use crate::measure::frames::{FORMAT, drawn, frame_bytes};
+use crate::measure::machine;
 
 /// How many different frames are shown over and over again.
 const KEPT: usize = 24;
@@ -55,7 +57,7 @@ pub fn run(clip: &Path, frames: &Path, counts: &[usize]) -> Result<String> {
         (decode(clip)?, name.display().to_string())
     } else {
         eprintln!("*** {} is not here: measuring with a drawn picture ***", clip.display());
-        ((0..LOOKED_AT).map(drawn).collect(), "drawn, because the clip is not here".to_owned())
+        ((0..LOOKED_AT).map(|index| drawn(index, SIZE)).collect(), "drawn, because the clip is not here".to_owned())
     };
     // Spread over the clip, which may begin in the dark.
     let kept: Vec<u8> = (0..KEPT).flat_map(|index| decoded[index * decoded.len() / KEPT].iter().copied()).collect();
@@ -69,7 +71,7 @@ pub fn run(clip: &Path, frames: &Path, counts: &[usize]) -> Result<String> {
         encode(&decoded, count, &path)?;
         Ok(Clip { path, frames: count })
     };
-    let date = glib::DateTime::now_utc().and_then(|now| now.format("%Y-%m-%d %H:%M UTC"))?.to_string();
+    let date = machine::date()?;
     let gstreamer = gst::version_string().to_string();
     let clips = [file(long)?, file(short)?];
     let prepared = Prepared { frames: frames.to_owned(), source, clips, gstreamer, date };
@@ -117,7 +119,7 @@ fn decode(clip: &Path) -> Result<Vec<Vec<u8>>> {
 /// The visible pixels of a frame, without what stands between rows.
 fn tight(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<Vec<u8>> {
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info)?;
-    let mut bytes = Vec::with_capacity(frame_bytes());
+    let mut bytes = Vec::with_capacity(frame_bytes(SIZE));
     for plane in 0..FORMAT.planes() {
         let (row_bytes, rows) = FORMAT.visible(plane, SIZE);
         let stride = usize::try_from(frame.plane_stride()[plane])?;
@@ -164,26 +166,4 @@ fn launch(description: &str) -> Result<gst::Pipeline> {
 fn named<T: IsA<gst::Element>>(pipeline: &gst::Pipeline, name: &str) -> Result<T> {
     let element = pipeline.by_name(name).and_then(|element| element.downcast().ok());
     element.with_context(|| format!("the pipeline has no {name} of this kind"))
-}
-
-/// A picture with gradients, edges and grain, which moves: values of all sizes in all places, as a camera gives.
-fn drawn(index: usize) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(frame_bytes());
-    let mut grain = index as u32 * 2_654_435_761 + 1;
-    for plane in 0..FORMAT.planes() {
-        let (columns, rows) = FORMAT.visible(plane, SIZE);
-        for y in 0..rows {
-            for x in 0..columns {
-                // xorshift32 (Marsaglia 2003).
-                grain ^= grain << 13;
-                grain ^= grain >> 17;
-                grain ^= grain << 5;
-                let (u, v) = ((x + 3 * index) as f32 / columns as f32, y as f32 / rows as f32);
-                let waves = (u * 37.0).sin() * (v * 23.0 + u * 5.0).cos() + (u * v * 140.0).sin();
-                let edge = if (x + 3 * index) / 40 % 2 == y / 30 % 2 { 25.0 } else { -25.0 };
-                frame.push((120.0 + 30.0 * waves + edge + (grain % 9) as f32) as u8);
-            }
-        }
-    }
-    frame
 }

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::child::Measured;
-use crate::meter::Rate;
+use crate::measure::machine;
+use crate::measure::meter::Rate;
 use crate::prepare::Prepared;
 
 pub const HEAD: &str = "\
@@ -92,36 +93,19 @@ pub fn skipped(network: &str, why: &str) -> String {
 
 /// What runs it all.
 pub fn machine(cores: usize, prepared: &Prepared) -> String {
-    let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| "unknown processor".into());
-    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_else(|| "?".into());
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split(' ').next().and_then(|load| load.parse::<f64>().ok());
     let mut text = format!(
-        "\n{}: {processor}, {cores} cores, memory {memory}, {}, {}. Frames: {}, 640x360.\n\n",
+        "\n{}: {}, {cores} cores, memory {}, {}, {}. Frames: {}, 640x360.\n\n",
         prepared.date,
-        runtime(),
+        machine::processor(),
+        machine::memory(),
+        machine::runtime(),
         prepared.gstreamer,
         prepared.source
     );
-    if let Some(load) = load.filter(|load| *load > QUIET) {
+    if let Some(load) = machine::load().filter(|load| *load > QUIET) {
         write!(text, "**The machine was not quiet when this began: load {load}.**\n\n").expect("a string takes all");
     }
     text
-}
-
-/// The file in use, whose name tells the version.
-fn runtime() -> String {
-    let path = std::env::var_os("ORT_DYLIB_PATH");
-    let file = path.as_ref().and_then(|path| Path::new(path).canonicalize().ok());
-    let name = file.as_ref().and_then(|file| file.file_name());
-    name.map_or_else(|| "ONNX Runtime of the system".into(), |name| name.display().to_string())
-}
-
-/// The value of the first line of that name in a file of `name : value` lines.
-fn field(path: &str, name: &str) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let (_, value) = text.lines().filter_map(|line| line.split_once(':')).find(|(key, _)| key.trim() == name)?;
-    Some(value.trim().to_owned())
 }
 
 /// What stands below the table.

@@ -36,6 +36,8 @@ struct Plugin {
     library: &'static str,
     /// How `script/setup` fetches it.
     setup: &'static str,
+    /// What it runs on.
+    hardware: &'static str,
     loaded: OnceCell<()>,
 }
 
@@ -43,12 +45,14 @@ static WEBGPU: Plugin = Plugin {
     name: "WebGpuExecutionProvider",
     library: "onnxruntime_providers_webgpu",
     setup: "--webgpu",
+    hardware: "a GPU whose driver has Vulkan",
     loaded: OnceCell::new(),
 };
 static OPENVINO: Plugin = Plugin {
     name: "OpenVINOExecutionProvider",
     library: "onnxruntime_providers_openvino_plugin",
     setup: "--openvino",
+    hardware: "a processor or GPU of Intel's",
     loaded: OnceCell::new(),
 };
 
@@ -103,15 +107,38 @@ fn register<E: ExecutionProvider>(
     if !E::is_available().unwrap_or(false) {
         let mut reason = format!("{} was built without {name}", runtime.path.display());
         match library {
-            Some((library, setup)) => {
-                write!(reason, "; `./script/setup {setup}` brings one that has it, and {}", file_name(library))
-            }
+            // What is fetched is a second ONNX Runtime: without the variable nobody would use it.
+            Some((library, setup)) => write!(
+                reason,
+                "; `./script/setup {setup}` brings one that has it, and {}: run it with UPSCALE_RUNTIME={} ./script/env ...",
+                file_name(library),
+                setup.trim_start_matches('-')
+            ),
             None => write!(reason, ", which there is on another system only"),
         }
         .expect("a string takes all");
         return Err(reason);
     }
-    provider.register(builder).map_err(|error| text::trim(error.message()))
+    provider.register(builder).map_err(|error| {
+        let reason = text::trim(error.message());
+        text::missing_library(&reason).map(|(by, missing)| needs(by, missing)).unwrap_or(reason)
+    })
+}
+
+/// What to do about a library of somebody else's that a provider's library wants and the system's loader does not find.
+fn needs(by: &str, missing: &str) -> String {
+    if missing.ends_with(by) {
+        return format!("{missing} is not here");
+    }
+    let advice = match missing {
+        _ if missing.starts_with("libcuda.so") => "it comes with NVIDIA's driver",
+        _ if missing.starts_with("libnvinfer") || missing.starts_with("libnvonnxparser") => "it is part of TensorRT 10",
+        _ if missing.starts_with("libcu") || missing.starts_with("libnv") => {
+            "install CUDA 13 and cuDNN 9, or let `./script/setup --cuda` bring them"
+        }
+        _ => "install the package that has it, or name its folder in LD_LIBRARY_PATH",
+    };
+    format!("{by} needs {missing}, which is not here; {advice}")
 }
 
 /// OpenVINO is compiled into the ONNX Runtime that comes with it, and a plugin (for Intel's own hardware alone) for others.
@@ -119,7 +146,8 @@ fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings)
     // OpenVINO's own properties, in JSON. It would pin the one thread of each session to the same core.
     let precision = openvino_precision(settings.precision);
     let config = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","ENABLE_CPU_PINNING":"NO"}}}}"#);
-    if !ep::OpenVINO::is_available().unwrap_or(false) {
+    let plugin = runtime.path.with_file_name(file_name(OPENVINO.library));
+    if !ep::OpenVINO::is_available().unwrap_or(false) && plugin.exists() {
         return OPENVINO.append(builder, runtime, settings.device_id, &[("load_config", &config)]);
     }
     let device = match settings.device_id {
@@ -162,7 +190,7 @@ impl Plugin {
         let devices: Vec<_> = devices.collect();
         let count = devices.len();
         let device = devices.into_iter().nth(device_id as usize).ok_or_else(|| match count {
-            0 => format!("{} finds no device that it can use", file_name(self.library)),
+            0 => format!("{} finds no device: it takes {}", file_name(self.library), self.hardware),
             count => {
                 format!("there is no device {device_id}; {} finds {count}, counted from 0", file_name(self.library))
             }
@@ -202,4 +230,28 @@ fn cache_folder() -> Option<PathBuf> {
     let folder = base.join("gst-upscale").join("tensorrt");
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_that_is_missing_comes_with_what_brings_it() {
+        let by = "libonnxruntime_providers_cuda.so";
+        for (missing, advice) in [
+            ("libcuda.so.1", "NVIDIA's driver"),
+            ("libcublasLt.so.13", "`./script/setup --cuda`"),
+            ("libnvinfer.so.10", "TensorRT 10"),
+            ("libz.so.1", "LD_LIBRARY_PATH"),
+        ] {
+            let text = needs(by, missing);
+            assert!(text.starts_with(&format!("{by} needs {missing}, which is not here; ")), "{text}");
+            assert!(text.contains(advice), "{text}");
+        }
+        assert_eq!(
+            needs(by, "/a b/libonnxruntime_providers_cuda.so"),
+            "/a b/libonnxruntime_providers_cuda.so is not here"
+        );
+    }
 }

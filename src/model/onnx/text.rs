@@ -10,6 +10,10 @@ pub(super) fn trim(message: &str) -> String {
         let node = before.split_once("while running ").and_then(|(_, rest)| rest.split_once(" node"));
         text = node.map_or_else(|| reason.to_owned(), |(node, _)| format!("{node}: {reason}"));
     }
+    // "[ONNXRuntimeError] : 1 : FAIL : the point"
+    if let Some(rest) = text.strip_prefix("[ONNXRuntimeError] : ") {
+        text = rest.splitn(3, " : ").last().unwrap_or(rest).to_owned();
+    }
     if let Some(rest) = text.strip_prefix("Load model from ") {
         text = rest.split_once(" failed:").map_or(rest, |(_, reason)| reason).to_owned();
     }
@@ -45,6 +49,14 @@ fn end_of_parentheses(text: &str) -> Option<usize> {
         }
     }
     None
+}
+
+/// The library that could not be loaded, and the one that it needs and that is not there; out of a text by [`trim`].
+pub(super) fn missing_library(text: &str) -> Option<(&str, &str)> {
+    // "Failed to load library /folder/libA.so with error: libB.so.1: cannot open shared object file: No such file or directory"
+    let (path, error) = text.strip_prefix("Failed to load library ")?.split_once(" with error: ")?;
+    let (missing, _) = error.split_once(": cannot open shared object file")?;
+    Some((path.rsplit('/').next().unwrap_or(path), missing))
 }
 
 /// Why a session cannot be created, with what to do about it. Follows "FILE cannot be loaded: ".
@@ -153,12 +165,23 @@ mod tests {
                 "Validation failed. Error: It is: \"/a\"",
             ),
             ("Load model from /m.onnx failed:Fatal error: no", "no"),
+            ("[ONNXRuntimeError] : 1 : FAIL : no device : none", "no device : none"),
             ("plain", "plain"),
             ("x.cc:1", "x.cc:1"),
             ("x.cc:1 Function", "Function"),
         ] {
             assert_eq!(trim(message), point);
         }
+    }
+
+    #[test]
+    fn a_missing_library_is_named_with_the_one_that_needs_it() {
+        let text = trim(
+            "[ONNXRuntimeError] : 1 : FAIL : Failed to load library /a b/libonnxruntime_providers_cuda.so with error: \
+             libcublasLt.so.13: cannot open shared object file: No such file or directory",
+        );
+        assert_eq!(missing_library(&text), Some(("libonnxruntime_providers_cuda.so", "libcublasLt.so.13")));
+        assert_eq!(missing_library("Failed to load library /a/b.so with error: /a/b.so: file too short"), None);
     }
 
     #[test]

@@ -34,9 +34,9 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Measures `count` frames on so many `cores`.
-    pub fn new(count: usize, cores: usize) -> Self {
-        let warm = edge(cores);
+    /// Measures `count` frames of so many `workers`, or threads where there is one worker.
+    pub fn new(count: usize, workers: usize) -> Self {
+        let warm = edge(workers);
         Meter { warm, count, finished: AtomicUsize::new(0), begin: OnceLock::new(), end: OnceLock::new() }
     }
 
@@ -81,7 +81,7 @@ impl Moment {
     }
 }
 
-/// Frames before and after those that are measured: as many as the element has in flight on `cores`.
-fn edge(cores: usize) -> usize {
-    2 * cores + 2
+/// Frames before and after those that are measured: as many as the element has in flight.
+fn edge(workers: usize) -> usize {
+    2 * workers + 2
 }

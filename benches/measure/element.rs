@@ -6,35 +6,63 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail, ensure};
 use gst::prelude::*;
+use gstupscale::model::Provider;
+use gstupscale::picture::Size;
+use serde::{Deserialize, Serialize};
 
-use crate::frames::{FORMAT, Frames, SIZE, frame_bytes, stamp};
-use crate::meter::{Meter, Rate};
+use super::frames::{FORMAT, Frames, frame_bytes, stamp};
+use super::meter::{Meter, Rate};
 
 /// What a bench waits for a message that must come.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 /// Frames between source and element.
 const AHEAD: u64 = 2;
 
-/// Runs `appsrc ! upscalefilter ! fakesink`. All frames are different, so that each goes through the network.
-pub fn run(model: &Path, frames: &Path, count: usize, duplicates: &str) -> Result<Rate> {
+/// What runs.
+pub struct Settings<'a> {
+    pub model: &'a Path,
+    pub provider: Provider,
+    /// How many frames are measured.
+    pub count: usize,
+    /// 0: as many as the element finds right.
+    pub workers: usize,
+    pub duplicates: &'a str,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Deserialize, Serialize)]
+pub struct Outcome {
+    pub rate: Rate,
+    /// As the element counts them: steps down its ladder, and where it stood at the end.
+    pub steps_down: u64,
+    pub workers: u64,
+    pub tile: u32,
+}
+
+/// Runs `appsrc ! upscalefilter ! fakesink`. All frames are different, so that each goes through the network. `loaded` is called between
+/// loading the network and the first frame.
+pub fn run(settings: &Settings, frames: &Frames, loaded: impl FnOnce() -> Result<()>) -> Result<Outcome> {
     gst::init()?;
     gstupscale::plugin_register_static()?;
-    let frames = Frames::read(frames)?;
-    let meter = Arc::new(Meter::new(count, available_parallelism().map_or(1, Into::into)));
-    let model = model.to_str().context("the model's path is no text")?;
+    let busy = if settings.workers > 0 { settings.workers } else { available_parallelism().map_or(1, Into::into) };
+    let meter = Arc::new(Meter::new(settings.count, busy));
+    let model = settings.model.to_str().context("the model's path is no text")?;
     let element = gst::ElementFactory::make("upscalefilter")
         .property("model", model)
-        .property_from_str("duplicates", duplicates)
+        .property("workers", u32::try_from(settings.workers)?)
+        .property_from_str("execution-provider", settings.provider.name())
+        .property_from_str("duplicates", settings.duplicates)
         .build()?;
-    let pipeline = Pipeline::new(&element, &meter)?;
-    let fed = pipeline.feed(&frames, meter.total());
-    pipeline.finish()?;
-    fed?;
+    let pipeline = Pipeline::new(&element, &meter, frames.size)?;
+    let played = pipeline.play(frames, meter.total(), loaded);
     let stats = element.property::<gst::Structure>("stats");
     pipeline.stop()?;
+    played?;
     let unique: u64 = stats.get("unique").context("the element does not tell how many frames were unique")?;
     ensure!(unique == meter.total() as u64, "{unique} of {} frames were upscaled", meter.total());
-    meter.rate().context("not all frames came out")
+    let rate = meter.rate().context("not all frames came out")?;
+    let (steps_down, workers) = (stats.get("steps-down")?, stats.get("workers")?);
+    Ok(Outcome { rate, steps_down, workers, tile: stats.get("tile-size")? })
 }
 
 struct Pipeline {
@@ -45,11 +73,11 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn new(element: &gst::Element, meter: &Arc<Meter>) -> Result<Self> {
+    fn new(element: &gst::Element, meter: &Arc<Meter>, size: Size) -> Result<Self> {
         let fps = gst::Fraction::new(24, 1);
         let format = gst_video::VideoFormat::from_string(FORMAT.name());
-        let info = gst_video::VideoInfo::builder(format, SIZE.width, SIZE.height).fps(fps).build()?;
-        ensure!(info.size() == frame_bytes(), "GStreamer lays frames of this size out in another way");
+        let info = gst_video::VideoInfo::builder(format, size.width, size.height).fps(fps).build()?;
+        ensure!(info.size() == frame_bytes(size), "GStreamer lays frames of this size out in another way");
         let caps = info.to_caps()?;
         let pool = gst_video::VideoBufferPool::new();
         let mut config = pool.config();
@@ -71,6 +99,18 @@ impl Pipeline {
         pipeline.add_many([source.upcast_ref(), element, &sink])?;
         gst::Element::link_many([source.upcast_ref(), element, &sink])?;
         Ok(Pipeline { pipeline, source, pool })
+    }
+
+    /// From the start to the end of the stream.
+    fn play(&self, frames: &Frames, total: usize, loaded: impl FnOnce() -> Result<()>) -> Result<()> {
+        // The network is loaded on the way there; what goes wrong is on the bus.
+        if self.pipeline.set_state(gst::State::Ready).is_err() {
+            return self.finish();
+        }
+        loaded()?;
+        let fed = self.feed(frames, total);
+        self.finish()?;
+        fed
     }
 
     /// Pushes `total` frames. An error here is the consequence of one that [`Pipeline::finish`] finds on the bus.
