@@ -6,6 +6,7 @@ use ort::session::Session;
 use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
 
 use super::session::{Interrupter, Names, run_into};
+use super::staging::Staging;
 use super::{memory, text};
 use crate::model::exchange::{Exchange, Numbers, Tensor};
 use crate::model::{Interrupt, ModelInfo, Provider, RunError, Upscaler};
@@ -21,11 +22,14 @@ pub(super) struct OnnxConverter {
     provider: Provider,
     device_id: u32,
     interrupter: Arc<Interrupter>,
+    /// Where the device copies from and to, if that is not the caller's memory.
+    staging: Option<Staging>,
 }
 
 impl OnnxConverter {
     pub(super) fn new(session: Session, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
         Ok(Self {
+            staging: Staging::of(&session, info.provider, device_id),
             session,
             names,
             tensors: 0,
@@ -36,6 +40,13 @@ impl OnnxConverter {
     }
 
     fn run_tensors(&mut self, exchange: &mut Exchange) -> ort::Result<()> {
+        if let Some(staging) = &mut self.staging {
+            let (inputs, mut outputs) = staging.fill(&exchange.inputs, &exchange.outputs)?;
+            run_into(&mut self.session, &self.interrupter.options, &self.names, &inputs, &mut outputs)?;
+            drop((inputs, outputs));
+            staging.take(&mut exchange.outputs);
+            return Ok(());
+        }
         let inputs: Vec<_> = exchange.inputs.iter().map(input).collect::<ort::Result<_>>()?;
         let mut outputs: Vec<_> = exchange.outputs.iter_mut().map(output).collect::<ort::Result<_>>()?;
         run_into(&mut self.session, &self.interrupter.options, &self.names, &inputs, &mut outputs)

@@ -9,6 +9,7 @@
 //! | `session` | running it |
 //! | `converting` | running it between codes |
 //! | `memory` | what it holds then |
+//! | `staging` | memory from which a GPU copies |
 //! | `text` | ONNX Runtime's messages in one line |
 
 mod converting;
@@ -18,6 +19,7 @@ mod provider;
 mod runtime;
 mod session;
 mod signature;
+mod staging;
 mod text;
 
 use std::collections::HashMap;

@@ -1,0 +1,153 @@
+//! Memory of the host from which a GPU copies while it computes: pinned, so that the driver need not copy it first.
+//!
+//! What crosses is copied here and from here, which is little beside the bus; ONNX Runtime then copies it on the session's own stream, so
+//! that the copies of one session go on while another computes.
+
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::Session;
+use ort::value::{DynValueRef, DynValueRefMut, PrimitiveTensorElementType, Tensor};
+
+use crate::model::exchange::{Numbers, Tensor as Exchanged};
+use crate::model::{Provider, log};
+
+/// Tensors in pinned memory, kept from run to run.
+pub(super) struct Staging {
+    allocator: Allocator,
+    inputs: Vec<Pinned>,
+    outputs: Vec<Pinned>,
+}
+
+enum Pinned {
+    U8(Tensor<u8>),
+    U16(Tensor<u16>),
+    I32(Tensor<i32>),
+}
+
+impl Staging {
+    /// Of the sessions of a provider that copies from such memory; not there elsewhere, and where none is to be had.
+    pub fn of(session: &Session, provider: Provider, device_id: u32) -> Option<Self> {
+        if provider != Provider::Cuda {
+            return None;
+        }
+        let pinned = i32::try_from(device_id).ok().and_then(|device_id| {
+            let device = AllocationDevice::CUDA_PINNED;
+            let info = MemoryInfo::new(device, device_id, AllocatorType::Device, MemoryType::CPUOutput);
+            Allocator::new(session, info.ok()?).ok()
+        });
+        if pinned.is_none() {
+            log::emit(log::Level::Warning, "there is no pinned memory: copies to the device take longer");
+        }
+        pinned.map(Self::with)
+    }
+
+    fn with(allocator: Allocator) -> Self {
+        Self { allocator, inputs: Vec::new(), outputs: Vec::new() }
+    }
+
+    /// Copies `inputs` in, and has tensors ready for what comes out; both for ONNX Runtime to run with.
+    pub fn fill(
+        &mut self,
+        inputs: &[Exchanged],
+        outputs: &[Exchanged],
+    ) -> ort::Result<(Vec<DynValueRef<'_>>, Vec<DynValueRefMut<'_>>)> {
+        prepare(&self.allocator, &mut self.inputs, inputs)?;
+        prepare(&self.allocator, &mut self.outputs, outputs)?;
+        for (pinned, exchanged) in self.inputs.iter_mut().zip(inputs) {
+            match (pinned, &exchanged.numbers) {
+                (Pinned::U8(tensor), Numbers::U8(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
+                (Pinned::U16(tensor), Numbers::U16(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
+                (Pinned::I32(tensor), Numbers::I32(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
+                _ => unreachable!("they were made of the same type"),
+            }
+        }
+        let inputs = self.inputs.iter().map(|pinned| match pinned {
+            Pinned::U8(tensor) => tensor.view().into_dyn(),
+            Pinned::U16(tensor) => tensor.view().into_dyn(),
+            Pinned::I32(tensor) => tensor.view().into_dyn(),
+        });
+        let outputs = self.outputs.iter_mut().map(|pinned| match pinned {
+            Pinned::U8(tensor) => tensor.view_mut().into_dyn(),
+            Pinned::U16(tensor) => tensor.view_mut().into_dyn(),
+            Pinned::I32(tensor) => tensor.view_mut().into_dyn(),
+        });
+        Ok((inputs.collect(), outputs.collect()))
+    }
+
+    /// Copies out what came.
+    pub fn take(&self, outputs: &mut [Exchanged]) {
+        for (pinned, exchanged) in self.outputs.iter().zip(outputs) {
+            match (pinned, &mut exchanged.numbers) {
+                (Pinned::U8(tensor), Numbers::U8(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
+                (Pinned::U16(tensor), Numbers::U16(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
+                (Pinned::I32(tensor), Numbers::I32(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
+                _ => unreachable!("they were made of the same type"),
+            }
+        }
+    }
+}
+
+/// Has one of `kept` for each of `exchanged`, of its type and shape.
+fn prepare(allocator: &Allocator, kept: &mut Vec<Pinned>, exchanged: &[Exchanged]) -> ort::Result<()> {
+    kept.truncate(exchanged.len());
+    for (at, tensor) in exchanged.iter().enumerate() {
+        if kept.get(at).is_some_and(|pinned| pinned.serves(tensor)) {
+            continue;
+        }
+        let pinned = match tensor.numbers {
+            Numbers::U8(_) => Pinned::U8(allocate(allocator, &tensor.shape)?),
+            Numbers::U16(_) => Pinned::U16(allocate(allocator, &tensor.shape)?),
+            Numbers::I32(_) => Pinned::I32(allocate(allocator, &tensor.shape)?),
+        };
+        match kept.get_mut(at) {
+            Some(place) => *place = pinned,
+            None => kept.push(pinned),
+        }
+    }
+    Ok(())
+}
+
+fn allocate<T: PrimitiveTensorElementType + std::fmt::Debug>(
+    allocator: &Allocator,
+    shape: &[i64],
+) -> ort::Result<Tensor<T>> {
+    Tensor::new(allocator, shape.to_vec())
+}
+
+impl Pinned {
+    fn serves(&self, exchanged: &Exchanged) -> bool {
+        match (self, &exchanged.numbers) {
+            (Pinned::U8(tensor), Numbers::U8(_)) => **tensor.shape() == *exchanged.shape,
+            (Pinned::U16(tensor), Numbers::U16(_)) => **tensor.shape() == *exchanged.shape,
+            (Pinned::I32(tensor), Numbers::I32(_)) => **tensor.shape() == *exchanged.shape,
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// With the processor's memory in place of pinned one.
+    #[test]
+    fn what_goes_in_is_seen_and_what_comes_is_taken() {
+        super::super::runtime::runtime().unwrap();
+        let mut staging = Staging::with(Allocator::default());
+        let tensor = |shape: &[i64], numbers| Exchanged { shape: shape.to_vec(), numbers };
+        for width in [3, 5, 5, 2] {
+            let numbers: Vec<u16> = (0..2 * width as u16).collect();
+            let inputs = [
+                tensor(&[2, width], Numbers::U16(numbers.clone())),
+                tensor(&[width], Numbers::I32(vec![-7; width as usize])),
+            ];
+            let mut outputs = [tensor(&[1, width], Numbers::U8(vec![0; width as usize]))];
+            let (seen, mut written) = staging.fill(&inputs, &outputs).unwrap();
+            assert_eq!(seen[0].try_extract_tensor::<u16>().unwrap().1, numbers);
+            assert_eq!(seen[1].try_extract_tensor::<i32>().unwrap().1, vec![-7; width as usize]);
+            written[0].try_extract_tensor_mut::<u8>().unwrap().1.fill(width as u8);
+            drop((seen, written));
+            staging.take(&mut outputs);
+            assert_eq!(outputs[0].numbers, Numbers::U8(vec![width as u8; width as usize]));
+        }
+    }
+}
