@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod clip;
+pub mod process;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
