@@ -100,3 +100,32 @@ fn a_description_of_other_frames_is_an_error() {
     let coded = frame(&[64 + 32], VideoFormat::Nv12, (8, 8), [(0, 8), (64, 8)]);
     assert!(outcome(coded, "off").unwrap().iter().all(|byte| *byte == MARK));
 }
+
+#[test]
+fn a_hardware_decoders_layout_is_read_as_it_is_told() {
+    // 4x4 visible of 16x8 coded, rows 64 bytes apart, with a description of what is visible.
+    let mut decoded = frame(&[64 * 12], VideoFormat::Nv12, (16, 8), [(0, 64), (64 * 8, 64)]);
+    {
+        let frame = decoded.get_mut().unwrap();
+        let mut map = frame.map_writable().unwrap();
+        map.fill(0xEE);
+        for row in (0..4).map(|row| 64 * row).chain((0..2).map(|row| 64 * (8 + row))) {
+            map[row..row + 4].fill(MARK);
+        }
+        drop(map);
+        // SAFETY: the buffer is writable; the meta is filled in before anybody looks at it.
+        unsafe {
+            let meta = gst::ffi::gst_buffer_add_meta(
+                frame.as_mut_ptr(),
+                gst_video::ffi::gst_video_crop_meta_get_info(),
+                std::ptr::null_mut(),
+            );
+            let crop = meta.cast::<gst_video::ffi::GstVideoCropMeta>();
+            ((*crop).x, (*crop).y, (*crop).width, (*crop).height) = (0, 0, 4, 4);
+        }
+    }
+    for duplicates in ["off", "exact"] {
+        let out = outcome(decoded.clone(), duplicates).unwrap();
+        assert!(out.iter().all(|byte| *byte == MARK), "{out:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
@@ -56,6 +57,8 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
 #[track_caller]
 pub fn run(command: &mut Command) -> Ended {
     let started = Instant::now();
+    // A group of its own, so that it can be ended with the processes that it has started.
+    command.process_group(0);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let stdout = read(child.stdout.take().expect("it is piped"));
     let stderr = read(child.stderr.take().expect("it is piped"));
@@ -78,8 +81,10 @@ fn read(mut from: impl Read + Send + 'static) -> Receiver<String> {
 #[track_caller]
 fn text(child: &mut Child, from: &Receiver<String>, started: Instant) -> String {
     from.recv_timeout(LIMIT.saturating_sub(started.elapsed())).unwrap_or_else(|_| {
-        child.kill().ok();
-        panic!("it takes longer than {LIMIT:?}; it said: {}", from.recv().unwrap_or_default());
+        // SAFETY: the group is our child's, which was not waited for yet.
+        unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
+        child.wait().ok();
+        panic!("it takes longer than {LIMIT:?}; it said: {}", from.recv_timeout(LIMIT).unwrap_or_default());
     })
 }
 
