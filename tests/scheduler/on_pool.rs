@@ -153,9 +153,11 @@ impl Actor {
     }
 }
 
-fn pool(workers: usize) -> (Arc<WorkerPool<Actor>>, Arc<Stage>) {
+/// Groups of so many workers.
+fn pool(groups: &[usize]) -> (Arc<WorkerPool<Actor>>, Arc<Stage>) {
     let stage = Arc::<Stage>::default();
-    let pool = WorkerPool::new((0..workers).map(|_| Session::new(&stage)).collect()).expect("threads can be started");
+    let contexts = groups.iter().map(|workers| (0..*workers).map(|_| Session::new(&stage)).collect());
+    let pool = WorkerPool::new(contexts.collect()).expect("threads can be started");
     (Arc::new(pool), stage)
 }
 
@@ -164,7 +166,7 @@ fn submit(pool: &WorkerPool<Actor>, stage: &Arc<Stage>, number: u32, part: Part)
 }
 
 pub fn every_job_runs_once_or_is_returned() {
-    let (pool, stage) = pool(2);
+    let (pool, stage) = pool(&[2]);
     let submitters: Vec<_> = (0..2)
         .map(|first| {
             let (pool, stage) = (Arc::clone(&pool), Arc::clone(&stage));
@@ -180,7 +182,7 @@ pub fn every_job_runs_once_or_is_returned() {
 }
 
 pub fn an_interrupt_hits_only_what_runs() {
-    let (pool, stage) = pool(2);
+    let (pool, stage) = pool(&[2]);
     for round in 0..2 {
         submit(&pool, &stage, 3 * round, Part::Hang);
         submit(&pool, &stage, 3 * round + 1, Part::Hang);
@@ -193,13 +195,13 @@ pub fn an_interrupt_hits_only_what_runs() {
 }
 
 pub fn a_job_to_be_run_again_is_not_lost() {
-    let (pool, stage) = pool(2);
+    let (pool, stage) = pool(&[2]);
     submit(&pool, &stage, 0, Part::Again(2));
     submit(&pool, &stage, 1, Part::Pass);
     submit(&pool, &stage, 2, Part::Again(1));
     let other = Arc::clone(&pool);
     let canceller = thread::spawn(move || other.cancel().map(|job| job.number).collect::<Vec<_>>());
-    pool.set_active(1);
+    pool.set_active(0, 1);
     let mut seen = canceller.join().expect("it does not fail");
     pool.wait_idle();
     seen.extend(stage.done.lock().iter());
@@ -208,19 +210,19 @@ pub fn a_job_to_be_run_again_is_not_lost() {
 }
 
 pub fn who_is_to_run_alone_does() {
-    let (pool, stage) = pool(3);
+    let (pool, stage) = pool(&[3]);
     (0..3).for_each(|n| submit(&pool, &stage, n, Part::Pass));
-    pool.set_active(1);
+    pool.set_active(0, 1);
     (3..5).for_each(|n| submit(&pool, &stage, n, Part::Alone));
     pool.wait_idle();
     assert_eq!(stage.done.lock().len(), 5);
 }
 
 pub fn workers_come_and_go() {
-    let (pool, stage) = pool(3);
+    let (pool, stage) = pool(&[3]);
     let changer = {
         let pool = Arc::clone(&pool);
-        thread::spawn(move || [1, 3, 2].into_iter().for_each(|count| pool.set_active(count)))
+        thread::spawn(move || [1, 3, 2].into_iter().for_each(|count| pool.set_active(0, count)))
     };
     (0..5).for_each(|n| submit(&pool, &stage, n, Part::Pass));
     pool.wait_idle();
@@ -228,12 +230,28 @@ pub fn workers_come_and_go() {
     changer.join().expect("it does not fail");
 }
 
+pub fn a_group_is_left_out_and_the_other_goes_on() {
+    let (pool, stage) = pool(&[2, 1]);
+    let changer = {
+        let pool = Arc::clone(&pool);
+        thread::spawn(move || {
+            for (group, count) in [(1, 0), (0, 1), (1, 1), (0, 0)] {
+                pool.set_active(group, count);
+            }
+        })
+    };
+    (0..4).for_each(|n| submit(&pool, &stage, n, if n == 1 { Part::Again(1) } else { Part::Pass }));
+    pool.wait_idle();
+    assert_eq!(stage.done.lock().len(), 4);
+    changer.join().expect("it does not fail");
+}
+
 pub fn dropping_the_pool_ends_all() {
-    let (pool, stage) = pool(2);
+    let (pool, stage) = pool(&[2]);
     submit(&pool, &stage, 0, Part::Hang);
     submit(&pool, &stage, 1, Part::Again(1));
     submit(&pool, &stage, 2, Part::Hang);
-    pool.set_active(1);
+    pool.set_active(0, 1);
     drop(pool);
     assert_eq!(stage.running.load(Ordering::SeqCst), 0);
     assert_eq!(stage.contexts.load(Ordering::SeqCst), 0, "a worker has outlived the pool");
