@@ -90,13 +90,6 @@ fn null_at_any_moment() {
     }
 }
 
-/// Bytes of memory that the process has.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
 /// Up to a random state and back to NULL, five hundred times, while other threads want the processor too.
 #[test]
 fn five_hundred_starts_and_stops_at_random_moments_under_load() {

@@ -56,14 +56,20 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
 /// Runs it to its end; ends it and fails the test if that does not come.
 #[track_caller]
 pub fn run(command: &mut Command) -> Ended {
-    let started = Instant::now();
+    run_within(LIMIT, command)
+}
+
+/// As [`run`], for what may take longer or has to be done sooner.
+#[track_caller]
+pub fn run_within(limit: Duration, command: &mut Command) -> Ended {
+    let end = Instant::now() + limit;
     // A group of its own, so that it can be ended with the processes that it has started.
     command.process_group(0);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let stdout = read(child.stdout.take().expect("it is piped"));
     let stderr = read(child.stderr.take().expect("it is piped"));
-    let stdout = text(&mut child, &stdout, started);
-    let stderr = text(&mut child, &stderr, started);
+    let stdout = text(&mut child, &stdout, end);
+    let stderr = text(&mut child, &stderr, end);
     Ended { code: child.wait().expect("it can be waited for").code(), stdout, stderr }
 }
 
@@ -79,12 +85,12 @@ fn read(mut from: impl Read + Send + 'static) -> Receiver<String> {
 }
 
 #[track_caller]
-fn text(child: &mut Child, from: &Receiver<String>, started: Instant) -> String {
-    from.recv_timeout(LIMIT.saturating_sub(started.elapsed())).unwrap_or_else(|_| {
+fn text(child: &mut Child, from: &Receiver<String>, end: Instant) -> String {
+    from.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap_or_else(|_| {
         // SAFETY: the group is our child's, which was not waited for yet.
         unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
         child.wait().ok();
-        panic!("it takes longer than {LIMIT:?}; it said: {}", from.recv_timeout(LIMIT).unwrap_or_default());
+        panic!("it takes too long; it said: {}", from.recv_timeout(LIMIT).unwrap_or_default());
     })
 }
 
