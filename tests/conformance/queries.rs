@@ -5,8 +5,11 @@ use gst::prelude::*;
 use crate::common::GRAY;
 use crate::neighbours::{Neighbours, SECONDS};
 
+/// Whether an answer is the other side's.
+type Tells = fn(&gst::QueryRef) -> bool;
+
 /// Queries that have the same answer here as on the other side, with what tells that it is the other side's.
-fn forwarded() -> Vec<(gst::Query, fn(&gst::QueryRef) -> bool)> {
+fn forwarded() -> Vec<(gst::Query, Tells)> {
     use gst::QueryView::{Bitrate, Convert, Duration, Position, Seeking, Segment, Uri};
     vec![
         (
