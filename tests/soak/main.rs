@@ -78,6 +78,8 @@ struct Scene {
     element: gst::Element,
     frames: Arc<Frames>,
     random: TestRng,
+    /// The last run that is to fail.
+    failure: usize,
     counts: Counts,
 }
 
@@ -122,7 +124,7 @@ impl Scene {
         let frames = Frames::watch(&element);
         let bus = pipeline.bus().unwrap();
         let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
-        let mut scene = Scene { pipeline, bus, caps, element, frames, random, counts: Counts::new() };
+        let mut scene = Scene { pipeline, bus, caps, element, frames, random, failure: 0, counts: Counts::new() };
         scene.change_caps();
         scene
     }
@@ -153,8 +155,9 @@ impl Scene {
             2 => self.pause(),
             3 => self.change_caps(),
             4 => {
-                // Not two in a row: the second one would be an error, and rightly so.
-                model.fail_run(model.runs() + 4, Failure::Error("on purpose".into()));
+                // Not two near each other: a frame that fails again where no smaller step is left is an error, and rightly so.
+                self.failure = (model.runs() + 4).max(self.failure + 30);
+                model.fail_run(self.failure, Failure::Error("on purpose".into()));
                 "failures"
             }
             _ => self.change_property(),
