@@ -95,7 +95,11 @@ impl Target for Graphs {
                     assert!(local.least.width > 0 && analysis.multiple.width > 0 && analysis.multiple.height > 0);
                     format!("local {:?}", analysis.operators.keys())
                 }
-                Locality::Global { reason } => format!("global: {reason}"),
+                Locality::Global { reason } => {
+                    assert!(!reason.contains('\n'), "it is one line: {reason}");
+                    // Behind the names, which may be any.
+                    format!("global {}", reason.rsplit(": ").next().unwrap_or_default())
+                }
             },
             Err(error) => error,
         };
