@@ -13,6 +13,9 @@ target=${CARGO_TARGET_DIR:-$root/target}
 ort_version=1.31.1
 ort_lib=$deps/onnxruntime/libonnxruntime.so.$ort_version
 
+# ONNX Runtime shall tell nobody of what runs here; the plugin sees to that by itself, other programs that use it do not.
+export ORT_DISABLE_TELEMETRY=${ORT_DISABLE_TELEMETRY-1}
+
 say() { printf '%s\n' "$*" >&2; }
 die() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2

@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -85,6 +87,60 @@ fn null_at_any_moment() {
         completes_within(Duration::from_secs(5), "the change to NULL", move || moved.set_state(gst::State::Null))
             .unwrap();
         assert_eq!(model.sessions_open(), 0);
+    }
+}
+
+/// Up to a random state and back to NULL, five hundred times, while other threads want the processor too.
+#[test]
+fn five_hundred_starts_and_stops_at_random_moments_under_load() {
+    const TIMES: u32 = 500;
+    let (model, mut random, over) = (model(), random(), AtomicBool::new(false));
+    let (pipeline, frames) = pipeline(&model, &[("workers", "2"), ("cache-size", "100000")]);
+    let bus = pipeline.bus().unwrap();
+    std::thread::scope(|scope| {
+        let over = StopAtEnd(&over);
+        for _ in 0..2 {
+            let over = over.0;
+            scope.spawn(|| {
+                (0..).take_while(|_| !over.load(Ordering::Relaxed)).for_each(|n: u64| {
+                    black_box(n);
+                })
+            });
+        }
+        let mut after_hundred = 0;
+        for n in 0..TIMES {
+            let (moment, state) = (random.next_u32() % 4, [gst::State::Ready, gst::State::Paused, gst::State::Playing]);
+            let state = state[random.next_u32() as usize % 3];
+            let moved = pipeline.clone();
+            completes_within(Duration::from_secs(5), "the change", move || moved.set_state(state)).unwrap();
+            if state == gst::State::Playing {
+                for _ in 0..moment {
+                    frames.recv_timeout(Duration::from_secs(5)).unwrap();
+                }
+            }
+            // Here, for with NULL the messages go.
+            assert!(bus.pop_filtered(&[gst::MessageType::Error, gst::MessageType::Warning]).is_none());
+            let moved = pipeline.clone();
+            completes_within(Duration::from_secs(5), "the change to NULL", move || moved.set_state(gst::State::Null))
+                .unwrap();
+            assert_eq!(model.sessions_open(), 0, "start {n}");
+            while frames.try_recv().is_ok() {}
+            if n == TIMES / 5 {
+                after_hundred = resident();
+            }
+        }
+        let grown = resident().saturating_sub(after_hundred);
+        // Threads' stacks and the allocator's pieces come and go; a frame or a session each time would be more.
+        assert!(grown < 4 << 20, "{grown} bytes more after {} starts", TIMES - TIMES / 5);
+    });
+}
+
+/// Also when the test fails, else it would hang.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

@@ -7,6 +7,7 @@ pub mod governor;
 pub mod permits;
 mod pool;
 mod queue;
+mod sync;
 mod trial;
 
 pub use pool::{Interruptible, Job, Outcome, WorkerPool};

@@ -1,10 +1,8 @@
 //! Permits: the right to use a part of a limited memory, given out in the order in which they were asked for.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::{Condvar, Mutex};
+use super::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 
 /// A limit of bytes that runs share. What all permits hold together never passes it.
 ///

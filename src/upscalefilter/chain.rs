@@ -22,7 +22,7 @@ use super::settings::LateFrames;
 use super::slot::Slot;
 use super::state::{QueuedFrame, State};
 use super::stream::StreamConfig;
-use super::{CAT, latency, metadata};
+use super::{CAT, input, latency, metadata};
 
 /// What the properties ask for, as they are when a frame comes in.
 struct Wishes {
@@ -93,6 +93,8 @@ impl UpscaleFilter {
         };
         let config = self.take_over(config);
         let config = self.renegotiate_size(config);
+        let pts = buffer.pts();
+        let buffer = input::mappable(buffer, &config).map_err(|error| self.refuse(error, pts))?;
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
         let wishes = {
             let settings = self.settings.lock();

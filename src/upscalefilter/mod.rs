@@ -12,6 +12,7 @@ mod engine;
 mod errors;
 mod fit;
 mod imp;
+mod input;
 mod job;
 mod late;
 mod latency;

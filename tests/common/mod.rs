@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 pub mod clip;
+pub mod process;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
@@ -146,3 +147,10 @@ pub const LOCAL_MODELS: [(&str, &str); 6] = [
     ("nn-upscaler/2xNomosUni_span_multijpg_ldl", "I420"),
     ("qualityscaler/RealESR_Animex4_fp16", "Y42B"),
 ];
+
+/// Bytes of memory that the process has.
+pub fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}

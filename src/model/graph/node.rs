@@ -28,6 +28,11 @@ pub(super) struct Node {
     attributes: Vec<proto::Attribute>,
 }
 
+/// A file's name for something, as it can stand in a message: what would end the line or steer a terminal is written out.
+fn one_line(name: String) -> String {
+    if name.chars().any(char::is_control) { name.escape_debug().to_string() } else { name }
+}
+
 /// Most attributes of an operator: more than any has.
 const MOST_ATTRIBUTES: usize = 64;
 
@@ -41,9 +46,9 @@ impl Node {
         let attributes: Result<Vec<_>, _> = node.attribute.into_iter().map(proto::Attribute::decode).collect();
         let standard = matches!(node.domain.as_str(), "" | "ai.onnx");
         Ok(Node {
-            operator: if standard { node.op_type } else { format!("{}:{}", node.domain, node.op_type) },
+            operator: one_line(if standard { node.op_type } else { format!("{}:{}", node.domain, node.op_type) }),
             standard,
-            name: node.name,
+            name: one_line(node.name),
             inputs: node.input,
             outputs: node.output,
             attributes: attributes.map_err(damaged)?,

@@ -135,6 +135,7 @@ fn load(path: &Path) -> Result<Runtime, String> {
     if path.is_relative() && !env::current_exe().is_ok_and(|program| program.parent().is_some()) {
         return Err(format!("{} cannot be looked up: the program's own path is unknown", path.display()));
     }
+    keep_to_itself();
     let environment = ort::init_from(&path)
         .map_err(|error| describe(&error))?
         .with_name("upscale")
@@ -153,6 +154,20 @@ fn load(path: &Path) -> Result<Runtime, String> {
     let append_cpu = unsafe { library.get::<AppendCpu>(b"OrtSessionOptionsAppendExecutionProvider_CPU\0") };
     let append_cpu = append_cpu.ok().map(|symbol| *symbol);
     Ok(Runtime { environment, path, append_cpu, _library: library })
+}
+
+/// Microsoft's builds of ONNX Runtime from 1.29 on tell Microsoft of each process, and write an identifier into the user's cache folder for
+/// that, while they start: before it could be switched off by a call. Only this variable keeps them from it (`ORT_DISABLE_TELEMETRY` in
+/// `telemetry_environment.h`). Whoever has set it, to whatever, has decided.
+///
+/// The thread that they have for it would also hang the exit of a forked child.
+fn keep_to_itself() {
+    const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
+    if env::var_os(VARIABLE).is_none() {
+        // SAFETY: this is once in the life of a process. The C library guards changes against each other, and Rust against its own reads;
+        // against other threads' `getenv` nothing does (before glibc 2.41), as for every library that sets a variable. There is no other way.
+        unsafe { env::set_var(VARIABLE, "1") };
+    }
 }
 
 fn describe(error: &LoadDynamicError) -> String {

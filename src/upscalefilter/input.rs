@@ -1,0 +1,107 @@
+//! Frames from upstream whose own description of their rows (`GstVideoMeta`) may not fit their memory.
+//!
+//! Mapping a frame believes that description: it takes each plane from the one piece of memory where the plane begins, and does not look
+//! whether that has all of its rows. Here it is looked at before.
+
+use std::ops::Range;
+
+use crate::picture::Size;
+
+use super::errors::FrameError;
+use super::stream::StreamConfig;
+
+/// Where the rows of a plane lie, in bytes of the buffer.
+struct Rows {
+    offset: usize,
+    stride: usize,
+    /// Visible bytes of a row, and how many rows.
+    length: usize,
+    count: usize,
+}
+
+impl Rows {
+    /// From the first visible byte to the last one; `None` if no memory has so much.
+    fn visible(&self) -> Option<Range<usize>> {
+        let last = self.stride.checked_mul(self.count.checked_sub(1)?)?;
+        Some(self.offset..self.offset.checked_add(last)?.checked_add(self.length)?)
+    }
+
+    /// Whether all rows, the last one with its padding too, lie within one piece of memory.
+    fn are_in_one_piece(&self, buffer: &gst::BufferRef) -> bool {
+        let first = self.offset..self.offset.saturating_add(1);
+        let Some((pieces, skipped)) = buffer.find_memory(first) else { return false };
+        let rest = buffer.peek_memory(pieces.start).size() - skipped;
+        self.stride.checked_mul(self.count).is_some_and(|whole| whole <= rest)
+    }
+}
+
+/// The frame as it can be mapped: itself, or a copy with its rows packed where they lie across pieces of memory, end with it, or are
+/// part of a larger picture.
+pub(super) fn mappable(buffer: gst::Buffer, config: &StreamConfig) -> Result<gst::Buffer, FrameError> {
+    let Some(meta) = buffer.meta::<gst_video::VideoMeta>() else {
+        // As the caps say; mapping looks at the size.
+        return Ok(buffer);
+    };
+    let planes = described(&meta, config)?;
+    for (plane, rows) in planes.iter().enumerate() {
+        if rows.visible().is_none_or(|visible| visible.end > buffer.size()) {
+            let text = format!("the rows of plane {plane} do not lie within its {} bytes", buffer.size());
+            return Err(FrameError::Input(text));
+        }
+    }
+    // Mapped as it is, a frame would have the size of its description.
+    let same_size = (meta.width(), meta.height()) == (config.in_info.width(), config.in_info.height());
+    if same_size && planes.iter().all(|rows| rows.are_in_one_piece(&buffer)) {
+        Ok(buffer)
+    } else {
+        packed(&buffer, &planes, config)
+    }
+}
+
+/// The rows of each plane, if the description is one of frames like these.
+fn described(meta: &gst_video::VideoMeta, config: &StreamConfig) -> Result<Vec<Rows>, FrameError> {
+    let info = &config.in_info;
+    let fits = meta.format() == info.format()
+        && meta.n_planes() >= info.n_planes()
+        && meta.width() >= info.width()
+        && meta.height() >= info.height();
+    if !fits {
+        let (format, width, height) = (meta.format(), meta.width(), meta.height());
+        return Err(FrameError::Input(format!("its video meta is of {format}, {width}x{height}, the caps are not")));
+    }
+    let size = Size { width: info.width(), height: info.height() };
+    (0..config.format.planes())
+        .map(|plane| {
+            let (length, count) = config.format.visible(plane, size);
+            let stride = meta.stride()[plane];
+            let stride = usize::try_from(stride).ok().filter(|stride| *stride >= length || count == 1);
+            let stride = stride.ok_or_else(|| {
+                let text = format!("plane {plane} has a stride of {} bytes for rows of {length}", meta.stride()[plane]);
+                FrameError::Input(text)
+            })?;
+            Ok(Rows { offset: meta.offset()[plane], stride, length, count })
+        })
+        .collect()
+}
+
+fn packed(buffer: &gst::BufferRef, planes: &[Rows], config: &StreamConfig) -> Result<gst::Buffer, FrameError> {
+    let unreadable = |error: glib::BoolError| FrameError::Input(error.to_string());
+    let map = buffer.map_readable().map_err(unreadable)?;
+    let info = &config.in_info;
+    let mut bytes = vec![0; info.size()];
+    for (plane, rows) in planes.iter().enumerate() {
+        for row in 0..rows.count {
+            let to = info.offset()[plane] + row * info.stride()[plane] as usize;
+            bytes[to..to + rows.length].copy_from_slice(&map[rows.offset + row * rows.stride..][..rows.length]);
+        }
+    }
+    let mut packed = gst::Buffer::from_mut_slice(bytes);
+    let frame = packed.get_mut().expect("nobody else has it yet");
+    let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
+    buffer.copy_into(frame, kept, ..).map_err(unreadable)?;
+    // Now it lies as the caps say.
+    if let Some(meta) = frame.meta_mut::<gst_video::VideoMeta>() {
+        meta.remove().map_err(unreadable)?;
+    }
+    Ok(packed)
+}

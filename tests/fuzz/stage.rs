@@ -1,0 +1,102 @@
+//! An element between two pads, with all that comes out of it, and all that GLib has to complain of.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, Once};
+
+use gst::prelude::*;
+use gstupscale::model::dummy::DummyModel;
+
+use crate::common::{PATIENCE, dummy_element, init};
+
+static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// What GLib had to complain of since the last call.
+pub fn complaints() -> Vec<String> {
+    std::mem::take(&mut *COMPLAINTS.lock().unwrap())
+}
+
+/// Starts GStreamer; from here on GLib's complaints are kept.
+pub fn listen() {
+    static ONCE: Once = Once::new();
+    init();
+    ONCE.call_once(|| {
+        // Kept instead of fatal: what GStreamer says of hostile text is not our matter, and what it says of us comes with the input.
+        glib::log_set_always_fatal(glib::LogLevels::empty());
+        glib::log_set_default_handler(|domain, level, message| {
+            if matches!(level, glib::LogLevel::Error | glib::LogLevel::Critical | glib::LogLevel::Warning) {
+                COMPLAINTS.lock().unwrap().push(format!("{}: {message}", domain.unwrap_or("?")));
+            }
+        });
+    });
+}
+
+/// What came out.
+#[derive(Debug)]
+pub enum Out {
+    Buffer(gst::Buffer),
+    Error(String),
+}
+
+pub struct Stage {
+    pub element: gst::Element,
+    pub sink: gst::Pad,
+    pub src: gst::Pad,
+    behind: gst::Pad,
+    outs: Receiver<Out>,
+}
+
+impl Stage {
+    /// A stream under these caps has begun.
+    pub fn new(model: DummyModel, properties: &[(&str, &str)], caps: &gst::Caps) -> Self {
+        listen();
+        let element = dummy_element(&Arc::new(model), properties);
+        let (sender, outs) = channel();
+        let behind = behind(sender.clone());
+        let (sink, src) = (element.static_pad("sink").unwrap(), element.static_pad("src").unwrap());
+        src.link(&behind).unwrap();
+        let bus = gst::Bus::new();
+        bus.set_sync_handler(move |_, message| {
+            if let gst::MessageView::Error(error) = message.view() {
+                sender.send(Out::Error(error.error().to_string())).ok();
+            }
+            gst::BusSyncReply::Drop
+        });
+        element.set_bus(Some(&bus));
+        behind.set_active(true).unwrap();
+        element.set_state(gst::State::Playing).unwrap();
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        assert!(sink.send_event(gst::event::StreamStart::new("fuzz")));
+        assert!(sink.send_event(gst::event::Caps::new(caps)));
+        assert!(sink.send_event(gst::event::Segment::new(&segment)));
+        Stage { element, sink, src, behind, outs }
+    }
+
+    /// The next thing that comes out.
+    pub fn next(&self) -> Out {
+        self.outs.recv_timeout(PATIENCE.into()).expect("something comes out")
+    }
+
+    /// What has come out.
+    pub fn now(&self) -> Option<Out> {
+        self.outs.try_recv().ok()
+    }
+}
+
+fn behind(sender: Sender<Out>) -> gst::Pad {
+    let any = gst::PadTemplate::new("any", gst::PadDirection::Sink, gst::PadPresence::Always, &gst::Caps::new_any());
+    gst::Pad::builder_from_template(&any.unwrap())
+        .chain_function(move |_, _, buffer| {
+            sender.send(Out::Buffer(buffer)).ok();
+            Ok(gst::FlowSuccess::Ok)
+        })
+        .event_function(|_, _, _| true)
+        .build()
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.element.set_state(gst::State::Null).unwrap();
+        self.element.set_bus(None);
+        self.behind.set_active(false).unwrap();
+    }
+}

@@ -1,0 +1,168 @@
+//! What goes wrong outside of the element does no more than it has to: numbers that are none, files that go, other libraries.
+
+mod common;
+
+use std::process::Command;
+
+use common::process::{program, run};
+use common::*;
+use gst::prelude::*;
+use gstupscale::model::Channels;
+use gstupscale::model::dummy::{DummyModel, Failure};
+
+/// The frame that comes out where the network gives `value` everywhere.
+fn frame_of(value: f32, channels: Channels, format: &str) -> (Vec<u8>, gst_video::VideoInfo) {
+    let model = std::sync::Arc::new(DummyModel::new(channels, 2));
+    model.fail_run(0, Failure::Output(value));
+    let element = dummy_element(&model, &[("workers", "1")]);
+    let mut harness = harness(&element);
+    let caps: gst::Caps = format!("video/x-raw,format={format},width=4,height=4,framerate=25/1").parse().unwrap();
+    let info = gst_video::VideoInfo::from_caps(&caps).unwrap();
+    harness.set_src_caps(caps);
+    let out = harness.push_and_pull(gst::Buffer::from_mut_slice(vec![0; info.size()])).unwrap();
+    let info = gst_video::VideoInfo::from_caps(&harness.sinkpad().unwrap().current_caps().unwrap()).unwrap();
+    assert_eq!(model.runs(), 1);
+    (out.map_readable().unwrap().to_vec(), info)
+}
+
+/// The codes of luma, or of red, green and blue, whichever the first plane has.
+fn codes(bytes: &[u8], info: &gst_video::VideoInfo) -> Vec<u32> {
+    let pixels = info.width() as usize * info.height() as usize * info.comp_pstride(0) as usize;
+    if info.comp_depth(0) == 8 {
+        bytes[..pixels].iter().map(|byte| u32::from(*byte)).collect()
+    } else {
+        let pairs = bytes[..pixels].chunks_exact(2).map(|pair| u32::from(u16::from_le_bytes([pair[0], pair[1]])));
+        let spare = if info.format() == gst_video::VideoFormat::P01010le { 6 } else { 0 };
+        pairs.map(|code| code >> spare).collect()
+    }
+}
+
+#[test]
+fn numbers_that_are_none_become_codes_that_the_format_has() {
+    for (channels, format) in [
+        (Channels::Luma, "GRAY8"),
+        (Channels::Luma, "I420"),
+        (Channels::Luma, "I420_10LE"),
+        (Channels::Luma, "P010_10LE"),
+        (Channels::Luma, "GRAY16_LE"),
+        (Channels::Luma, "RGB"),
+        (Channels::Rgb, "RGB"),
+        (Channels::Rgb, "NV12"),
+        (Channels::Rgb, "GBR_10LE"),
+    ] {
+        let darkest = codes(&frame_of(-1e30, channels, format).0, &frame_of(-1e30, channels, format).1);
+        let (bytes, info) = frame_of(1e30, channels, format);
+        let brightest = codes(&bytes, &info);
+        let most = (1u32 << info.comp_depth(0)) - 1;
+        assert!(darkest.iter().chain(&brightest).all(|code| *code <= most), "{format}");
+        let of = |value| {
+            let (bytes, info) = frame_of(value, channels, format);
+            codes(&bytes, &info)
+        };
+        assert_eq!(of(f32::NEG_INFINITY), darkest, "{format}: -inf is as dark as can be");
+        assert_eq!(of(f32::INFINITY), brightest, "{format}: inf is as bright as can be");
+        assert_eq!(of(f32::NAN), darkest, "{format}: no number is dark");
+    }
+}
+
+#[test]
+fn a_model_file_that_goes_while_it_plays_is_not_missed() {
+    if !have_runtime() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("net.onnx");
+    let network = concat!(env!("CARGO_MANIFEST_DIR"), "/models/lanczos2x.onnx");
+    std::fs::copy(network, &file).unwrap();
+    // Sessions are opened when there is work for them: most of these after the file has gone.
+    let element = element(&[("model", file.to_str().unwrap()), ("workers", "3"), ("duplicates", "off")]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(GRAY);
+    let first = harness.push_and_pull(gray_frame(0, 7)).unwrap();
+    let bytes = |buffer: &gst::Buffer| buffer.map_readable().unwrap().to_vec();
+    std::fs::write(&file, "no network").unwrap();
+    (1..6).for_each(|n| assert!(harness.push(gray_frame(n, 7)).is_ok()));
+    (1..6).for_each(|_| assert_eq!(bytes(&harness.pull().unwrap()), bytes(&first)));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(bytes(&harness.push_and_pull(gray_frame(6, 7)).unwrap()), bytes(&first));
+}
+
+/// Set in the process that loads two of them.
+const CHILD: &str = "UPSCALE_TEST_TWO_RUNTIMES_CHILD";
+const OVER: &str = "both are loaded, and ours works";
+
+#[test]
+fn another_onnx_runtime_in_the_process_is_no_trouble() {
+    if let Ok(order) = std::env::var(CHILD) {
+        return beside_another(&order);
+    }
+    let Some(other) = std::env::var_os("UPSCALE_TEST_OPENVINO").filter(|_| have_runtime()) else {
+        eprintln!("*** SKIPPED: there is no second ONNX Runtime here ***");
+        return;
+    };
+    for order in ["before", "after"] {
+        let mut command = program(std::env::current_exe().unwrap());
+        command.args(["--exact", "another_onnx_runtime_in_the_process_is_no_trouble", "--nocapture"]);
+        let ended = run(command.env(CHILD, order).env("UPSCALE_TEST_OPENVINO", &other));
+        assert!(ended.code == Some(0) && ended.stdout.contains(OVER), "{order}: {ended:?}");
+    }
+}
+
+fn beside_another(order: &str) {
+    let pass = || {
+        let element = element(&[("model", "lanczos2x"), ("workers", "2")]);
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(GRAY);
+        assert_eq!(harness.push_and_pull(gray_frame(0, 7)).unwrap().size(), 32);
+    };
+    if order == "after" {
+        pass();
+    }
+    let path = std::env::var_os("UPSCALE_TEST_OPENVINO").unwrap();
+    let flags = libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL;
+    // SAFETY: what the library does when it is loaded, it does in other processes of these tests as well.
+    let other = unsafe { libloading::os::unix::Library::open(Some(&path), flags) }.unwrap();
+    // SAFETY: it is not called.
+    let entry = unsafe { other.get::<*const ()>(b"OrtGetApiBase") };
+    assert!(entry.is_ok(), "it is an ONNX Runtime");
+    pass();
+    pass();
+    println!("{OVER}");
+}
+
+#[test]
+fn the_runtime_tells_nobody_and_leaves_nothing_in_the_home_folder() {
+    if !have_runtime() {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let mut command = program("gst-launch-1.0");
+    command.env("HOME", home.path()).env_remove("XDG_CACHE_HOME").env_remove("XDG_DATA_HOME");
+    // With these it would keep quiet by itself.
+    for variable in ["ORT_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS", "TF_BUILD"] {
+        command.env_remove(variable);
+    }
+    let pipeline =
+        "-q videotestsrc num-buffers=3 ! video/x-raw,width=32,height=16 ! upscalefilter model=lanczos2x ! fakesink";
+    run(command.args(pipeline.split(' '))).expect_clean();
+    let left = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    // ONNX Runtime's identifier and its queue of events would be in .cache/Microsoft.
+    assert!(!home.path().join(".cache/Microsoft").exists(), "{left:?}");
+}
+
+#[test]
+fn a_process_that_uses_the_element_may_fork() {
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(|python| {
+        let output = Command::new(python).args(["-c", "import gi"]).output();
+        output.is_ok_and(|output| output.status.success())
+    });
+    let (Some(python), true) = (python, have_runtime()) else {
+        assert!(std::env::var_os("UPSCALE_TEST_ALL").is_none(), "PyGObject is missing");
+        eprintln!("*** SKIPPED: PyGObject is missing ***");
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/fork.py");
+    let ended = run(program(python).args(["-B", script])).expect_clean();
+    print!("{}", ended.stdout);
+    assert!(ended.stdout.contains("children=3"), "{}", ended.stdout);
+}

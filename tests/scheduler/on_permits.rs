@@ -1,0 +1,73 @@
+//! Scenes with the permits.
+
+use shuttle::sync::atomic::AtomicUsize;
+
+use crate::permits::{Permits, Refusal};
+use crate::sync::{Arc, AtomicBool, Ordering, thread};
+
+const LIMIT: u64 = 10;
+
+pub fn permits_keep_to_the_limit() {
+    let (permits, used) = (Permits::new(LIMIT), Arc::new(AtomicUsize::new(0)));
+    let threads: Vec<_> = [[6, 3], [5, 5], [10, 1]]
+        .into_iter()
+        .map(|amounts| {
+            let (permits, used) = (Arc::clone(&permits), Arc::clone(&used));
+            thread::spawn(move || {
+                for bytes in amounts {
+                    let permit = permits.acquire(bytes, &AtomicBool::new(false)).expect("it fits");
+                    let before = used.fetch_add(bytes as usize, Ordering::SeqCst);
+                    assert!(before as u64 + bytes <= LIMIT, "{before} and {bytes}");
+                    used.fetch_sub(bytes as usize, Ordering::SeqCst);
+                    drop(permit);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("it does not fail"));
+    assert_eq!(permits.used(), 0);
+    assert!(permits.peak() <= LIMIT);
+}
+
+pub fn who_is_cancelled_holds_up_nobody() {
+    let permits = Permits::new(LIMIT);
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let held = permits.acquire(4, &AtomicBool::new(false)).expect("it fits");
+    let large = {
+        let (permits, cancelled) = (Arc::clone(&permits), Arc::clone(&cancelled));
+        // It cannot be served while the other one is held, so that only being cancelled ends it.
+        thread::spawn(move || permits.acquire(LIMIT, &cancelled).map(drop))
+    };
+    let small = {
+        let permits = Arc::clone(&permits);
+        thread::spawn(move || permits.acquire(6, &AtomicBool::new(false)).map(drop))
+    };
+    cancelled.store(true, Ordering::Release);
+    permits.wake();
+    assert_eq!(large.join().expect("it does not fail"), Err(Refusal::Cancelled));
+    assert_eq!(small.join().expect("it does not fail"), Ok(()));
+    drop(held);
+    assert_eq!(permits.used(), 0);
+}
+
+/// As workers do: a wait for a permit ends with the interrupt, which raises the flag and then wakes.
+pub fn permits_end_with_the_pool() {
+    let permits = Permits::new(LIMIT);
+    let raised: Vec<_> = (0..3).map(|_| Arc::new(AtomicBool::new(false))).collect();
+    let threads: Vec<_> = raised
+        .iter()
+        .map(|raised| {
+            let (permits, raised) = (Arc::clone(&permits), Arc::clone(raised));
+            // Not for ever: an unfair order would never come to the interrupt.
+            thread::spawn(move || (0..4).take_while(|_| permits.acquire(7, &raised).is_ok()).count())
+        })
+        .collect();
+    for raised in raised {
+        raised.store(true, Ordering::Release);
+        permits.wake();
+    }
+    for thread in threads {
+        thread.join().expect("it does not fail");
+    }
+    assert_eq!(permits.used(), 0);
+}
