@@ -21,6 +21,8 @@ pub struct Stats {
     pub fallback: u64,
     /// Frames that would have been late, and never left.
     pub dropped: u64,
+    /// Values that the network gave and that were no numbers, or infinite.
+    pub non_finite: u64,
     /// Pixels of all frames that came in, and of those how many had to be upscaled.
     frame_pixels: u64,
     upscaled_pixels: u64,

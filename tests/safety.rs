@@ -66,6 +66,21 @@ fn numbers_that_are_none_become_codes_that_the_format_has() {
 }
 
 #[test]
+fn they_are_counted() {
+    for (value, due) in [(f32::NAN, 64), (f32::INFINITY, 64), (1e30, 0)] {
+        let model = std::sync::Arc::new(DummyModel::new(Channels::Luma, 2));
+        model.fail_run(1, Failure::Output(value));
+        let element = dummy_element(&model, &[("workers", "1"), ("duplicates", "off")]);
+        let mut harness = harness(&element);
+        harness.set_src_caps_str("video/x-raw,format=GRAY8,width=4,height=4,framerate=25/1");
+        for _ in 0..3 {
+            harness.push_and_pull(gst::Buffer::from_mut_slice(vec![9; 16])).unwrap();
+        }
+        assert_eq!(element.property::<gst::Structure>("stats").get::<u64>("non-finite"), Ok(due), "{value}");
+    }
+}
+
+#[test]
 fn a_model_file_that_goes_while_it_plays_is_not_missed() {
     if !have_runtime() {
         return;

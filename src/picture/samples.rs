@@ -301,3 +301,20 @@ fn store_quads<W: Word, const KEEP: bool>(
         word.write(pixel);
     }
 }
+/// How many of the values are NaN or infinite.
+pub fn non_finite(values: &[f32]) -> u64 {
+    const LANES: usize = 16;
+    // Nought times anything finite is nought. The lanes let the compiler add many at a time.
+    let mut lanes = [0f32; LANES];
+    let mut chunks = values.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (lane, value) in lanes.iter_mut().zip(chunk) {
+            *lane += value * 0.0;
+        }
+    }
+    let rest = chunks.remainder().iter().map(|value| value * 0.0);
+    if lanes.into_iter().chain(rest).all(|zero| zero == 0.0) {
+        return 0;
+    }
+    values.iter().filter(|value| !value.is_finite()).count() as u64
+}

@@ -12,6 +12,7 @@ use crate::model::exchange::Exchange;
 use crate::model::extend::Codes;
 use crate::model::{Interrupt, Model, Upscaler};
 use crate::picture::convert::Scratch;
+use crate::picture::samples;
 use crate::picture::{Rect, Size};
 use crate::schedule::governor::{Rung, Verdict};
 use crate::schedule::permits::Permits;
@@ -344,8 +345,12 @@ impl FrameJob {
         let input = self.input.as_ref().expect("a job that is not done has its input");
         let first = self.pass(element, engine, rung, worker, (&self.config, input))?;
         let Some(second) = &self.config.second else { return Ok(first) };
-        let Done { buffer, took, pixels, kept } = self.pass(element, engine, rung, worker, (second, &first.buffer))?;
-        Ok(Done { buffer, took: took + first.took, pixels: pixels + first.pixels, kept: kept + first.kept })
+        let mut done = self.pass(element, engine, rung, worker, (second, &first.buffer))?;
+        done.took += first.took;
+        done.pixels += first.pixels;
+        done.kept += first.kept;
+        done.non_finite += first.non_finite;
+        Ok(done)
     }
 
     /// Upscales region by region into a new buffer.
@@ -371,7 +376,7 @@ impl FrameJob {
         let source = picture(config.format, &source).map_err(|error| FrameError::Input(error.to_string()))?;
         let mut buffer = config.acquire()?;
         let kept = regions.iter().map(|region| u64::from(region.keep.width) * u64::from(region.keep.height)).sum();
-        let (mut took, mut pixels) = (Duration::ZERO, 0);
+        let (mut took, mut pixels, mut non_finite) = (Duration::ZERO, 0, 0);
         config.write(&mut buffer, |target| {
             // Planes that are resized whole are taken from the first piece.
             if self.piece == 0 || !config.converter.chroma_is_apart() {
@@ -393,6 +398,7 @@ impl FrameJob {
                     config.converter.scatter_codes(outputs, region, &mut worker.scratch, target);
                     continue;
                 }
+                non_finite += samples::non_finite(&worker.output);
                 if let Some(feather) = &mut feather {
                     feather.blend(&mut worker.output, region);
                 }
@@ -400,7 +406,7 @@ impl FrameJob {
             }
             Ok::<_, FrameError>(())
         })??;
-        Ok(Done { buffer, took, pixels, kept })
+        Ok(Done { buffer, took, pixels, kept, non_finite })
     }
 }
 
@@ -413,6 +419,8 @@ pub(super) struct Done {
     pub pixels: u64,
     /// Of these, what was kept.
     pub kept: u64,
+    /// Values of the network that were no numbers, or infinite; not known where the device converts.
+    pub non_finite: u64,
 }
 
 impl Worker {

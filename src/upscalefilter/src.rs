@@ -311,11 +311,15 @@ impl UpscaleFilter {
             drop((slot, result));
             return;
         }
-        if let Ok(done) = &result
-            && done.pixels > 0
-        {
-            state.stats.inference(done.took, done.pixels, done.kept);
+        let mut first_bad = false;
+        if let Ok(done) = &result {
+            if done.pixels > 0 {
+                state.stats.inference(done.took, done.pixels, done.kept);
+            }
+            first_bad = state.stats.non_finite == 0 && done.non_finite > 0;
+            state.stats.non_finite += done.non_finite;
         }
+        let index = slot.index;
         state.forecast.ended(pixels, spent);
         slot.set(piece, result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.
@@ -323,6 +327,13 @@ impl UpscaleFilter {
         self.ready.notify_all();
         drop(state);
         drop(unwanted);
+        if first_bad {
+            gst::warning!(
+                CAT,
+                imp = self,
+                "Frame {index}: the network gave values that are no numbers; they become codes all the same"
+            );
+        }
     }
 
     /// Whether frames come under these caps now.

@@ -262,6 +262,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
                  (bytes that runs are reckoned to take), steps-down and steps-up (changes after failures), fps (pushed, wall-clock), inference-ms-average and inference-ms-worst (the network \
                  alone, for each frame), reorders (frames put into PTS order), reorders-failed (of these, too late to be put right), \
                  late (left later than the latency allows), fallback (resized because they would have been), dropped (likewise), \
+                 non-finite (values of the network that were NaN or infinite, and became black or the nearest code), \
                  cache-bytes",
             )
             .read_only()
