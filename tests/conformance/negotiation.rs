@@ -92,6 +92,9 @@ fn data_before_caps_is_not_negotiated_and_caps_later_mend_it() {
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     assert!(harness.push_event(gst::event::Segment::new(&segment)));
     assert_eq!(harness.push(gray_frame(0, 3)), Err(gst::FlowError::NotNegotiated));
+    // A segment that came before the caps would be a warning of the pad's.
+    assert!(harness.push_event(gst::event::FlushStart::new()));
+    assert!(harness.push_event(gst::event::FlushStop::new(true)));
     harness.set_src_caps_str(GRAY);
     assert!(harness.push_and_pull(gray_frame(1, 3)).is_ok());
 }

@@ -48,9 +48,8 @@ fn both_ways_through_the_element() {
     let neighbours = Neighbours::new();
     for pad in [&neighbours.before, &neighbours.behind] {
         for (mut query, is_answer) in forwarded() {
-            // Only downstream knows at what rate it takes what is sent.
-            let wrong_way = query.type_() == gst::QueryType::Bitrate && pad.direction() == gst::PadDirection::Sink;
-            if wrong_way {
+            if query.type_() == gst::QueryType::Bitrate && pad.direction() == gst::PadDirection::Sink {
+                // Only downstream knows at what rate it takes what is sent; to ask upstream is a warning.
                 continue;
             }
             neighbours.taken_queries();
@@ -108,6 +107,9 @@ fn nothing_is_answered_for_neighbours_that_are_not_there() {
         element.set_state(state).unwrap();
         for pad in element.pads() {
             for (mut query, _) in forwarded() {
+                if query.type_() == gst::QueryType::Bitrate && pad.direction() == gst::PadDirection::Src {
+                    continue;
+                }
                 assert!(!pad.query(query.get_mut().unwrap()), "{query:?} in {state:?}");
             }
             let mut latency = gst::query::Latency::new();

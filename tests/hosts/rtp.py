@@ -36,7 +36,7 @@ follow(receiver, frames.enough, others=[sender])
 declared, figures = latency_of(receiver), stats(receiver)
 for pipeline in (sender, receiver):
     stop(pipeline)
-frames.check()
+frames.check(strictly=False)
 assert packets["lost"] > 2, packets
 assert figures["frames-out"] + figures["in-flight"] <= figures["frames-in"], figures
 tell(packets=packets["all"], lost=packets["lost"], **{"in": figures["frames-in"], "out": figures["frames-out"]})

@@ -28,7 +28,7 @@ follow(receiver, frames.enough, others=[sender])
 declared, figures = latency_of(receiver), stats(receiver)
 for pipeline in (sender, receiver):
     stop(pipeline)
-frames.check()
+frames.check(strictly=False)
 frames.check_numbers(figures)
 assert figures["reorders"] == 0, figures
 tell_latency("srt", declared, frames.latencies(sent))
