@@ -3,7 +3,7 @@
 //!     script/bench live [--seconds N] [--model NAME]
 //!
 //! Every frame is another picture (`duplicates=off`), so that nothing but the network's pace counts. The first two seconds, in which a
-//! stream that is faster than the machine settles, are left out.
+//! stream that is faster than the machine settles, are left out. A queue behind the element keeps the sink's waiting out of it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,7 +77,8 @@ fn stream(args: &Args, (width, height): (u32, u32), rate: u32, mode: &str) -> an
     let pipeline = gst::parse::launch(&format!(
         "videotestsrc is-live=true pattern=smpte horizontal-speed=3 num-buffers={} \
          ! video/x-raw,format=I420,width={width},height={height},framerate={rate}/1 ! queue \
-         ! upscalefilter name=upscale model={} duplicates=off late-frames={mode} ! fakesink sync=true",
+         ! upscalefilter name=upscale model={} duplicates=off late-frames={mode} ! queue max-size-buffers=0 max-size-time=0 max-size-bytes=0 \
+         ! fakesink sync=true",
         args.seconds * u64::from(rate),
         args.model
     ))?;

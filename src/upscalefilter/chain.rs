@@ -264,6 +264,7 @@ impl UpscaleFilter {
     ) {
         let (index, pts) = (state.next_index, shell.pts());
         state.next_index += 1;
+        state.timing.kept(pts);
         if std::mem::take(&mut state.discont) {
             shell.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }

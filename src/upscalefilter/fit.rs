@@ -11,9 +11,19 @@ use super::errors::FrameError;
 /// More threads than this do not make resizing faster, which is bound by memory then.
 const MOST_THREADS: u32 = 4;
 
+/// How it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quality {
+    /// Lanczos, on several threads: what comes from a network is not to be blurred.
+    Fine,
+    /// Bilinear, on the thread that asks: where frames would be late the processor is busy.
+    Fast,
+}
+
 /// From the network's pictures to those that downstream asks for; without the network at all for frames that would be late.
 #[derive(Debug)]
 pub(super) struct Fit {
+    quality: Quality,
     from: gst_video::VideoInfo,
     pub caps: gst::Caps,
     pub info: gst_video::VideoInfo,
@@ -23,10 +33,10 @@ pub(super) struct Fit {
 }
 
 impl Fit {
-    pub fn new(from: &gst_video::VideoInfo, caps: &gst::Caps) -> Result<Self, String> {
+    pub fn new(from: &gst_video::VideoInfo, caps: &gst::Caps, quality: Quality) -> Result<Self, String> {
         let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| format!("Unusable caps {caps}"))?;
         let pool = allocation::own_pool(caps, &info).map_err(|error| error.to_string())?;
-        Ok(Fit { from: from.clone(), caps: caps.clone(), info, resizer: Mutex::default(), pool })
+        Ok(Fit { quality, from: from.clone(), caps: caps.clone(), info, resizer: Mutex::default(), pool })
     }
 
     /// The same picture in the size asked for. Where its shape has to stay and is another, bars are left around it.
@@ -56,11 +66,13 @@ impl Fit {
         config.set_dest_height(Some(height));
         config.set_fill_border(true);
         config.set_border_argb(0xff00_0000);
-        // Lanczos: what comes from a network is not to be blurred.
-        config.set_resampler_method(gst_video::VideoResamplerMethod::Lanczos);
-        config.set_chroma_resampler_method(gst_video::VideoResamplerMethod::Lanczos);
-        let threads = available_parallelism().map_or(1, |cores| cores.get() as u32);
-        config.set_threads(threads.min(MOST_THREADS));
+        let (method, threads) = match self.quality {
+            Quality::Fine => (gst_video::VideoResamplerMethod::Lanczos, cores().min(MOST_THREADS)),
+            Quality::Fast => (gst_video::VideoResamplerMethod::Linear, 1),
+        };
+        config.set_resampler_method(method);
+        config.set_chroma_resampler_method(method);
+        config.set_threads(threads);
         gst_video::VideoConverter::new(&self.from, &self.info, Some(config))
     }
 }
@@ -69,6 +81,10 @@ impl Drop for Fit {
     fn drop(&mut self) {
         allocation::set_inactive(&self.pool);
     }
+}
+
+fn cores() -> u32 {
+    available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
 /// Where the picture lies in the output, so that it keeps its shape: x, y, width, height.

@@ -25,18 +25,35 @@ pub(super) struct Timing {
     earliest: Option<gst::ClockTime>,
     /// The last proportion that downstream gave.
     proportion: f64,
+    /// Running time of the last frame that was not dropped.
+    last: Option<gst::ClockTime>,
 }
+
+/// Not longer than this is nothing to be seen because all is late, as in GStreamer's sinks.
+const LONGEST_GAP: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
 impl Timing {
     pub fn set_segment(&mut self, segment: &gst::Segment) {
         self.segment = segment.downcast_ref::<gst::ClockTime>().cloned();
         self.earliest = None;
+        self.last = None;
     }
 
     /// A flush: the segment and what downstream said of it are void.
     pub fn flush(&mut self) {
         self.segment = None;
         self.earliest = None;
+        self.last = None;
+    }
+
+    /// A frame is not dropped.
+    pub fn kept(&mut self, pts: Option<gst::ClockTime>) {
+        self.last = self.running_time(pts).or(self.last);
+    }
+
+    /// Whether nothing was to be seen for so long that one that is late is better than none.
+    fn is_starved(&self, pts: Option<gst::ClockTime>) -> bool {
+        self.running_time(pts).is_some_and(|now| self.last.is_none_or(|last| now > last + LONGEST_GAP))
     }
 
     pub fn set_live(&mut self, latency: Option<gst::ClockTime>) {
@@ -111,7 +128,8 @@ impl UpscaleFilter {
         };
         let done_in = gst::ClockTime::try_from(state.forecast.done_in(work, pieces, workers));
         let leaves = now.map(|now| done_in.map_or(gst::ClockTime::MAX, |done_in| now.saturating_add(done_in)));
-        if !state.timing.is_late(pts, leaves) {
+        let starved = fate == Fate::Drop && state.timing.is_starved(pts);
+        if starved || !state.timing.is_late(pts, leaves) {
             return Fate::Upscale;
         }
         gst::debug!(

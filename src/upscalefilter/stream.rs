@@ -18,7 +18,7 @@ use crate::picture::{Rect, Size};
 use crate::reuse::{Mode, Rules};
 
 use super::errors::FrameError;
-use super::fit::Fit;
+use super::fit::{Fit, Quality};
 use super::{allocation, caps};
 
 /// Input pixels around a tile, beyond what is kept of it, where the network's reach is not known: its padding at the tile's edge must
@@ -82,7 +82,7 @@ impl StreamConfig {
         }
         let result = config.second.as_deref().unwrap_or(&config);
         if result.out_caps != shown_caps {
-            config.fit = Some(Fit::new(&result.out_info, &shown_caps)?);
+            config.fit = Some(Fit::new(&result.out_info, &shown_caps, Quality::Fine)?);
         }
         Ok(config)
     }
@@ -217,7 +217,7 @@ impl StreamConfig {
 
     /// The frame as GStreamer resizes it, without the network.
     pub fn resize(&self, input: &gst::BufferRef) -> Result<gst::Buffer, FrameError> {
-        let resizer = self.resizer.get_or_init(|| Fit::new(&self.in_info, self.shown_caps()));
+        let resizer = self.resizer.get_or_init(|| Fit::new(&self.in_info, self.shown_caps(), Quality::Fast));
         resizer.as_ref().map_err(|error| FrameError::Output(error.clone()))?.apply(input)
     }
 
