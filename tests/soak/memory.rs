@@ -7,7 +7,7 @@ use crate::common::resident;
 /// Until here everything is used for the first time.
 const WARM: Duration = Duration::from_secs(20);
 /// From this length on the slope says more than the noise.
-const LONG: Duration = Duration::from_secs(300);
+pub const LONG: Duration = Duration::from_secs(300);
 const MEBIBYTE: f64 = 1048576.0;
 
 pub struct Memory {
@@ -55,8 +55,8 @@ impl Memory {
     }
 
     pub fn check(&self) {
-        // In a minute what the allocator keeps is as much as what could leak.
-        let allowed = if self.begin.elapsed() >= LONG { 1.0 } else { 8.0 };
+        // In a minute what the allocator keeps and what the tracer notes are as much as what could leak; the tracer tells of that.
+        let allowed = if self.begin.elapsed() >= LONG { 1.0 } else { 32.0 };
         assert!(self.slope() < allowed, "{}", self.told());
     }
 }
