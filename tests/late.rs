@@ -106,8 +106,8 @@ fn while_nothing_is_known_what_no_worker_is_free_for_is_resized() {
 fn what_cannot_be_in_time_is_not_begun() {
     let model = model();
     let (element, mut harness) = live(&model, &[("late-frames", "fallback"), ("max-in-flight", "3")]);
-    // 10 ms and three frames after its time is the last moment.
-    for (n, now, late) in [(0, 0, false), (1, 40 + 129, false), (2, 80 + 131, true), (3, 5000, true)] {
+    // 10 ms and three frames after its time is the last moment, less an eighth of the three.
+    for (n, now, late) in [(0, 0, false), (1, 40 + 114, false), (2, 80 + 116, true), (3, 5000, true)] {
         set_time(&mut harness, now);
         push(&mut harness, n);
         assert_eq!(pull(&mut harness, n), late, "frame {n}");

@@ -237,7 +237,15 @@ impl Job for FrameJob {
             rung.tile = device.governor.lock().tile_for(|tile| cuts.largest(tile));
         }
         self.tries += 1;
-        gst::trace!(CAT, obj = element, "Frame {}: upscaling, try {}, {}", slot.index, self.tries, describe_rung(rung));
+        gst::trace!(
+            CAT,
+            obj = element,
+            "Frame {}, piece {}, try {}, {}",
+            slot.index,
+            self.piece,
+            self.tries,
+            describe_rung(rung)
+        );
         let begin = Instant::now();
         let result = self.upscale(&element, &engine, rung, worker);
         match &result {

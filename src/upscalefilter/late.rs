@@ -19,8 +19,8 @@ pub(super) const FALLBACK_META: &str = "GstUpscaleFilterFallbackMeta";
 pub(super) struct Timing {
     /// The sink pad's segment, if it is in time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
-    /// Latency from the source to our source pad, if the pipeline is live; from the last LATENCY query.
-    live_latency: Option<gst::ClockTime>,
+    /// Latency from the source to our source pad, if the pipeline is live, and our own part of it; from the last LATENCY query.
+    live_latency: Option<(gst::ClockTime, gst::ClockTime)>,
     /// Downstream was late: running time before which no frame is of use to it any more.
     earliest: Option<gst::ClockTime>,
     /// The last proportion that downstream gave.
@@ -28,6 +28,9 @@ pub(super) struct Timing {
     /// Running time of the last frame that was not dropped.
     last: Option<gst::ClockTime>,
 }
+
+/// What part of our latency is kept for what is not foretold: putting the frame together, and threads that have to wake up.
+const SPARE: u64 = 8;
 
 /// Not longer than this is nothing to be seen because all is late, as in GStreamer's sinks.
 const LONGEST_GAP: gst::ClockTime = gst::ClockTime::from_seconds(1);
@@ -56,7 +59,8 @@ impl Timing {
         self.running_time(pts).is_some_and(|now| self.last.is_none_or(|last| now > last + LONGEST_GAP))
     }
 
-    pub fn set_live(&mut self, latency: Option<gst::ClockTime>) {
+    /// `latency` is that from the source to our source pad, and our own part of it; `None` where nothing is live.
+    pub fn set_live(&mut self, latency: Option<(gst::ClockTime, gst::ClockTime)>) {
         self.live_latency = latency;
     }
 
@@ -85,12 +89,14 @@ impl Timing {
 
     /// The running time by which a frame has to leave, if there is one.
     pub fn deadline(&self, pts: Option<gst::ClockTime>) -> Option<gst::ClockTime> {
-        self.running_time(pts)?.checked_add(self.live_latency?)
+        self.running_time(pts)?.checked_add(self.live_latency?.0)
     }
 
     /// Whether a frame is of no use if it leaves at running time `leaves` (not known without a clock).
     fn is_late(&self, pts: Option<gst::ClockTime>, leaves: Option<gst::ClockTime>) -> bool {
-        let missed = self.deadline(pts).zip(leaves).is_some_and(|(deadline, leaves)| leaves > deadline);
+        let spare = self.live_latency.map_or(gst::ClockTime::ZERO, |(_, own)| own / SPARE);
+        let missed =
+            self.deadline(pts).zip(leaves).is_some_and(|(deadline, leaves)| leaves.saturating_add(spare) > deadline);
         let skipped = self.earliest.zip(self.running_time(pts)).is_some_and(|(earliest, running)| running < earliest);
         missed || skipped
     }
@@ -135,7 +141,8 @@ impl UpscaleFilter {
         gst::debug!(
             CAT,
             imp = self,
-            "PTS {} would leave at {}, too late for {}; {} frames in flight",
+            "Frame {}, PTS {}, would leave at {}, too late for {}: {fate:?}; {} frames in flight",
+            state.next_index,
             pts.display(),
             leaves.display(),
             state.timing.deadline(pts).display(),

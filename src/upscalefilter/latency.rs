@@ -44,7 +44,7 @@ impl UpscaleFilter {
         let own = state.config.as_deref().and_then(|config| of_frames(config, in_flight));
         let own = own.unwrap_or(gst::ClockTime::ZERO);
         let min = min.saturating_add(own);
-        state.timing.set_live(live.then_some(min));
+        state.timing.set_live(live.then_some((min, own)));
         drop(state);
         // The queue holds as long as it delays; upstream without a bound stays without one.
         let max = max.map(|max| max.saturating_add(own));

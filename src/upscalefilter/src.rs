@@ -321,6 +321,13 @@ impl UpscaleFilter {
         }
         let index = slot.index;
         state.forecast.ended(pixels, spent);
+        gst::trace!(
+            CAT,
+            imp = self,
+            "Frame {index}, piece {piece}, {} after {:.1} ms",
+            if result.is_ok() { "is upscaled" } else { "has failed" },
+            spent.unwrap_or_default().as_secs_f64() * 1e3
+        );
         slot.set(piece, result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.
         let unwanted = Arc::into_inner(slot);
