@@ -196,3 +196,36 @@ fn an_unwritable_plan_is_a_warning_at_once() {
     element.set_bus(None);
     element.set_state(gst::State::Null).unwrap();
 }
+
+/// A playlist without a gap: several streams, of several sizes, one after the other.
+#[test]
+fn streams_follow_each_other_without_a_gap() {
+    init();
+    let pipeline = gst::parse::launch(
+        "concat name=list ! upscalefilter name=upscale model=lanczos2x ! fakesink name=sink sync=false \
+         videotestsrc num-buffers=20 ! video/x-raw,format=I420,width=32,height=24,framerate=25/1 ! list. \
+         videotestsrc num-buffers=20 pattern=ball ! video/x-raw,format=I420,width=48,height=16,framerate=25/1 ! list. \
+         videotestsrc num-buffers=20 ! video/x-raw,format=NV12,width=32,height=24,framerate=25/1 ! list.",
+    )
+    .unwrap()
+    .downcast::<gst::Pipeline>()
+    .unwrap();
+    let element = pipeline.by_name("upscale").unwrap();
+    element.downcast_ref::<gstupscale::upscalefilter::UpscaleFilter>().unwrap().set_test_model(model());
+    let (sender, seen) = std::sync::mpsc::channel();
+    let sink = pipeline.by_name("sink").unwrap().static_pad("sink").unwrap();
+    sink.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        let segment = pad.sticky_event::<gst::event::Segment>(0).unwrap();
+        let segment = segment.segment().downcast_ref::<gst::ClockTime>().unwrap().clone();
+        let caps = pad.current_caps().unwrap();
+        let width = caps.structure(0).unwrap().get::<i32>("width").unwrap();
+        sender.send((segment.to_running_time(info.buffer().unwrap().pts()).unwrap().mseconds(), width)).ok();
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_message(&pipeline.bus().unwrap(), &[gst::MessageType::Eos]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let seen: Vec<_> = seen.try_iter().collect();
+    let due: Vec<_> = (0..60).map(|n| (40 * n, if n / 20 == 1 { 96 } else { 64 })).collect();
+    assert_eq!(seen, due);
+}
