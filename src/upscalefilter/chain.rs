@@ -18,7 +18,7 @@ use super::imp::UpscaleFilter;
 use super::job::FrameJob;
 use super::late::{Fate, mark_fallback};
 use super::reuse::{self, Before, Find, Found, Look};
-use super::settings::LateFrames;
+use super::settings::{LateFrames, LatencyMode};
 use super::slot::Slot;
 use super::state::{QueuedFrame, State};
 use super::stream::StreamConfig;
@@ -28,6 +28,7 @@ use super::{CAT, input, latency, metadata};
 struct Wishes {
     mode: Option<Mode>,
     late_frames: LateFrames,
+    latency_mode: LatencyMode,
     show_updates: bool,
 }
 
@@ -99,7 +100,8 @@ impl UpscaleFilter {
         let wishes = {
             let settings = self.settings.lock();
             let (mode, late_frames) = (settings.reuse(), settings.late_frames);
-            Wishes { mode, late_frames, show_updates: settings.show_updates }
+            let (latency_mode, show_updates) = (settings.latency_mode, settings.show_updates);
+            Wishes { mode, late_frames, latency_mode, show_updates }
         };
         let mut before = self.take_before(&config, wishes.mode);
         let look = self
@@ -124,8 +126,7 @@ impl UpscaleFilter {
     }
 
     /// Backpressure: waits until fewer than `limit` frames are in flight.
-    fn wait_for_room(&self, engine: &Engine) -> Result<MutexGuard<'_, State>, gst::FlowError> {
-        let mode = self.settings.lock().latency_mode;
+    fn wait_for_room(&self, engine: &Engine, mode: LatencyMode) -> Result<MutexGuard<'_, State>, gst::FlowError> {
         let mut state = self.state.lock();
         loop {
             state.refusal()?;
@@ -140,8 +141,8 @@ impl UpscaleFilter {
     fn take_frame(&self, incoming: Incoming) -> Result<Shown, gst::FlowError> {
         let Incoming { config, engine, .. } = incoming;
         let pts = incoming.buffer.pts();
-        let mode = self.settings.lock().latency_mode;
-        let mut state = self.wait_for_room(engine)?;
+        let mode = incoming.wishes.latency_mode;
+        let mut state = self.wait_for_room(engine, mode)?;
         let find = reuse::find(&mut state, incoming.look, incoming.before);
         let workers = engine.pool.active();
         let together = latency::is_low(mode, state.timing.is_live()) && config.allows_pieces(incoming.wishes.mode);
