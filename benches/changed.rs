@@ -6,10 +6,10 @@
 mod pictures;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gstupscale::picture::Size;
 use gstupscale::picture::format::PictureRef;
 use gstupscale::picture::region::Limits;
 use gstupscale::reuse::{CELL, CellMap, Compare, Cost, History, cover};
+use gstupscale::types::Size;
 
 use pictures::{FORMAT, PADDING, planes};
 

@@ -5,11 +5,12 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gstupscale::model::exchange::Exchange;
-use gstupscale::model::{self, Channels, LoadOptions, Provider, Source, Upscaler};
-use gstupscale::picture::Size;
+use gstupscale::model::{self, LoadOptions, Source, Upscaler};
 use gstupscale::picture::convert::{Converter, Scratch};
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PictureMut, PictureRef, PixelFormat, Range};
 use gstupscale::picture::region::{Limits, Region, cover};
+use gstupscale::types::Size;
+use gstupscale::types::{Channels, Provider};
 
 const SIZE: Size = Size { width: 1280, height: 720 };
 const SCALE: u32 = 2;

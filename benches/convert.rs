@@ -3,11 +3,11 @@
 //! `cargo bench --bench convert` prints a line for each step at 640x360, enlarged to 1280x720.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gstupscale::model::Channels;
-use gstupscale::picture::Size;
 use gstupscale::picture::convert::{Converter, Scratch};
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PictureMut, PictureRef, PixelFormat, Range};
 use gstupscale::picture::region::{Limits, Region, cover};
+use gstupscale::types::Channels;
+use gstupscale::types::Size;
 
 const INPUT: Size = Size { width: 640, height: 360 };
 const SCALE: u32 = 2;

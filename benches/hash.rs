@@ -6,9 +6,9 @@
 mod pictures;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gstupscale::picture::Size;
 use gstupscale::picture::format::PictureRef;
 use gstupscale::reuse::Fingerprinter;
+use gstupscale::types::Size;
 
 use pictures::{FORMAT, PADDING, planes};
 

@@ -9,6 +9,7 @@
 //! | [`picture`] | planes, regions, conversion between pixels and tensors | no |
 //! | [`device`] | how much memory a device has and has free | no |
 //! | [`plan`], [`stats`] | the JSON plan, counters | no |
+//! | [`types`] | size, rectangle, channels, provider: what several layers name | no |
 //!
 //! The threads, the locks and the way of a frame are drawn in `ARCHITECTURE.md`.
 
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod reuse;
 pub mod schedule;
 pub mod stats;
+pub mod types;
 pub mod upscalefilter;
 
 fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

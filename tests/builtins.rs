@@ -5,8 +5,9 @@
 mod common;
 
 use gstupscale::model::builtin::{self, Builtin, Speed};
-use gstupscale::model::{self, Channels, LoadOptions, Source};
-use gstupscale::picture::Size;
+use gstupscale::model::{self, LoadOptions, Source};
+use gstupscale::types::Channels;
+use gstupscale::types::Size;
 
 /// Small enough for 2, 3 and 4 times; a multiple of all.
 const LARGE: Size = Size { width: 192, height: 144 };

@@ -8,11 +8,11 @@ use std::sync::{Arc, Mutex};
 
 use common::*;
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
-use gstupscale::picture::Size;
 use gstupscale::picture::format::{PictureRef, PixelFormat};
 use gstupscale::reuse::{Fingerprint, Fingerprinter};
+use gstupscale::types::Channels;
+use gstupscale::types::Size;
 
 const CLIPS: &[&str] = &[
     "androidx/bbb_800x640_768kbps_30fps_avc_pyramid_3b.mp4",

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
+use gstupscale::types::Channels;
 
 use common::clip::{Clip, Edit};
 use common::{LOCAL_MODELS, dummy_element, element, harness, have_runtime, shared_data};

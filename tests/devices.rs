@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use common::*;
 use gst::prelude::*;
+use gstupscale::model::Model;
 use gstupscale::model::dummy::{DummyModel, Failure};
-use gstupscale::model::{Channels, Model, Provider};
+use gstupscale::types::{Channels, Provider};
 use gstupscale::upscalefilter::UpscaleFilter;
 
 fn luma() -> DummyModel {

@@ -4,8 +4,8 @@ mod common;
 
 use common::*;
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
+use gstupscale::types::Channels;
 use std::sync::Arc;
 
 /// A grey frame of this size in this time.

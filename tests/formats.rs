@@ -7,9 +7,9 @@ use std::sync::Arc;
 use common::*;
 use gst_video::VideoFrameExt;
 use gst_video::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
 use gstupscale::picture::format::PixelFormat;
+use gstupscale::types::Channels;
 
 /// Where a component's first sample stands in its plane. GStreamer 1.22 says 1 for V of P010, whose samples have two bytes.
 fn offset(info: &gst_video::VideoInfo, component: usize) -> usize {

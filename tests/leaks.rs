@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use common::*;
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::{DummyModel, Failure};
+use gstupscale::types::Channels;
 
 const OVER: &str = "the scenes are over";
 const CHILD: &str = "UPSCALE_TEST_LEAKS_CHILD";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 use gstupscale::model::dummy::{DummyModel, Failure};
-use gstupscale::model::{Channels, Provider};
+use gstupscale::types::{Channels, Provider};
 use proptest::prelude::*;
 
 use common::{dummy_element, harness};

@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 use gst_video::VideoFrameExt;
-use gstupscale::model::{self, Channels, Element, LoadOptions, Model, ModelError, Provider, RunError, Source, builtin};
-use gstupscale::picture::Size;
+use gstupscale::model::{self, Element, LoadOptions, Model, ModelError, RunError, Source, builtin};
+use gstupscale::types::Size;
+use gstupscale::types::{Channels, Provider};
 
 fn load(path: impl AsRef<Path>) -> Result<Arc<dyn Model>, ModelError> {
     model::load(&Source::File(path.as_ref().to_owned()), LoadOptions::default())

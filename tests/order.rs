@@ -5,8 +5,8 @@ mod common;
 use std::sync::Arc;
 
 use common::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::{DummyModel, Failure};
+use gstupscale::types::Channels;
 use proptest::prelude::*;
 
 fn held_model() -> Arc<DummyModel> {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use common::*;
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::{DummyModel, Failure};
 use gstupscale::picture::format::PixelFormat;
+use gstupscale::types::Channels;
 
 const CAPS: &str = "video/x-raw,format=GRAY8,width=128,height=128,framerate=25/1";
 

@@ -7,8 +7,9 @@ mod common;
 use std::process::Command;
 
 use gst::prelude::*;
-use gstupscale::model::{self, LoadOptions, Model, ModelError, Provider, Source};
-use gstupscale::picture::Size;
+use gstupscale::model::{self, LoadOptions, Model, ModelError, Source};
+use gstupscale::types::Provider;
+use gstupscale::types::Size;
 
 use common::{element, harness, have_runtime, shared_data};
 
@@ -57,18 +58,6 @@ fn a_provider_that_is_not_here_says_which_library_is_missing() {
             format!(
                 "execution-provider=webgpu: libonnxruntime_providers_webgpu.so is not beside {runtime}; `./script/setup --webgpu` \
                  brings it"
-            ),
-        ),
-        (
-            Provider::CoreMl,
-            format!(
-                "execution-provider=coreml: {runtime} was built without Core ML, which there is on another system only"
-            ),
-        ),
-        (
-            Provider::DirectMl,
-            format!(
-                "execution-provider=directml: {runtime} was built without DirectML, which there is on another system only"
             ),
         ),
     ] {

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 use gstupscale::model::dummy::{DummyModel, Failure};
-use gstupscale::model::{Channels, Provider};
 use gstupscale::picture::format::PixelFormat;
+use gstupscale::types::{Channels, Provider};
 use proptest::prelude::*;
 
 use common::clip::{Clip, Edit, TALL, drawn, edit, enlarged};

@@ -7,8 +7,8 @@ use std::process::Command;
 use common::process::{program, run};
 use common::*;
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::{DummyModel, Failure};
+use gstupscale::types::Channels;
 
 /// The frame that comes out where the network gives `value` everywhere.
 fn frame_of(value: f32, channels: Channels, format: &str) -> (Vec<u8>, gst_video::VideoInfo) {

@@ -4,8 +4,8 @@ mod common;
 
 use std::sync::Arc;
 
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
+use gstupscale::types::Channels;
 
 use common::clip::{Clip, drawn, enlarged};
 use common::{dummy_element, element, have_runtime};

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use common::*;
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
+use gstupscale::types::Channels;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 

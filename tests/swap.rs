@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use common::*;
 use gst::prelude::*;
+use gstupscale::model::Model;
 use gstupscale::model::dummy::DummyModel;
-use gstupscale::model::{Channels, Model};
+use gstupscale::types::Channels;
 use gstupscale::upscalefilter::UpscaleFilter;
 use proptest::prelude::*;
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gstupscale::device;
-use gstupscale::model::Provider;
-use gstupscale::picture::Size;
 use gstupscale::schedule::budget::threads_per_worker;
+use gstupscale::types::Provider;
+use gstupscale::types::Size;
 use serde::{Deserialize, Serialize};
 
 use crate::measure::element::{self, Outcome};

@@ -28,8 +28,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use gstupscale::model::Provider;
-use gstupscale::picture::Size;
+use gstupscale::types::Provider;
+use gstupscale::types::Size;
 
 use measure::frames::drawn;
 use networks::Network;

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use gstupscale::model::{Provider, builtin};
+use gstupscale::model::builtin;
+use gstupscale::types::Provider;
 
 /// Networks of other people: what they are called here, and their files in the shared data.
 const SHARED: [(&str, &str); 3] = [

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use gstupscale::model::Provider;
-use gstupscale::picture::Size;
+use gstupscale::types::Provider;
+use gstupscale::types::Size;
 
 use crate::Cli;
 use crate::figures::median;

@@ -6,8 +6,8 @@ use std::thread::available_parallelism;
 
 use anyhow::{Context, Result, bail, ensure};
 use gst::prelude::*;
-use gstupscale::model::Provider;
-use gstupscale::picture::Size;
+use gstupscale::types::Provider;
+use gstupscale::types::Size;
 use serde::{Deserialize, Serialize};
 
 use super::frames::{FORMAT, Frames, frame_bytes, stamp};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use gstupscale::picture::Size;
 use gstupscale::picture::format::{PictureRef, PixelFormat};
+use gstupscale::types::Size;
 
 pub const FORMAT: PixelFormat = PixelFormat::I420;
 

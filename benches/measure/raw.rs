@@ -6,10 +6,11 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
-use gstupscale::model::{self, LoadOptions, Model, ModelInfo, Provider, RunError, Source, Upscaler};
+use gstupscale::model::{self, LoadOptions, Model, ModelInfo, RunError, Source, Upscaler};
 use gstupscale::picture::convert::{Converter, Scratch};
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PictureMut, Range};
 use gstupscale::picture::region::{Limits, Region, cover};
+use gstupscale::types::Provider;
 
 use super::frames::{FORMAT, Frames, frame_bytes, planes};
 use super::meter::{Meter, Rate};

@@ -1,7 +1,7 @@
 //! Pictures for the benches.
 
-use gstupscale::picture::Size;
 use gstupscale::picture::format::PixelFormat;
+use gstupscale::types::Size;
 
 pub const FORMAT: PixelFormat = PixelFormat::I420;
 /// Bytes after each row of the padded pictures: what a decoder leaves around a frame for its motion vectors.

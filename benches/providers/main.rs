@@ -16,8 +16,9 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use gstupscale::model::{self, LoadOptions, Precision, Provider, Source};
-use gstupscale::picture::Size;
+use gstupscale::model::{self, LoadOptions, Source};
+use gstupscale::types::Size;
+use gstupscale::types::{Precision, Provider};
 
 use figures::median;
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::Subcommand;
 
-use gstupscale::model::Provider;
+use gstupscale::types::Provider;
 
 use crate::measure::frames::Frames;
 use crate::measure::meter::Rate;

@@ -32,7 +32,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 
 use child::Child;
-use gstupscale::picture::Size;
+use gstupscale::types::Size;
 use prepare::Prepared;
 use report::Row;
 

@@ -4,7 +4,7 @@ mod nvml;
 mod sysfs;
 mod system;
 
-use crate::model::Provider;
+use crate::types::Provider;
 
 /// Bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,9 @@ pub struct Memory {
 pub fn memory(provider: Provider, device: u32) -> Option<Memory> {
     match provider {
         Provider::Cuda | Provider::TensorRt => nvml::memory(device),
-        // Whichever GPU Vulkan or Direct3D chose has no number in common with the system's; the first that tells is the
-        // one where there is only one.
-        Provider::WebGpu | Provider::DirectMl => nvml::memory(device).or_else(|| sysfs::memory(device)),
-        Provider::Auto | Provider::Cpu | Provider::CoreMl | Provider::OpenVino => system::memory(),
+        // Vulkan numbers GPUs in its own order; where there is only one, the first one that answers is the right one.
+        Provider::WebGpu => nvml::memory(device).or_else(|| sysfs::memory(device)),
+        Provider::Auto | Provider::Cpu | Provider::OpenVino => system::memory(),
     }
 }
 

@@ -22,26 +22,7 @@ use self::exchange::Exchange;
 use self::extend::Codes;
 use self::graph::{Local, Locality};
 use crate::device;
-use crate::picture::Size;
-
-/// What the tensor's channels mean.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Channels {
-    /// One channel: luma, 0..1 over the nominal range.
-    Luma,
-    /// Three channels: R'G'B', 0..1.
-    Rgb,
-}
-
-impl Channels {
-    /// Number of channels in the tensor.
-    pub fn count(self) -> usize {
-        match self {
-            Channels::Luma => 1,
-            Channels::Rgb => 3,
-        }
-    }
-}
+use crate::types::{Channels, Conversion, Precision, Provider, Size};
 
 /// Number type of a tensor that the network takes or gives.
 ///
@@ -51,80 +32,6 @@ pub enum Element {
     Float32,
     Float16,
     Uint8,
-}
-
-/// Where a network runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Provider {
-    /// The best one that is to be had.
-    #[default]
-    Auto,
-    Cpu,
-    Cuda,
-    TensorRt,
-    OpenVino,
-    WebGpu,
-    CoreMl,
-    DirectMl,
-}
-
-/// In which numbers a network computes, where its provider offers a choice. Its inputs and outputs stay what they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precision {
-    /// As fast as the hardware does it without a loss that is seen: bfloat16 with OpenVINO on processors that have it, TF32 and
-    /// float16 on NVIDIA's.
-    #[default]
-    Auto,
-    Fp32,
-    Fp16,
-    Bf16,
-}
-
-/// Where pictures become tensors and tensors pictures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Conversion {
-    /// On the device where that is faster and possible, else on the processor.
-    #[default]
-    Auto,
-    /// On the processor, which hands floats to the network.
-    Processor,
-    /// On the network's device, which is handed the picture's integers.
-    Device,
-}
-
-impl Conversion {
-    /// Whether that means the device of `provider`.
-    ///
-    /// Automatic is CUDA's alone. It has kernels for every operator and type that is added. TensorRT and WebGPU have no 16-bit integers, nor
-    /// WebGPU bytes; of the others nobody has tried; and on the processor there is nothing to gain.
-    pub fn on_device(self, provider: Provider) -> bool {
-        match self {
-            Conversion::Auto => provider == Provider::Cuda,
-            Conversion::Processor => false,
-            Conversion::Device => true,
-        }
-    }
-}
-
-impl Provider {
-    /// What it is called in properties and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Provider::Auto => "auto",
-            Provider::Cpu => "cpu",
-            Provider::Cuda => "cuda",
-            Provider::TensorRt => "tensorrt",
-            Provider::OpenVino => "openvino",
-            Provider::WebGpu => "webgpu",
-            Provider::CoreMl => "coreml",
-            Provider::DirectMl => "directml",
-        }
-    }
-
-    /// Whether its libraries plan (choose kernels, record graphs) for each size of tensor that they meet.
-    pub fn plans_for_sizes(self) -> bool {
-        !matches!(self, Provider::Auto | Provider::Cpu)
-    }
 }
 
 /// What was found out about a network when it was loaded.

@@ -6,7 +6,7 @@ use super::convert::{Converter, Scratch, rows};
 use super::format::{Component, Kind, PictureMut, PictureRef};
 use super::resize::{Axes, Axis, fill_source, resize};
 use super::samples::{self, simd};
-use crate::model::Channels;
+use crate::types::Channels;
 
 impl Converter {
     /// Makes all of the output that the network has no say in: chroma (beside a luma model) and alpha, resized by Lanczos.

@@ -10,9 +10,9 @@ use super::convert::{Converter, Scratch, rows};
 use super::format::{Kind, PictureMut, PictureRef};
 use super::region::Region;
 use super::siting;
-use crate::model::Channels;
 use crate::model::exchange::{Exchange, Numbers, Tensor, place};
 use crate::model::extend::{Codes, planes_seen};
+use crate::types::Channels;
 
 /// One direction of a plane's window.
 struct Window {

@@ -3,14 +3,14 @@
 use fast_image_resize::Resizer;
 use fast_image_resize::pixels::{F32x2, U8, U8x2, U16, U16x2};
 
-use super::Size;
 use super::colour::Levels;
 use super::format::{Colour, Kind, Layout, PictureMut, PictureRef, PixelFormat};
 use super::lanes::Lanes;
 use super::matrix::Coefficients;
 use super::region::Region;
 use super::resize::Buffers;
-use crate::model::Channels;
+use crate::types::Channels;
+use crate::types::Size;
 
 /// Buffers one worker keeps from frame to frame.
 ///

@@ -9,10 +9,10 @@
 //! of the picture is written once and chroma is made of blended pixels. Of the regions gone by, only strips along their
 //! edges are kept.
 
-use super::Size;
 use super::region::Region;
 use super::samples::simd;
-use crate::model::Channels;
+use crate::types::Channels;
+use crate::types::Size;
 
 /// Strips of the regions gone by; one for each worker, as a frame's regions go through it one after the other.
 ///

@@ -1,6 +1,6 @@
 //! The raw video formats the plugin takes, described without GStreamer.
 
-use super::Size;
+use crate::types::Size;
 
 pub use super::colour::{ChromaSite, Colour, Matrix, Range};
 pub use super::view::{PictureError, PictureMut, PictureRef};

@@ -3,8 +3,9 @@
 use super::convert::{Converter, Scratch, rows};
 use super::format::{Kind, PictureRef};
 use super::region::Region;
-use super::{Rect, samples, siting};
-use crate::model::Channels;
+use super::{samples, siting};
+use crate::types::Channels;
+use crate::types::Rect;
 
 impl Converter {
     /// Fills `tensor` with what `region` reads: planar, `channels * tensor.height * tensor.width` values.

@@ -1,7 +1,7 @@
 //! Marks on a picture, for people who want to see what is done with it.
 
-use super::Rect;
 use super::format::PictureMut;
+use crate::types::Rect;
 
 /// Pixels.
 const LINE: u32 = 2;
@@ -45,8 +45,8 @@ pub fn outline(picture: &mut PictureMut, rect: Rect) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Size;
     use crate::picture::format::PixelFormat;
+    use crate::types::Size;
 
     #[test]
     fn a_frame_is_drawn_within_the_rectangle_alone() {

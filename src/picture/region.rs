@@ -1,7 +1,7 @@
 //! Cutting a frame into regions.
 
 use super::span::{Cut, Span};
-use super::{Rect, Size};
+use crate::types::{Rect, Size};
 
 /// A part of a frame that goes through the network in one run; input pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

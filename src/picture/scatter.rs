@@ -6,7 +6,7 @@ use super::convert::{Converter, Scratch, rows};
 use super::format::{Kind, PictureMut};
 use super::region::Region;
 use super::{samples, siting};
-use crate::model::Channels;
+use crate::types::Channels;
 
 /// The network's result and where its kept part lies; output pixels of the frame, if not said otherwise.
 struct Patch<'a> {

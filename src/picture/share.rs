@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Rect;
+use crate::types::Rect;
 
 /// Cuts `parts` into at most `count` pieces of about the same area, each of at least `least` pixels: rows of parts, in their order.
 /// Cuts lie on even rows, where chroma begins.

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::Rect;
 use super::convert::Converter;
 use super::format::{Kind, PictureMut, PictureRef};
-use crate::model::Channels;
+use crate::types::Channels;
+use crate::types::Rect;
 
 /// Pixels that Lanczos-3 looks at on each side when it enlarges, and one for the siting of what it resizes.
 const LANCZOS_REACH: u32 = 4;

@@ -1,7 +1,7 @@
 //! Checked views of a picture's planes.
 
-use super::Size;
 use super::format::PixelFormat;
+use crate::types::Size;
 
 /// Why planes are no picture of a format and size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

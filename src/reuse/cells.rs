@@ -1,6 +1,6 @@
 //! The grid on which changes are told and covered.
 
-use crate::picture::{Rect, Size};
+use crate::types::{Rect, Size};
 
 /// Side of a cell, in pixels of luma.
 ///

@@ -5,7 +5,7 @@ use std::ops::{AddAssign, Range};
 use super::cells::{CELL, CellMap};
 use crate::picture::format::{Kind, PictureRef, PixelFormat};
 use crate::picture::samples::simd;
-use crate::picture::{Rect, Size};
+use crate::types::{Rect, Size};
 
 /// When a cell counts as changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

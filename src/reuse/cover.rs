@@ -2,7 +2,7 @@
 
 use super::cells::{CELL, CellMap};
 use crate::picture::region::{Limits, Region};
-use crate::picture::{Rect, Size};
+use crate::types::{Rect, Size};
 
 /// What of a frame is to be recomputed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -59,8 +59,8 @@ impl Fingerprinter {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Size;
     use crate::picture::format::PixelFormat;
+    use crate::types::Size;
 
     fn gray(width: u32, height: u32, data: &[u8], stride: usize) -> Fingerprint {
         let picture = PictureRef::new(PixelFormat::Gray8, Size { width, height }, &[(data, stride)]).unwrap();

@@ -1,6 +1,6 @@
 //! Recomputing every part of a frame now and then.
 
-use crate::picture::{Rect, Size};
+use crate::types::{Rect, Size};
 
 /// Side of a patch in pixels.
 const PATCH: u32 = 64;

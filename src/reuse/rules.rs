@@ -4,7 +4,7 @@ use crate::model::ModelInfo;
 use crate::model::graph::Local;
 use crate::picture::convert::Converter;
 use crate::picture::region::Limits;
-use crate::picture::{Rect, Size};
+use crate::types::{Rect, Size};
 
 /// What the network and the conversion around it ask of parts of a frame.
 #[derive(Clone, Copy, Debug)]

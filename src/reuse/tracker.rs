@@ -6,7 +6,7 @@ use super::cover::{Cost, Cover, cover};
 use super::refresh::Refresher;
 use super::rules::Rules;
 use crate::picture::format::{PictureRef, PixelFormat};
-use crate::picture::{Rect, Size};
+use crate::types::{Rect, Size};
 
 /// When parts are taken for unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use gst::subclass::prelude::*;
 use parking_lot::MutexGuard;
 
 use crate::picture::share::share;
-use crate::picture::{Rect, Size};
 use crate::reuse::Mode;
 use crate::schedule::Placed;
+use crate::types::{Rect, Size};
 
 use super::engine::Engine;
 use super::errors::FrameError;

@@ -1,36 +1,11 @@
 //! Where pictures are converted: on the processor, or on the network's device, which is then handed their codes.
 
-use gst::glib;
-
 use crate::model::extend::Codes;
-use crate::model::{self, Model, ModelError, Provider};
+use crate::model::{Model, ModelError};
+use crate::types::{Conversion, Provider};
 
 use super::CAT;
 use super::stream::StreamConfig;
-
-/// Where pictures become what the network takes, and its result pictures (property `conversion`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
-#[enum_type(name = "GstUpscaleFilterConversion")]
-#[repr(i32)]
-pub enum Conversion {
-    #[default]
-    #[enum_value(name = "On the device where that is faster and possible", nick = "auto")]
-    Auto,
-    #[enum_value(name = "On the processor", nick = "processor")]
-    Processor,
-    #[enum_value(name = "On the network's device", nick = "device")]
-    Device,
-}
-
-impl From<Conversion> for model::Conversion {
-    fn from(conversion: Conversion) -> Self {
-        match conversion {
-            Conversion::Auto => model::Conversion::Auto,
-            Conversion::Processor => model::Conversion::Processor,
-            Conversion::Device => model::Conversion::Device,
-        }
-    }
-}
 
 /// What the devices are to be handed of pictures of `config`; `None` where the processor converts. `models` are those of the devices, of
 /// one provider. Opens a session to find out: slow, and not to be called under a lock. The error's text is for people.
@@ -40,7 +15,7 @@ pub(super) fn codes<'a>(
     config: &StreamConfig,
 ) -> Result<Option<Codes>, String> {
     let codes = config.converter.codes();
-    let mut models = models.filter(|model| model::Conversion::from(asked).on_device(model.info().provider)).peekable();
+    let mut models = models.filter(|model| asked.on_device(model.info().provider)).peekable();
     if models.peek().is_none() {
         return Ok(None);
     }

@@ -11,10 +11,11 @@ use gst::glib;
 use parking_lot::Mutex;
 
 use crate::device::{self, Memory};
-use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Provider, RunError, Source};
+use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, RunError, Source};
 use crate::schedule::footprint::Footprints;
 use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::{WorkerPool, budget};
+use crate::types::Provider;
 
 use super::conversion;
 use super::job::{FrameJob, Worker};
@@ -59,7 +60,7 @@ impl Engine {
     /// Loads the model for each device and opens a session. Slow; call it without a lock.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         let devices = settings.devices().map_err(OpenError::Settings)?;
-        let mut provider = settings.execution_provider.into();
+        let mut provider = settings.execution_provider;
         let mut models: Vec<Arc<dyn Model>> = Vec::with_capacity(devices.len());
         for device in devices {
             let (workers, _) = workers(settings, provider, device::memory(provider, device));
@@ -73,7 +74,7 @@ impl Engine {
 
     /// Whether this is what `settings` ask for.
     pub fn serves(&self, settings: &Settings) -> bool {
-        self.settings.engine_key() == settings.engine_key()
+        self.settings.same_engine(settings)
     }
 
     /// Whether it is what takes the frames until an engine for `settings` has been built.
@@ -135,7 +136,7 @@ impl Engine {
 
     /// Whether its devices convert, if they can.
     pub fn may_convert(&self) -> bool {
-        model::Conversion::from(self.settings.conversion).on_device(self.info().provider)
+        self.settings.conversion.on_device(self.info().provider)
     }
 
     /// Has the libraries of each device build what they build for frames of this kind, which may take minutes; it is kept on disk.
@@ -247,8 +248,8 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
         provider,
         device_id,
         intra_threads: budget::threads_per_worker(cores(), workers),
-        precision: settings.precision.into(),
-        conversion: settings.conversion.into(),
+        precision: settings.precision,
+        conversion: settings.conversion,
     };
     model::load(&Source::parse(&settings.model), options)
 }
@@ -299,7 +300,7 @@ fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> (
         (begin, budget::most_workers(begin))
     };
     match (settings.workers, provider, memory) {
-        (0, Provider::Cpu | Provider::Auto | Provider::OpenVino | Provider::CoreMl, _) => (cores(), cores()),
+        (0, Provider::Cpu | Provider::Auto | Provider::OpenVino, _) => (cores(), cores()),
         (0, _, memory) => by_table(memory.map_or(0, |memory| memory.total)),
         (set, ..) => (set as usize, set as usize),
     }

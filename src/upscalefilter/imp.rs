@@ -16,7 +16,7 @@ use super::engine::{Engine, OpenError, describe};
 use super::errors::open_error;
 use super::progress::Runs;
 use super::reuse::Before;
-use super::settings::{Settings, param_specs};
+use super::settings::{Effect, PROPERTIES, Property, Settings};
 use super::state::{Plan, State};
 use super::swap::Swap;
 use super::{CAT, caps, progress};
@@ -172,6 +172,11 @@ fn only_push(mode: gst::PadMode) -> Result<(), gst::LoggableError> {
     if mode == gst::PadMode::Push { Ok(()) } else { Err(gst::loggable_error!(CAT, "Only push mode is supported")) }
 }
 
+/// The property that GObject knows by `id`, which counts from 1 in the order of `ObjectImpl::properties`.
+fn property(id: usize) -> &'static Property {
+    &PROPERTIES[id - 1]
+}
+
 #[glib::object_subclass]
 impl ObjectSubclass for UpscaleFilter {
     const NAME: &'static str = "GstUpscaleFilter";
@@ -239,17 +244,20 @@ impl ObjectImpl for UpscaleFilter {
     }
 
     fn properties() -> &'static [glib::ParamSpec] {
-        param_specs()
+        static SPECS: LazyLock<Vec<glib::ParamSpec>> =
+            LazyLock::new(|| PROPERTIES.iter().map(|property| property.spec.clone()).collect());
+        &SPECS
     }
 
-    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+    fn set_property(&self, id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let property = property(id);
         let cache_size = {
             let mut settings = self.settings.lock();
-            settings.set(pspec.name(), value);
+            property.set(&mut settings, value);
             settings.cache_size
         };
         let streaming = self.obj().current_state() > gst::State::Ready;
-        if streaming && Self::concerns_engine(pspec) {
+        if streaming && property.effect == Effect::ReloadsEngine {
             self.request_engine();
         }
         if streaming && !pspec.flags().contains(gst::PARAM_FLAG_MUTABLE_PLAYING) {
@@ -260,7 +268,7 @@ impl ObjectImpl for UpscaleFilter {
                 pspec.name()
             );
         }
-        if pspec.name() == "fit" {
+        if property.effect == Effect::Renegotiates {
             self.state.lock().reconfigure = true;
         }
         if pspec.name() == "cache-size" {
@@ -269,12 +277,12 @@ impl ObjectImpl for UpscaleFilter {
         }
     }
 
-    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
-        if pspec.name() == "stats" {
+    fn property(&self, id: usize, _pspec: &glib::ParamSpec) -> glib::Value {
+        let setting = property(id).get(&self.settings.lock());
+        setting.unwrap_or_else(|| {
             let runs = Runs::of(self.engine().as_deref());
-            return progress::structure(&self.state.lock(), &runs).to_value();
-        }
-        self.settings.lock().get(pspec.name())
+            progress::structure(&self.state.lock(), &runs).to_value()
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::picture::Size;
+use crate::types::Size;
 
 use super::errors::FrameError;
 use super::stream::StreamConfig;

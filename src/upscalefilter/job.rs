@@ -13,10 +13,10 @@ use crate::model::extend::Codes;
 use crate::model::{Interrupt, Model, Upscaler};
 use crate::picture::convert::Scratch;
 use crate::picture::samples;
-use crate::picture::{Rect, Size};
 use crate::schedule::governor::{Rung, Verdict};
 use crate::schedule::permits::Permits;
 use crate::schedule::{Interruptible, Job, Outcome};
+use crate::types::{Rect, Size};
 
 use super::engine::{Engine, bytes as mebibytes, describe_rung};
 use super::errors::FrameError;

@@ -27,8 +27,7 @@ mod state;
 mod stream;
 mod swap;
 
-pub use conversion::Conversion;
-pub use settings::{Duplicates, ExecutionProvider, LateFrames, LatencyMode};
+pub use settings::{Duplicates, LateFrames, LatencyMode};
 
 /// The element's debug category: `GST_DEBUG=upscalefilter:6`.
 pub(crate) static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::picture::Rect;
 use crate::picture::format::PictureRef;
 use crate::reuse::{Cover, Fingerprint, Mode, Tracker};
+use crate::types::Rect;
 
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::picture::Rect;
+use crate::types::Rect;
 
 use super::errors::FrameError;
 use super::fit::Fit;

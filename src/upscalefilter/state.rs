@@ -22,12 +22,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::picture::Rect;
 use crate::plan::Recorder;
 use crate::reuse::FrameCache;
 use crate::schedule::forecast::Forecast;
 use crate::schedule::{Item, OrderedQueue};
 use crate::stats::Stats;
+use crate::types::Rect;
 
 use super::late::Timing;
 use super::slot::Slot;

@@ -14,8 +14,8 @@ use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
 use crate::picture::paint;
 use crate::picture::region::{self, Blend, Limits, Region};
-use crate::picture::{Rect, Size};
 use crate::reuse::{Mode, Rules};
+use crate::types::{Rect, Size};
 
 use super::errors::FrameError;
 use super::fit::{Fit, Quality};

@@ -5,12 +5,11 @@
 
 use std::sync::{Arc, Weak};
 
-use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::{Condvar, Mutex};
 
-use crate::model::Provider;
+use crate::types::Provider;
 
 use super::CAT;
 use super::engine::{Engine, OpenError, describe};
@@ -188,23 +187,5 @@ impl UpscaleFilter {
             inner.ready.take()
         };
         drop(ready);
-    }
-
-    /// Whether a change of this property asks for another engine.
-    pub(super) fn concerns_engine(pspec: &glib::ParamSpec) -> bool {
-        const NAMES: [&str; 11] = [
-            "model",
-            "execution-provider",
-            "device-id",
-            "precision",
-            "conversion",
-            "workers",
-            "max-in-flight",
-            "vram-limit",
-            "tile-size",
-            "tile-overlap",
-            "fallback",
-        ];
-        NAMES.contains(&pspec.name())
     }
 }

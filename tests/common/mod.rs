@@ -9,8 +9,8 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
+use gstupscale::types::Channels;
 use gstupscale::upscalefilter::UpscaleFilter;
 
 /// Longer than anything may take.

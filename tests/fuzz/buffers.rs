@@ -2,8 +2,8 @@
 
 use glib::translate::IntoGlib;
 use gst_video::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
+use gstupscale::types::Channels;
 
 use crate::Target;
 use crate::common::clip::visible;

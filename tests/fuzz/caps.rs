@@ -1,9 +1,9 @@
 //! Caps of any kind: they are taken, and then frames come out in the larger size, or refused with a reason.
 
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::DummyModel;
-use gstupscale::picture::Size;
+use gstupscale::types::Channels;
+use gstupscale::types::Size;
 
 use crate::Target;
 use crate::common::GRAY;

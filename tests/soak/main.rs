@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use common::process::{program, run_within};
 use common::*;
 use gst::prelude::*;
-use gstupscale::model::Channels;
 use gstupscale::model::dummy::{DummyModel, Failure};
+use gstupscale::types::Channels;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 

@@ -193,8 +193,6 @@ pub enum Provider {
     Tensorrt,
     Openvino,
     Webgpu,
-    Coreml,
-    Directml,
 }
 
 /// The nick of the element's enum value: clap names the values the same way.

@@ -1,22 +1,16 @@
 //! `gst-upscale devices`: where networks can run here, and why not elsewhere.
 
 use gstupscale::device;
-use gstupscale::model::{self, LoadOptions, ModelError, Provider, Source};
+use gstupscale::model::{self, LoadOptions, ModelError, Source};
+use gstupscale::types::Provider;
 use indicatif::HumanBytes;
 
 use crate::failure::{Result, failed};
 use crate::models::{print, table};
 
 /// In the order in which `auto` would rather have them; TensorRT, which it does not take, behind CUDA.
-const PROVIDERS: [Provider; 7] = [
-    Provider::Cuda,
-    Provider::TensorRt,
-    Provider::CoreMl,
-    Provider::DirectMl,
-    Provider::WebGpu,
-    Provider::OpenVino,
-    Provider::Cpu,
-];
+const PROVIDERS: [Provider; 5] =
+    [Provider::Cuda, Provider::TensorRt, Provider::WebGpu, Provider::OpenVino, Provider::Cpu];
 
 /// Runs a tiny network on device 0 of each provider, and prints what came of it.
 pub fn list() -> Result<()> {

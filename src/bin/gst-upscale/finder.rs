@@ -6,13 +6,14 @@ use std::path::Path;
 use bytes::Bytes;
 use gst_video::prelude::*;
 use gstupscale::model::graph::{self, Analysis, Locality};
-use gstupscale::model::{Channels, Source, builtin};
-use gstupscale::picture::Size;
+use gstupscale::model::{Source, builtin};
 use gstupscale::picture::convert::Converter;
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PixelFormat, Range};
 use gstupscale::picture::view::PictureRef;
 use gstupscale::plan::{Foreseen, Recorder, Reuse};
 use gstupscale::reuse::{Cover, DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, Mode, Rules, Tracker};
+use gstupscale::types::Channels;
+use gstupscale::types::Size;
 use parking_lot::Mutex;
 
 use crate::failure::{Failure, Result, failed};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use gstupscale::model::graph::{self, Analysis, Locality, Reach};
 use gstupscale::model::{Source, builtin};
-use gstupscale::picture::Size;
+use gstupscale::types::Size;
 
 use crate::failure::{Result, failed};
 

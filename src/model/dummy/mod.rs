@@ -21,7 +21,7 @@ use self::device::{Device, Taken};
 use super::graph::{Local, Locality, Reach};
 use super::{Channels, Element, Interrupt, Model, ModelError, ModelInfo, Provider, RunError, Upscaler};
 use crate::device::Memory;
-use crate::picture::Size;
+use crate::types::Size;
 
 /// How long a test waits for something that should happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);

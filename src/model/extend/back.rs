@@ -3,9 +3,10 @@
 use super::super::graph::proto::data_type;
 use super::nodes::Nodes;
 use super::{Recipe, code_type};
-use crate::model::{Channels, Element};
+use crate::model::Element;
 use crate::picture::colour::Levels;
 use crate::picture::format::Kind;
+use crate::types::Channels;
 
 impl Recipe {
     /// Writes what makes codes of `output`, the network's output; declares the places of the pixels that make chroma as inputs, and

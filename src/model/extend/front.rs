@@ -3,10 +3,11 @@
 use super::super::graph::proto::data_type;
 use super::nodes::Nodes;
 use super::{Recipe, code_type};
-use crate::model::{Channels, Element};
+use crate::model::Element;
 use crate::picture::colour::Levels;
 use crate::picture::format::Kind;
 use crate::picture::siting;
+use crate::types::Channels;
 
 /// The shape of a plane's window: with several samples in a pixel, these come last, as they do in memory.
 fn plane_shape(samples: i64, size: [Option<i64>; 2]) -> [Option<i64>; 4] {

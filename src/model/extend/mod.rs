@@ -26,10 +26,10 @@ use bytes::Bytes;
 use self::nodes::Nodes;
 use super::graph::proto::data_type;
 use super::{Channels, Element};
-use crate::picture::Size;
 use crate::picture::colour::{ChromaSite, Colour, Levels};
 use crate::picture::format::{Kind, Layout, PixelFormat};
 use crate::picture::matrix::Coefficients;
+use crate::types::Size;
 
 /// The version of ONNX's operators from which on all that is added means what it means today: `Round` came with it.
 pub const LEAST_OPSET: i64 = 11;

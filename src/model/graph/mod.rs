@@ -45,7 +45,7 @@ use bytes::Bytes;
 use num_rational::Ratio;
 
 use super::sniff;
-use crate::picture::Size;
+use crate::types::Size;
 
 use self::picture::{Atom, Span};
 use self::sizes::{Axis, Sizes, Stop, whole};

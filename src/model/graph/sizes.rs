@@ -7,7 +7,7 @@
 
 use num_rational::Ratio;
 
-use crate::picture::Size;
+use crate::types::Size;
 
 /// An exact fraction. Bounded (see [`bounded`]), so that arithmetic of two of them cannot overflow.
 pub(super) type Rational = Ratio<i128>;

@@ -9,8 +9,9 @@ use super::session::{Interrupter, Names, run_into};
 use super::staging::Staging;
 use super::{memory, text};
 use crate::model::exchange::{Exchange, Numbers, Tensor};
-use crate::model::{Interrupt, ModelInfo, Provider, RunError, Upscaler};
-use crate::picture::Size;
+use crate::model::{Interrupt, ModelInfo, RunError, Upscaler};
+use crate::types::Provider;
+use crate::types::Size;
 
 /// A session of an extended graph (see [`crate::model::extend`]).
 pub(super) struct OnnxConverter {

@@ -7,7 +7,7 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::Session;
 use ort::sys::{OrtAllocator, OrtKeyValuePairs, OrtStatusPtr};
 
-use crate::model::Provider;
+use crate::types::Provider;
 
 /// The first version of the C interface whose allocators tell what they hold.
 const FIRST_WITH_STATS: u32 = 23;

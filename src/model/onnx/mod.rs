@@ -45,7 +45,7 @@ use super::{
     Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Precision, Provider, Source, Upscaler, log, sniff,
 };
 use crate::device::{self, Memory};
-use crate::picture::Size;
+use crate::types::Size;
 
 /// A network that ONNX Runtime loaded and that was found to be an upscaler.
 ///

@@ -5,8 +5,8 @@
 
 use std::time::Instant;
 
-use crate::model::Channels;
-use crate::picture::Size;
+use crate::types::Channels;
+use crate::types::Size;
 
 /// Runs the network on one picture of any content, and gives the output's shape as it is, or one line of text.
 pub(super) trait Run: FnMut(Channels, Size) -> Result<Vec<i64>, String> {}

@@ -3,7 +3,6 @@
 //! Some are compiled into ONNX Runtime and bring a library of their own beside it; others are plugins, libraries that any ONNX Runtime
 //! loads. One that is asked for by name and cannot be had is an error that says which library is missing, never a fall to the CPU.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use once_cell::sync::OnceCell;
@@ -12,7 +11,7 @@ use ort::session::builder::SessionBuilder;
 
 use super::runtime::Runtime;
 use super::text;
-use crate::model::{Precision, Provider};
+use crate::types::{Precision, Provider};
 
 /// What a session's provider is told.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +25,7 @@ pub(super) struct Settings {
 }
 
 /// What `auto` tries, best first. Not TensorRT, which builds for minutes before its first frame.
-pub(super) const AUTO: [Provider; 6] =
-    [Provider::Cuda, Provider::CoreMl, Provider::DirectMl, Provider::WebGpu, Provider::OpenVino, Provider::Cpu];
+pub(super) const AUTO: [Provider; 4] = [Provider::Cuda, Provider::WebGpu, Provider::OpenVino, Provider::Cpu];
 
 /// A provider in a library of its own that any ONNX Runtime loads.
 struct Plugin {
@@ -70,7 +68,7 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
                 .with_prefer_nhwc(true)
                 .with_arbitrary_config("use_tf32", if settings.precision == Precision::Fp32 { "0" } else { "1" }),
             "CUDA",
-            Some(("onnxruntime_providers_cuda", "--gpu")),
+            ("onnxruntime_providers_cuda", "--gpu"),
         ),
         Provider::TensorRt => {
             let cache = cache_folder().ok_or("there is no folder for its engines: set XDG_CACHE_HOME or HOME")?;
@@ -83,16 +81,11 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
                     .with_engine_cache(true)
                     .with_engine_cache_path(cache.display()),
                 "TensorRT",
-                Some(("onnxruntime_providers_tensorrt", "--gpu")),
+                ("onnxruntime_providers_tensorrt", "--gpu"),
             )
         }
         Provider::OpenVino => openvino(builder, runtime, settings),
         Provider::WebGpu => WEBGPU.append(builder, runtime, device_id, &[]),
-        Provider::CoreMl => register(builder, runtime, &ep::CoreML::default(), "Core ML", None),
-        Provider::DirectMl => {
-            let device = i32::try_from(device_id).map_err(|_| "there is no such device".to_owned())?;
-            register(builder, runtime, &ep::DirectML::default().with_device_id(device), "DirectML", None)
-        }
     }
 }
 
@@ -102,22 +95,17 @@ fn register<E: ExecutionProvider>(
     runtime: &Runtime,
     provider: &E,
     name: &str,
-    library: Option<(&str, &str)>,
+    (library, setup): (&str, &str),
 ) -> Result<(), String> {
     if !E::is_available().unwrap_or(false) {
-        let mut reason = format!("{} was built without {name}", runtime.path.display());
-        match library {
-            // What is fetched is a second ONNX Runtime: without the variable nobody would use it.
-            Some((library, setup)) => write!(
-                reason,
-                "; `./script/setup {setup}` brings one that has it, and {}: run it with UPSCALE_RUNTIME={} ./script/env ...",
-                file_name(library),
-                setup.trim_start_matches('-')
-            ),
-            None => write!(reason, ", which there is on another system only"),
-        }
-        .expect("a string takes all");
-        return Err(reason);
+        // What is fetched is a second ONNX Runtime: without the variable nobody would use it.
+        return Err(format!(
+            "{} was built without {name}; `./script/setup {setup}` brings one that has it, and {}: run it with UPSCALE_RUNTIME={} \
+             ./script/env ...",
+            runtime.path.display(),
+            file_name(library),
+            setup.trim_start_matches('-')
+        ));
     }
     provider.register(builder).map_err(|error| {
         let reason = text::trim(error.message());
@@ -159,7 +147,7 @@ fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings)
         .with_num_threads(settings.threads)
         .with_num_streams(1)
         .with_arbitrary_config("load_config", config);
-    register(builder, runtime, &provider, "OpenVINO", Some(("onnxruntime_providers_openvino", "--openvino")))
+    register(builder, runtime, &provider, "OpenVINO", ("onnxruntime_providers_openvino", "--openvino"))
 }
 
 /// bfloat16 where the processor multiplies it (AVX-512 BF16): two to three times as fast, and above 50 dB from float32.

@@ -12,8 +12,9 @@ use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
 use parking_lot::Mutex;
 
 use super::{memory, text};
-use crate::model::{Element, Interrupt, ModelInfo, Provider, RunError, Upscaler, log};
-use crate::picture::Size;
+use crate::model::{Element, Interrupt, ModelInfo, RunError, Upscaler, log};
+use crate::types::Provider;
+use crate::types::Size;
 
 /// The names of a graph's inputs and outputs, in the order in which tensors are given.
 #[derive(Clone, Debug)]

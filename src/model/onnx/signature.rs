@@ -2,7 +2,8 @@
 
 use ort::value::{Outlet, TensorElementType, ValueType};
 
-use crate::model::{Channels, Element};
+use crate::model::Element;
+use crate::types::Channels;
 
 /// The declared input and output of a network for one picture.
 #[derive(Debug, PartialEq, Eq)]

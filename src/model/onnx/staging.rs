@@ -8,7 +8,8 @@ use ort::session::Session;
 use ort::value::{DynValueRef, DynValueRefMut, PrimitiveTensorElementType, Tensor};
 
 use crate::model::exchange::{Numbers, Tensor as Exchanged};
-use crate::model::{Provider, log};
+use crate::model::log;
+use crate::types::Provider;
 
 /// Tensors in pinned memory, kept from run to run.
 pub(super) struct Staging {

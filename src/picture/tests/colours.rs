@@ -132,7 +132,7 @@ fn chroma_is_interpolated_at_its_site() {
             let src = Owned::random(format, size(15, 9), 10);
             let colour = colour(Matrix::BT709, Range::Limited, site);
             let converter = Converter::new(format, colour, src.size, Channels::Rgb, 1);
-            let read = crate::picture::Rect { x: 3, y: 1, width: 12, height: 7 };
+            let read = crate::types::Rect { x: 3, y: 1, width: 12, height: 7 };
             let region = Region { keep: read, read, tensor: size(12, 7), blend: Blend::default() };
             let mut tensor = Vec::new();
             converter.gather(&src.view(), &region, &mut Scratch::default(), &mut tensor);

@@ -12,12 +12,12 @@ mod solid;
 mod strides;
 mod tiles;
 
-use super::Size;
 use super::convert::{Converter, Scratch};
 use super::feather::Feather;
 use super::format::*;
 use super::region::{Blend, Limits, Region, cover};
-use crate::model::Channels;
+use crate::types::Channels;
+use crate::types::Size;
 
 pub const CHANNELS: [Channels; 2] = [Channels::Luma, Channels::Rgb];
 pub const RANGES: [Range; 2] = [Range::Limited, Range::Full];

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::picture::Rect;
+use crate::types::Rect;
 
 fn contains(outer: Rect, inner: Rect) -> bool {
     inner.x >= outer.x

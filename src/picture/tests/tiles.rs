@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::networks::{Local, RADIUS};
 use super::*;
-use crate::picture::Rect;
+use crate::types::Rect;
 
 fn assert_same(src: &Owned, colour: Colour, channels: Channels, scale: u32, regions: &[Region]) {
     let expected = convert(src, colour, channels, scale);

@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::Chance;
 use super::frames::Frame;
 use crate::picture::format::{Kind, PixelFormat};
-use crate::picture::{Rect, Size};
 use crate::reuse::{CELL, CellMap, Changes, Compare, History};
+use crate::types::{Rect, Size};
 
 const SIMILAR: Compare = Compare::Similar { tolerance: 2 };
 const SIZE: Size = Size { width: 40, height: 24 };

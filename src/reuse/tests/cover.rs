@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::Chance;
 use crate::picture::region::Limits;
-use crate::picture::{Rect, Size};
 use crate::reuse::{CELL, CellMap, Cost, Cover, cover};
+use crate::types::{Rect, Size};
 
 const FRAME: Size = Size { width: 640, height: 360 };
 

@@ -1,8 +1,8 @@
 //! Pictures to compare.
 
 use super::Chance;
-use crate::picture::Size;
 use crate::picture::format::{PictureRef, PixelFormat};
+use crate::types::Size;
 
 /// A picture with garbage between its rows.
 #[derive(Clone)]

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use crate::picture::format::{PictureRef, PixelFormat};
 use crate::picture::region::Limits;
-use crate::picture::{Rect, Size};
 use crate::reuse::{Cover, Mode, Rules, Tracker};
+use crate::types::{Rect, Size};
 
 const SIZE: Size = Size { width: 150, height: 300 };
 

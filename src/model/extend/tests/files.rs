@@ -6,8 +6,9 @@ use prost::Message;
 use super::super::{Recipe, extend};
 use super::*;
 use crate::model::graph::proto;
-use crate::model::{Conversion, Element, RunError};
+use crate::model::{Element, RunError};
 use crate::picture::tests::hd;
+use crate::types::Conversion;
 
 fn recipe(channels: Channels) -> Recipe {
     let codes = Codes { format: PixelFormat::I420, colour: hd() };

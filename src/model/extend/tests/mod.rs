@@ -12,12 +12,13 @@ use super::super::graph::tests::builder::{self, Builder, Len};
 use super::Codes;
 use crate::model::exchange::Exchange;
 use crate::model::onnx::OnnxModel;
-use crate::model::{Channels, LoadOptions, Model, Provider, Source, Upscaler};
+use crate::model::{LoadOptions, Model, Source, Upscaler};
 use crate::picture::convert::{Converter, Scratch};
 use crate::picture::format::{Colour, PixelFormat};
 use crate::picture::region::{Limits, Region};
 use crate::picture::tests::{Owned, Random, size};
-use crate::picture::{Rect, Size};
+use crate::types::{Channels, Provider};
+use crate::types::{Rect, Size};
 
 /// Weights of a convolution that gives each channel `copies` times, sharpened and mixed with the others: its result has all codes in
 /// it, and leaves the range on both sides.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::perturb::{assert_parts_like_whole, assert_tight, here_and_there, perturb};
 use crate::model::graph::{Locality, Reach, analyse};
 use crate::model::{self, LoadOptions, Source, builtin};
-use crate::picture::Size;
+use crate::types::Size;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -7,7 +7,7 @@ use super::builder::{Builder, Len, int, ints, text};
 use super::perturb::{assert_parts_like_whole, assert_tight, everywhere, perturb};
 use crate::model::graph::{Local, Locality, Reach, analyse};
 use crate::model::{self, LoadOptions, Model, Source};
-use crate::picture::Size;
+use crate::types::Size;
 
 fn load(model: &[u8]) -> Arc<dyn Model> {
     let mut file = tempfile::Builder::new().suffix(".onnx").tempfile().unwrap();

@@ -2,7 +2,7 @@
 
 use crate::model::graph::{Local, Locality, Reach};
 use crate::model::{Model, ModelInfo, Upscaler};
-use crate::picture::Size;
+use crate::types::Size;
 
 /// A picture of noise in 0..1.
 fn noise(channels: usize, size: Size, mut seed: u32) -> Vec<f32> {

@@ -1,0 +1,139 @@
+//! Types that several layers name.
+
+use gst::glib;
+
+/// Width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Size {
+    /// Width times height.
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
+/// A rectangle in pixels, from the top left corner of the frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rect {
+    pub x: u32,
+    pub y: u32,
+    pub width: u32,
+    pub height: u32,
+}
+
+impl Rect {
+    /// Width times height.
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
+/// What a tensor's channels mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Channels {
+    /// One channel: luma, 0..1 over the nominal range.
+    Luma,
+    /// Three channels: R'G'B', 0..1.
+    Rgb,
+}
+
+impl Channels {
+    /// Number of channels in the tensor.
+    pub fn count(self) -> usize {
+        match self {
+            Channels::Luma => 1,
+            Channels::Rgb => 3,
+        }
+    }
+}
+
+/// Where a network runs (property `execution-provider`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterExecutionProvider")]
+#[repr(i32)]
+pub enum Provider {
+    #[default]
+    #[enum_value(name = "Best available provider", nick = "auto")]
+    Auto,
+    #[enum_value(name = "CPU", nick = "cpu")]
+    Cpu,
+    #[enum_value(name = "NVIDIA GPU through CUDA", nick = "cuda")]
+    Cuda,
+    #[enum_value(name = "NVIDIA GPU through TensorRT", nick = "tensorrt")]
+    TensorRt,
+    #[enum_value(name = "CPU, Intel GPU or NPU through OpenVINO", nick = "openvino")]
+    OpenVino,
+    #[enum_value(name = "GPU with Vulkan, Metal or Direct3D 12 through WebGPU", nick = "webgpu")]
+    WebGpu,
+}
+
+impl Provider {
+    /// Its nick in properties and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Provider::Auto => "auto",
+            Provider::Cpu => "cpu",
+            Provider::Cuda => "cuda",
+            Provider::TensorRt => "tensorrt",
+            Provider::OpenVino => "openvino",
+            Provider::WebGpu => "webgpu",
+        }
+    }
+
+    /// Whether its libraries plan (choose kernels, record graphs) for each new tensor size.
+    pub fn plans_for_sizes(self) -> bool {
+        !matches!(self, Provider::Auto | Provider::Cpu)
+    }
+}
+
+/// Number type that a network computes in, where its provider offers a choice (property `precision`). The types of its input and
+/// output do not change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterPrecision")]
+#[repr(i32)]
+pub enum Precision {
+    /// bfloat16 with OpenVINO on processors that have it; TF32 and float16 on NVIDIA GPUs.
+    #[default]
+    #[enum_value(name = "Fastest without visible loss", nick = "auto")]
+    Auto,
+    #[enum_value(name = "32-bit floating point", nick = "fp32")]
+    Fp32,
+    #[enum_value(name = "16-bit floating point (IEEE 754)", nick = "fp16")]
+    Fp16,
+    #[enum_value(name = "bfloat16", nick = "bf16")]
+    Bf16,
+}
+
+/// Where pixels become tensors and tensors become pixels (property `conversion`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[enum_type(name = "GstUpscaleFilterConversion")]
+#[repr(i32)]
+pub enum Conversion {
+    #[default]
+    #[enum_value(name = "On the device where that is possible and faster", nick = "auto")]
+    Auto,
+    /// The network is given floats.
+    #[enum_value(name = "On the processor", nick = "processor")]
+    Processor,
+    /// The network's device is given the picture's integers.
+    #[enum_value(name = "On the network's device", nick = "device")]
+    Device,
+}
+
+impl Conversion {
+    /// Whether the device of `provider` converts.
+    ///
+    /// `Auto` means CUDA only: it has kernels for every operator and type that is added to the graph. TensorRT and WebGPU lack 16-bit
+    /// integers, WebGPU bytes too; the other providers are untested, and on the CPU there is nothing to gain.
+    pub fn on_device(self, provider: Provider) -> bool {
+        match self {
+            Conversion::Auto => provider == Provider::Cuda,
+            Conversion::Processor => false,
+            Conversion::Device => true,
+        }
+    }
+}
