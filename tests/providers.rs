@@ -35,29 +35,29 @@ fn a_provider_that_is_not_here_says_which_library_is_missing() {
         (
             Provider::Cuda,
             format!(
-                "execution-provider=cuda: {runtime} was built without CUDA; `./script/setup --gpu` brings one that \
-                 has it, and libonnxruntime_providers_cuda.so: run it with UPSCALE_RUNTIME=gpu ./script/env ..."
+                "execution-provider=cuda: {runtime} was built without CUDA; `./script/setup --gpu` downloads one that \
+                 has it, and libonnxruntime_providers_cuda.so: run with UPSCALE_RUNTIME=gpu ./script/env ..."
             ),
         ),
         (
             Provider::TensorRt,
             format!(
-                "execution-provider=tensorrt: {runtime} was built without TensorRT; `./script/setup --gpu` brings one that \
-                 has it, and libonnxruntime_providers_tensorrt.so: run it with UPSCALE_RUNTIME=gpu ./script/env ..."
+                "execution-provider=tensorrt: {runtime} was built without TensorRT; `./script/setup --gpu` downloads one that \
+                 has it, and libonnxruntime_providers_tensorrt.so: run with UPSCALE_RUNTIME=gpu ./script/env ..."
             ),
         ),
         (
             Provider::OpenVino,
             format!(
-                "execution-provider=openvino: {runtime} was built without OpenVINO; `./script/setup --openvino` brings one that \
-                 has it, and libonnxruntime_providers_openvino.so: run it with UPSCALE_RUNTIME=openvino ./script/env ..."
+                "execution-provider=openvino: {runtime} was built without OpenVINO; `./script/setup --openvino` downloads one that \
+                 has it, and libonnxruntime_providers_openvino.so: run with UPSCALE_RUNTIME=openvino ./script/env ..."
             ),
         ),
         (
             Provider::WebGpu,
             format!(
-                "execution-provider=webgpu: libonnxruntime_providers_webgpu.so is not beside {runtime}; `./script/setup --webgpu` \
-                 brings it"
+                "execution-provider=webgpu: libonnxruntime_providers_webgpu.so was not found beside {runtime}; `./script/setup --webgpu` \
+                 downloads it"
             ),
         ),
     ] {

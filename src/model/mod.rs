@@ -118,7 +118,7 @@ pub trait Upscaler: Send {
     /// session was opened for ([`Model::open_converting`]); others fail.
     fn run_codes(&mut self, exchange: &mut Exchange) -> Result<(), RunError> {
         let count = exchange.inputs.len();
-        Err(RunError::Failed(format!("the session takes floats and was given {count} tensors of codes")))
+        Err(RunError::Failed(format!("the session expects floats and was given {count} integer tensors")))
     }
     /// Bytes that the session holds of its device's memory: its weights, and what the largest run so far took, its input and output
     /// included. `None` where nobody tells.

@@ -291,7 +291,7 @@ impl UpscaleFilter {
                 gst::debug!(
                     CAT,
                     imp = self,
-                    "Frame {index}, PTS {}, goes before frames that came earlier",
+                    "Frame {index}, PTS {}, is reordered before frames that arrived earlier",
                     pts.display()
                 );
             }
@@ -301,7 +301,7 @@ impl UpscaleFilter {
                 gst::warning!(
                     CAT,
                     imp = self,
-                    "Frame {index}, PTS {}, comes after a later one was pushed; it goes out at once",
+                    "Frame {index}, PTS {}, arrived after a later frame was pushed; pushing it at once",
                     pts.display()
                 );
             }

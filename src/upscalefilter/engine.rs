@@ -52,7 +52,7 @@ pub(super) enum OpenError {
     /// What a library builds for the stream's frames.
     #[error("the model cannot be made ready for these frames: {0}")]
     Build(#[from] RunError),
-    #[error("Cannot start a worker thread: {0}")]
+    #[error("cannot start a worker thread: {0}")]
     Thread(#[from] std::io::Error),
 }
 

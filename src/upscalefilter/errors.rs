@@ -12,7 +12,7 @@ use super::engine::OpenError;
 pub(super) enum FrameError {
     #[error("the input buffer cannot be read: {0}")]
     Input(String),
-    #[error("no output buffer can be had: {0}")]
+    #[error("no output buffer is available: {0}")]
     Output(String),
     #[error("the model failed: {0}")]
     Run(String),
@@ -22,7 +22,7 @@ pub(super) enum FrameError {
     #[error("{0}")]
     TooLarge(String),
     /// A run took more than was reckoned: it goes on with smaller ones.
-    #[error("a run took more memory than was reckoned")]
+    #[error("a run took more memory than estimated")]
     Refit,
     /// A flush or a stop came in between; then nobody waits for the frame any more.
     #[error("interrupted")]
@@ -45,9 +45,10 @@ impl From<Refusal> for FrameError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Cancelled => FrameError::Interrupted,
-            Refusal::TooLarge { limit } => {
-                FrameError::TooLarge(format!("a run takes more than the limit of {}", super::engine::bytes(limit)))
-            }
+            Refusal::TooLarge { limit } => FrameError::TooLarge(format!(
+                "a run needs more memory than the limit of {}",
+                super::engine::bytes(limit)
+            )),
         }
     }
 }
@@ -67,7 +68,7 @@ impl FrameError {
             FrameError::OutOfMemory(_) | FrameError::TooLarge(_) => gst::element_error!(
                 element,
                 gst::ResourceError::NoSpaceLeft,
-                ("{frame}. Free some memory, use a smaller model, or let the CPU take over (fallback=true)")
+                ("{frame}. Free some memory, use a smaller model, or let the CPU take over with fallback=true")
             ),
             FrameError::Run(_) | FrameError::Refit | FrameError::Interrupted | FrameError::Panicked(_) => {
                 gst::element_error!(element, gst::LibraryError::Failed, ("{frame}"))

@@ -116,7 +116,7 @@ impl UpscaleFilter {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::OpenWrite,
-                ("The plan cannot be written to {}: {error}. The video goes on without", location.display())
+                ("Cannot write the plan to {}: {error}. The video continues without it", location.display())
             );
         }
         let recorder = Recorder::new(self.workers());
@@ -158,11 +158,11 @@ impl UpscaleFilter {
         });
         let location = plan.location.display();
         match plan.recorder.write(&plan.location, &Numbered) {
-            Ok(()) => gst::info!(CAT, imp = self, "The plan is in {location}"),
+            Ok(()) => gst::info!(CAT, imp = self, "Wrote the plan to {location}"),
             Err(error) => gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Write,
-                ("The plan cannot be written to {location}: {error}")
+                ("Cannot write the plan to {location}: {error}")
             ),
         }
     }
@@ -294,8 +294,7 @@ impl ElementImpl for UpscaleFilter {
             gst::subclass::ElementMetadata::new(
                 "Super-resolution upscaler",
                 "Filter/Effect/Converter/Video/Scaler",
-                "Enlarges video with an ONNX super-resolution network, several frames in parallel, and frames that were seen \
-                 before only once",
+                "Upscales video with an ONNX super-resolution network: several frames in parallel, in order, and only what has changed",
                 "The upscalefilter team",
             )
         });

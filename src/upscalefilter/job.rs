@@ -124,7 +124,7 @@ impl Worker {
         let model: &Arc<dyn Model> = if fallback {
             engine
                 .fallback(self.device)
-                .map_err(|error| FrameError::Run(format!("the CPU cannot take over: {error}")))?
+                .map_err(|error| FrameError::Run(format!("cannot fall back to the CPU: {error}")))?
         } else {
             &device.model
         };
@@ -312,7 +312,7 @@ impl FrameJob {
                 gst::element_warning!(
                     element,
                     gst::ResourceError::Busy,
-                    ("{} failed with {from}: {error}. It is tried again with {to} (limit {limit}{free})", self.name())
+                    ("{} failed with {from}: {error}. Retrying with {to} (limit {limit}{free})", self.name())
                 );
                 true
             }
@@ -327,7 +327,10 @@ impl FrameJob {
             gst::element_warning!(
                 element,
                 gst::ResourceError::Failed,
-                ("{} failed on device {device} of the list: {error}. The other devices go on without it", self.name())
+                (
+                    "{} failed on device {device} of the list: {error}. The other devices continue without it",
+                    self.name()
+                )
             );
         }
         others

@@ -170,7 +170,7 @@ impl UpscaleFilter {
                 .build()
         };
         if self.obj().post_message(message).is_err() {
-            gst::trace!(CAT, imp = self, "There is no bus to tell of the dropped frame");
+            gst::trace!(CAT, imp = self, "No bus for the QoS message");
         }
     }
 }

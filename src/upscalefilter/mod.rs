@@ -70,7 +70,7 @@ impl UpscaleFilter {
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     // A second registration in the same process finds the hook in place.
     if !log::set_hook(log_runtime_message) {
-        gst::debug!(CAT, "ONNX Runtime's messages are taken care of already");
+        gst::debug!(CAT, "ONNX Runtime's messages are hooked already");
     }
     if !gst::meta::CustomMeta::is_registered(late::FALLBACK_META) {
         gst::meta::CustomMeta::register_simple(late::FALLBACK_META);

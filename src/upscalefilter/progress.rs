@@ -84,6 +84,6 @@ pub(super) fn post(element: &super::UpscaleFilter, figures: gst::Structure) {
     let message = gst::message::Element::builder(figures).src(element).build();
     // Without a bus nobody listens.
     if element.post_message(message).is_err() {
-        gst::trace!(super::CAT, obj = element, "Nobody takes the progress message");
+        gst::trace!(super::CAT, obj = element, "No bus for the progress message");
     }
 }

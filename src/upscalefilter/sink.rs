@@ -32,7 +32,7 @@ impl UpscaleFilter {
         let leftovers = self.abandon_frames();
         self.keep_sticky_events(leftovers);
         if let Err(error) = self.srcpad.pause_task() {
-            gst::debug!(CAT, imp = self, "There is no task to pause: {error}");
+            gst::debug!(CAT, imp = self, "No task to pause: {error}");
         }
         forwarded(taken)
     }
@@ -154,11 +154,11 @@ impl UpscaleFilter {
             // The pool is the source pad's matter.
             Ok(_) => return config,
             Err(reason) => {
-                gst::warning!(CAT, imp = self, "It stays at {}: {reason}", config.shown_caps());
+                gst::warning!(CAT, imp = self, "Keeping {}: {reason}", config.shown_caps());
                 return config;
             }
         };
-        gst::info!(CAT, imp = self, "From now on {}", new.shown_caps());
+        gst::info!(CAT, imp = self, "Switching to {}", new.shown_caps());
         engine.set_stream(&new);
         let dropped = {
             let mut state = self.state.lock();
@@ -175,7 +175,7 @@ impl UpscaleFilter {
     pub(super) fn post_latency(&self) {
         let message = gst::message::Latency::builder().src(&*self.obj()).build();
         if self.obj().post_message(message).is_err() {
-            gst::debug!(CAT, imp = self, "There is no bus to tell of the latency");
+            gst::debug!(CAT, imp = self, "No bus for the LATENCY message");
         }
     }
 

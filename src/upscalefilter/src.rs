@@ -87,7 +87,7 @@ impl UpscaleFilter {
         }
         let active = self.state.lock().active;
         if !active && let Err(error) = self.srcpad.stop_task() {
-            gst::debug!(CAT, imp = self, "There is no task to stop: {error}");
+            gst::debug!(CAT, imp = self, "No task to stop: {error}");
         }
     }
 
@@ -107,7 +107,7 @@ impl UpscaleFilter {
     fn src_loop(&self) {
         let Some(item) = self.next_item() else {
             if let Err(error) = self.srcpad.pause_task() {
-                gst::debug!(CAT, imp = self, "The task is stopped already: {error}");
+                gst::debug!(CAT, imp = self, "The task has already stopped: {error}");
             }
             return;
         };
@@ -206,7 +206,7 @@ impl UpscaleFilter {
         }
         // Whether downstream could use an event says nothing of the data flow.
         if !self.srcpad.push_event(event) {
-            gst::debug!(CAT, imp = self, "Downstream did not take the event");
+            gst::debug!(CAT, imp = self, "Downstream did not handle the event");
         }
     }
 
@@ -214,7 +214,7 @@ impl UpscaleFilter {
         let news = seqnum.is_some() || self.srcpad.current_caps().as_ref() != Some(config.shown_caps());
         if news && !self.srcpad.push_event(config.caps_event(seqnum)) {
             // Refused, not linked or flushing: the next push tries once more and tells which.
-            gst::debug!(CAT, imp = self, "Downstream did not take {}", config.shown_caps());
+            gst::debug!(CAT, imp = self, "Downstream did not accept {}", config.shown_caps());
             return;
         }
         // What is asked now need not be asked again before the first frame.
@@ -252,7 +252,7 @@ impl UpscaleFilter {
             if state.flushing {
                 return;
             }
-            gst::debug!(CAT, imp = self, "Downstream wants no more of this segment");
+            gst::debug!(CAT, imp = self, "Downstream needs no more of this segment");
             self.room.notify_all();
             state.skip_segment()
         };
@@ -278,7 +278,7 @@ impl UpscaleFilter {
         if upstream_done && is_fatal(flow) {
             self.post_flow_error(flow);
             if !self.srcpad.push_event(gst::event::Eos::new()) {
-                gst::debug!(CAT, imp = self, "Downstream did not take EOS");
+                gst::debug!(CAT, imp = self, "Downstream did not handle EOS");
             }
         }
     }
@@ -335,11 +335,7 @@ impl UpscaleFilter {
         drop(state);
         drop(unwanted);
         if first_bad {
-            gst::warning!(
-                CAT,
-                imp = self,
-                "Frame {index}: the network gave values that are no numbers; they become codes all the same"
-            );
+            gst::warning!(CAT, imp = self, "Frame {index}: the network produced NaN or infinity; output was clamped");
         }
     }
 

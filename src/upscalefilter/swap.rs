@@ -109,7 +109,7 @@ impl UpscaleFilter {
         gst::element_imp_warning!(
             self,
             gst::ResourceError::Settings,
-            ("The properties cannot be changed as asked: {reason}. The video goes on as before")
+            ("Cannot apply the changed properties: {reason}. The video continues as before")
         );
     }
 
@@ -124,7 +124,7 @@ impl UpscaleFilter {
                 return config;
             }
         };
-        gst::info!(CAT, imp = self, "From now on {}", describe(&engine));
+        gst::info!(CAT, imp = self, "Switching to {}", describe(&engine));
         engine.set_stream(&config_of_new);
         let pace = engine.info().seconds_per_pixel;
         let old = self.replace_engine(Arc::new(engine));

@@ -39,7 +39,7 @@ fn fields(message: &Bytes) -> Result<Vec<Field>, String> {
     let mut rest = message.clone();
     while rest.has_remaining() {
         let whole = rest.clone();
-        let damaged = |_| "it is no ONNX file, or damaged".to_owned();
+        let damaged = |_| "it is not an ONNX file, or it is damaged".to_owned();
         let key = decode_varint(&mut rest).map_err(damaged)?;
         let length = match key & 7 {
             0 => {
@@ -50,10 +50,10 @@ fn fields(message: &Bytes) -> Result<Vec<Field>, String> {
             2 => decode_varint(&mut rest).map_err(damaged)?,
             5 => 4,
             // Groups, which no version of the format has.
-            _ => return Err("it is no ONNX file".into()),
+            _ => return Err("it is not an ONNX file".into()),
         };
         let length = usize::try_from(length).ok().filter(|length| *length <= rest.len());
-        let length = length.ok_or("it is no ONNX file, or damaged")?;
+        let length = length.ok_or("it is not an ONNX file, or it is damaged")?;
         let content = rest.split_to(length);
         let whole = whole.slice(..whole.len() - rest.len());
         fields.push(Field { number: key >> 3, whole, content });
@@ -70,7 +70,7 @@ impl File {
         match file.opset()? {
             Some(opset) if opset >= LEAST_OPSET => Ok(file),
             Some(opset) => Err(format!(
-                "it is made of version {opset} of ONNX's operators, and the conversion needs {LEAST_OPSET} or later; export it anew"
+                "it uses ONNX opset {opset}, but conversion on the device needs opset {LEAST_OPSET} or later; export it again"
             )),
             None => Err("it does not say which version of ONNX's operators it is made of".into()),
         }

@@ -189,7 +189,7 @@ fn input(graph: &Graph, known: Option<u32>) -> Result<Input, String> {
         return Err(format!("its input has {} dimensions where 4 are due", dims.len()));
     };
     if batch.is_some_and(|batch| batch != 1) {
-        return Err("it takes several pictures at a time".into());
+        return Err("its batch size is not 1".into());
     }
     if !matches!(channels, Some(1 | 3)) && matches!(width, Some(1 | 3)) {
         return Err("its input has the channels last (NHWC)".into());
@@ -310,7 +310,7 @@ fn scale(walk: &Walk) -> Result<u32, Stop> {
         (Some(rows), Some(columns)) if rows == columns => {
             u32::try_from(rows).map_or_else(|_| sizes::global("an enlargement too large"), Ok)
         }
-        _ => sizes::global("its output is no enlargement by a whole number"),
+        _ => sizes::global("its output is not the input times a whole number"),
     }
 }
 

@@ -196,7 +196,7 @@ impl Picture {
     /// Picture, channels and the two spans of a tensor in the order of `N C H W`.
     pub fn planes(&self) -> Result<Planes, Stop> {
         let [batch, channels, rows, columns] = self.dims.as_slice() else {
-            return global("a tensor that is no picture of four dimensions");
+            return global("a tensor that is not a four-dimensional picture");
         };
         let Some(channels) = channels.as_plain() else { return global("channels that run along the picture") };
         if !batch.is_one() {

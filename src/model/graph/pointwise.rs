@@ -134,7 +134,7 @@ pub(super) fn softmax(call: &mut Call) -> Result<Picture, Stop> {
 pub(super) fn layer_normalization(call: &mut Call) -> Result<Picture, Stop> {
     call.node.allow(&["axis", "epsilon", "stash_type"])?;
     if outputs(call) > 1 {
-        return global("it gives mean and variance too");
+        return global("it also returns mean and variance");
     }
     let picture = call.picture(0)?;
     let axis = picture.position(call.node.int("axis", -1))?;
@@ -218,7 +218,7 @@ fn across(dims: &[Dim]) -> Result<(), Stop> {
     if dims.iter().all(|dim| dim.as_plain().is_some()) {
         Ok(())
     } else {
-        global("it takes in whole rows or columns of the picture")
+        global("it reads whole rows or columns of the picture")
     }
 }
 
@@ -246,7 +246,7 @@ pub(super) fn matmul(call: &mut Call) -> Result<Value, Stop> {
     match dim.as_plain() {
         Some(len) if len == inner => *dim = Dim::plain(outer)?,
         Some(_) => return global("a matrix that does not fit its input"),
-        None => return global("it takes in whole rows or columns of the picture"),
+        None => return global("it reads whole rows or columns of the picture"),
     }
     Picture::new(dims).map(Value::Picture)
 }

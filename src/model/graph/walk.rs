@@ -37,7 +37,7 @@ impl Graph {
             <[Bytes; 1]>::try_from(model.graph).map_err(|graphs| format!("it has {} graphs", graphs.len()))?;
         let graph = proto::Graph::decode(graph).map_err(damaged)?;
         if !model.functions.is_empty() {
-            return Err("it has functions of its own".into());
+            return Err("it defines its own functions".into());
         }
         if !graph.sparse_initializer.is_empty() {
             return Err("it has sparse constants".into());
@@ -57,9 +57,9 @@ impl Graph {
         // Older files name each constant as an input, too.
         let mut inputs = outlets(graph.input)?;
         inputs.retain(|input| !constants.contains_key(&input.name));
-        let [input] = <[_; 1]>::try_from(inputs).map_err(|inputs| format!("it takes {} inputs", inputs.len()))?;
+        let [input] = <[_; 1]>::try_from(inputs).map_err(|inputs| format!("it has {} inputs", inputs.len()))?;
         let [output] =
-            <[_; 1]>::try_from(outlets(graph.output)?).map_err(|all| format!("it gives {} outputs", all.len()))?;
+            <[_; 1]>::try_from(outlets(graph.output)?).map_err(|all| format!("it has {} outputs", all.len()))?;
         let nodes: Result<Vec<Node>, String> = graph.node.into_iter().map(Node::decode).collect();
         let nodes = needed(nodes?, &output.name);
         Ok(Graph { nodes, constants, input, output: output.name, opset: opset(model.opset_import).map_err(damaged)? })
@@ -206,7 +206,7 @@ fn apply(call: &mut Call, borders: &mut Borders) -> Result<Vec<Value>, Stop> {
         "ReduceL1" | "ReduceL2" | "ReduceLogSum" | "ReduceLogSumExp" | "ReduceMax" | "ReduceMean" | "ReduceMin"
         | "ReduceProd" | "ReduceSum" | "ReduceSumSquare" => pointwise::reduce(call).map(one),
         "GlobalAveragePool" | "GlobalLpPool" | "GlobalMaxPool" | "GroupNormalization" | "InstanceNormalization" => {
-            global("it takes in the whole picture")
+            global("it reads the whole picture")
         }
         operator if pointwise::attributes(operator).is_some() => pointwise::elementwise(call).map(one),
         _ => global("this operator is not known"),

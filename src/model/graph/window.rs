@@ -105,7 +105,7 @@ fn weights(call: &Call, channels: u64, transposed: bool) -> Result<(u64, [i64; 2
     let all = |each: u64| each.checked_mul(group).unwrap_or(0);
     let (takes, gives) = if transposed { (first, all(second)) } else { (all(second), first) };
     if takes != channels || gives == 0 || weights.is_sized() {
-        return global(format!("its weights are for {takes} channels, not {channels}"));
+        return global(format!("its weights expect {takes} channels, not {channels}"));
     }
     let kernel = [rows, columns].map(|len| i64::try_from(len).unwrap_or(0));
     if !kernel.iter().all(|len| (1..=1 << 20).contains(len))
@@ -145,7 +145,7 @@ pub(super) fn pool(call: &mut Call) -> Result<Picture, Stop> {
     ];
     call.node.allow(&known)?;
     if super::pointwise::outputs(call) > 1 {
-        return global("it gives the places of the largest too");
+        return global("it also returns the indices of the maxima");
     }
     let planes = call.picture(0)?.planes()?;
     if !call.node.has("kernel_shape") {

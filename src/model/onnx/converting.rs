@@ -76,7 +76,7 @@ impl Upscaler for OnnxConverter {
     fn run(&mut self, input: &[f32], size: Size, _: &mut Vec<f32>) -> Result<(), RunError> {
         let Size { width, height } = size;
         Err(RunError::Failed(format!(
-            "the session takes codes and was given {} floats of {width}x{height}",
+            "the session expects integer samples and was given {} floats of {width}x{height}",
             input.len()
         )))
     }

@@ -157,7 +157,9 @@ impl OnnxModel {
     fn open_extended(&self, codes: &Codes) -> Result<OnnxConverter, ModelError> {
         let refused = |reason| ModelError::Conversion { name: self.info.name.clone(), reason };
         let (input, output) = (self.names.inputs[0].to_str(), self.names.outputs[0].to_str());
-        let (Ok(input), Ok(output)) = (input, output) else { return Err(refused("a name in it is no text".into())) };
+        let (Ok(input), Ok(output)) = (input, output) else {
+            return Err(refused("a name in it is not valid UTF-8".into()));
+        };
         let ModelInfo { channels, fixed_size, .. } = self.info;
         let recipe = Recipe::new(codes, channels, [self.info.input, self.info.output], fixed_size);
         let extended = extend::extend(&self.opener.bytes, &recipe, input, output).map_err(refused)?;

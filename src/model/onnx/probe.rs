@@ -177,7 +177,7 @@ fn outcome(channels: Channels, input: Size, shape: &[i64]) -> Result<Outcome, St
     };
     if batch != 1 || got != channels.count() as i64 {
         return Err(format!(
-            "it gives {} for a picture of {} channels; it must give one picture of as many",
+            "it returns {} for a picture of {} channels; it must return one picture with as many channels",
             super::signature::show(shape),
             channels.count()
         ));
@@ -211,7 +211,7 @@ impl Outcome {
         match self {
             Outcome::Scale(scale) => format!("it enlarges by {scale}"),
             Outcome::Ratio { input, output } => format!(
-                "it turns {}x{} pixels into {}x{}, which is no enlargement by a whole number",
+                "it turns {}x{} pixels into {}x{}, which is not an integer scale",
                 input.width, input.height, output.width, output.height
             ),
         }

@@ -50,7 +50,7 @@ static OPENVINO: Plugin = Plugin {
     name: "OpenVINOExecutionProvider",
     library: "onnxruntime_providers_openvino_plugin",
     setup: "--openvino",
-    hardware: "a processor or GPU of Intel's",
+    hardware: "an Intel processor or GPU",
     loaded: OnceCell::new(),
 };
 
@@ -71,7 +71,7 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
             ("onnxruntime_providers_cuda", "--gpu"),
         ),
         Provider::TensorRt => {
-            let cache = cache_folder().ok_or("there is no folder for its engines: set XDG_CACHE_HOME or HOME")?;
+            let cache = cache_folder().ok_or("it needs a folder for its engines: set XDG_CACHE_HOME or HOME")?;
             register(
                 builder,
                 runtime,
@@ -100,7 +100,7 @@ fn register<E: ExecutionProvider>(
     if !E::is_available().unwrap_or(false) {
         // What is fetched is a second ONNX Runtime: without the variable nobody would use it.
         return Err(format!(
-            "{} was built without {name}; `./script/setup {setup}` brings one that has it, and {}: run it with UPSCALE_RUNTIME={} \
+            "{} was built without {name}; `./script/setup {setup}` downloads one that has it, and {}: run with UPSCALE_RUNTIME={} \
              ./script/env ...",
             runtime.path.display(),
             file_name(library),
@@ -116,17 +116,17 @@ fn register<E: ExecutionProvider>(
 /// What to do about a library of somebody else's that a provider's library wants and the system's loader does not find.
 fn needs(by: &str, missing: &str) -> String {
     if missing.ends_with(by) {
-        return format!("{missing} is not here");
+        return format!("{missing} was not found");
     }
     let advice = match missing {
-        _ if missing.starts_with("libcuda.so") => "it comes with NVIDIA's driver",
+        _ if missing.starts_with("libcuda.so") => "it is part of NVIDIA's driver",
         _ if missing.starts_with("libnvinfer") || missing.starts_with("libnvonnxparser") => "it is part of TensorRT 10",
         _ if missing.starts_with("libcu") || missing.starts_with("libnv") => {
-            "install CUDA 13 and cuDNN 9, or let `./script/setup --cuda` bring them"
+            "install CUDA 13 and cuDNN 9, or run `./script/setup --cuda`"
         }
-        _ => "install the package that has it, or name its folder in LD_LIBRARY_PATH",
+        _ => "install the package that contains it, or add its folder to LD_LIBRARY_PATH",
     };
-    format!("{by} needs {missing}, which is not here; {advice}")
+    format!("{by} needs {missing}, which was not found; {advice}")
 }
 
 /// OpenVINO is compiled into the ONNX Runtime that comes with it, and a plugin (for Intel's own hardware alone) for others.
@@ -178,7 +178,7 @@ impl Plugin {
         let devices: Vec<_> = devices.collect();
         let count = devices.len();
         let device = devices.into_iter().nth(device_id as usize).ok_or_else(|| match count {
-            0 => format!("{} finds no device: it takes {}", file_name(self.library), self.hardware),
+            0 => format!("{} finds no device: it needs {}", file_name(self.library), self.hardware),
             count => {
                 format!("there is no device {device_id}; {} finds {count}, counted from 0", file_name(self.library))
             }
@@ -197,7 +197,7 @@ impl Plugin {
         let path = folder.join(&name);
         if !path.exists() {
             return Err(format!(
-                "{name} is not beside {}; `./script/setup {}` brings it",
+                "{name} was not found beside {}; `./script/setup {}` downloads it",
                 runtime.path.display(),
                 self.setup
             ));
@@ -234,12 +234,12 @@ mod tests {
             ("libz.so.1", "LD_LIBRARY_PATH"),
         ] {
             let text = needs(by, missing);
-            assert!(text.starts_with(&format!("{by} needs {missing}, which is not here; ")), "{text}");
+            assert!(text.starts_with(&format!("{by} needs {missing}, which was not found; ")), "{text}");
             assert!(text.contains(advice), "{text}");
         }
         assert_eq!(
             needs(by, "/a b/libonnxruntime_providers_cuda.so"),
-            "/a b/libonnxruntime_providers_cuda.so is not here"
+            "/a b/libonnxruntime_providers_cuda.so was not found"
         );
     }
 }

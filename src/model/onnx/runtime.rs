@@ -174,7 +174,7 @@ fn describe(error: &LoadDynamicError) -> String {
     match error {
         LoadDynamicError::Dlopen { error, path } => format!("{} cannot be loaded ({error})", path.display()),
         LoadDynamicError::MissingApi { path } => format!("{} is another library, not ONNX Runtime", path.display()),
-        LoadDynamicError::InvalidVersionString => "the library gives no version".into(),
+        LoadDynamicError::InvalidVersionString => "the library does not report its version".into(),
         LoadDynamicError::BadVersion { version_str, path } => {
             format!(
                 "{} is ONNX Runtime {version_str}, which is too old: 1.{} is needed",

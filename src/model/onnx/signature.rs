@@ -23,18 +23,20 @@ pub(super) struct Signature {
 impl Signature {
     /// Reads the declaration. An error is a reason that can follow "FILE cannot upscale video: ".
     pub(super) fn read(inputs: &[Outlet], outputs: &[Outlet]) -> Result<Self, String> {
-        let [input] = inputs else { return Err(format!("it takes {} inputs where one picture is due", inputs.len())) };
+        let [input] = inputs else {
+            return Err(format!("it has {} inputs; it must have one, a picture", inputs.len()));
+        };
         let [output] = outputs else {
-            return Err(format!("it gives {} outputs where one picture is due", outputs.len()));
+            return Err(format!("it has {} outputs; it must have one, a picture", outputs.len()));
         };
         let (input_element, input_shape) = tensor(input.dtype(), "takes")?;
         let (output_element, output_shape) = tensor(output.dtype(), "gives")?;
         if input_element == Element::Uint8 && input_shape.len() == 1 {
-            return Err("it takes an encoded image (a row of bytes), not pixels".into());
+            return Err("it expects an encoded image (a row of bytes), not pixels".into());
         }
         let [batch, channels, height, width] = four(&input_shape, "input")?;
         if batch.is_some_and(|batch| batch != 1) {
-            return Err(format!("it takes {} pictures at a time where one is due", batch.unwrap_or_default()));
+            return Err(format!("its batch size is {}; it must be 1", batch.unwrap_or_default()));
         }
         let channels = match channels {
             Some(1) => Some(Channels::Luma),
@@ -46,7 +48,7 @@ impl Signature {
                 ));
             }
             None => None,
-            Some(other) => return Err(format!("it takes {other} channels where 1 (luma) or 3 (RGB) are due")),
+            Some(other) => return Err(format!("it has {other} input channels; it must have 1 (luma) or 3 (RGB)")),
         };
         let [_, result @ ..] = four(&output_shape, "output")?;
         Ok(Self { input: input_element, output: output_element, channels, width, height, result })

@@ -36,7 +36,7 @@ impl Staging {
             Allocator::new(session, info.ok()?).ok()
         });
         if pinned.is_none() {
-            log::emit(log::Level::Warning, "there is no pinned memory: copies to the device take longer");
+            log::emit(log::Level::Warning, "no pinned memory is available: copies to the device take longer");
         }
         pinned.map(Self::with)
     }

@@ -80,7 +80,7 @@ pub(super) fn load_reason(message: &str) -> String {
         );
     }
     if has("external") || has("External") || has("filesystem error") {
-        return format!("its external data is missing or damaged ({text}); put the file with the weights beside it");
+        return format!("its external data is missing or damaged ({text}); put the file with the weights next to it");
     }
     if text.to_ascii_lowercase().contains("protobuf parsing failed")
         || has("ModelProto does not have a graph")

@@ -87,8 +87,8 @@ impl Settings {
             return Ok(vec![0]);
         }
         let numbers: Result<Vec<u32>, _> = given.split(',').map(|number| number.trim().parse()).collect();
-        let numbers =
-            numbers.map_err(|_| format!("device-id={given} is no number and no list of numbers such as 0 or 0,1"))?;
+        let numbers = numbers
+            .map_err(|_| format!("device-id={given} is neither a number nor a list of numbers such as 0 or 0,1"))?;
         if numbers.iter().enumerate().any(|(place, number)| numbers[..place].contains(number)) {
             return Err(format!(
                 "device-id={given} names a device twice; use `workers` for several workers on one device"
