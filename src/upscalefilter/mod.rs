@@ -1,4 +1,45 @@
-//! The element `upscalefilter`. Everything that speaks GStreamer is in here.
+//! The element `upscalefilter`: everything that speaks GStreamer.
+//!
+//! # element-upscalefilter
+//!
+//! Upscales raw video with an ONNX super-resolution network, built in (`fast2x`, `quality2x`, ...) or from a file. Frames are upscaled
+//! in parallel and pushed in PTS order; frames and parts of frames that were seen before are not upscaled again.
+//!
+//! ## Example pipelines
+//!
+//! ```bash
+//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin ! upscalefilter ! videoconvert ! autovideosink
+//! ```
+//! Plays a file at twice its size with the default network.
+//!
+//! ```bash
+//! gst-launch-1.0 filesrc location=in.mp4 ! decodebin name=d \
+//!     d. ! queue ! upscalefilter model=quality2x ! videoconvert ! x264enc ! h264parse ! mp4mux name=m ! filesink location=out.mp4 \
+//!     d. ! queue ! audioconvert ! avenc_aac ! m.
+//! ```
+//! Transcodes a file with its sound, with the larger network.
+//!
+//! ```bash
+//! gst-launch-1.0 playbin uri=file:///path/to/in.mp4 video-filter="upscalefilter ! video/x-raw,width=1920,height=1080"
+//! ```
+//! Plays at 1920x1080, whatever the network's scale is.
+//!
+//! ```bash
+//! gst-launch-1.0 v4l2src ! videoconvert ! upscalefilter late-frames=fallback ! videoconvert ! autovideosink
+//! ```
+//! Upscales a camera's frames; those that cannot be done in time are resized without the network.
+//!
+//! ```bash
+//! gst-launch-1.0 -m filesrc location=in.mp4 ! decodebin ! upscalefilter duplicates=similar plan-location=plan.json \
+//!     progress-interval=1000000000 ! fakesink
+//! ```
+//! Reports the statistics each second and writes which frames are unique.
+//!
+//! ## Messages and metas
+//!
+//! - Element message `upscalefilter-progress` with the fields of the property `stats`, every `progress-interval`.
+//! - QoS messages for frames that were dropped (`late-frames=drop`).
+//! - Custom meta `GstUpscaleFilterFallbackMeta` on frames that were resized without the network (`late-frames=fallback`).
 
 use gst::prelude::*;
 
