@@ -11,17 +11,19 @@ use crate::measure::meter::Rate;
 use crate::measure::process;
 use crate::prepare::Clip;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_gst-upscale");
 
 /// Upscales a clip from file to file: frames by all the time that takes, the start included. `None` if there is no such command.
 pub fn run(model: &Path, clip: &Clip) -> Result<Option<Measured>> {
-    let version = process::run(Command::new(PROGRAM).arg("--version"))?;
+    // Benchmarks are built in deps/, beside which Cargo puts programs.
+    let program = std::env::current_exe()?.with_file_name("../gst-upscale");
+    ensure!(program.exists(), "{} is not built; run: cargo build --release", program.display());
+    let version = process::run(Command::new(&program).arg("--version"))?;
     if !version.output.starts_with("gst-upscale") {
         return Ok(None);
     }
     let folder = tempfile::tempdir().context("there is no room for the result")?;
     let output = folder.path().join("out.mp4");
-    let mut command = Command::new(PROGRAM);
+    let mut command = Command::new(&program);
     command.args(["--quiet", "--preset", "veryfast", "--model"]).args([model, &clip.path, &output]);
     let begin = Instant::now();
     let finished = process::run(&mut command)?;

@@ -15,8 +15,8 @@ fn the_built_in_models_are_listed() {
 fn files_are_analysed_also_beside_ones_that_cannot_be_read() {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    fs::copy(root.join("models/lanczos2x.onnx"), folder.path().join("good.onnx")).unwrap();
-    fs::copy(root.join("tests/data/unknown_operator.onnx"), folder.path().join("odd.onnx")).unwrap();
+    fs::copy(root.join("../models/lanczos2x.onnx"), folder.path().join("good.onnx")).unwrap();
+    fs::copy(root.join("../tests/data/unknown_operator.onnx"), folder.path().join("odd.onnx")).unwrap();
     fs::write(folder.path().join("page.onnx"), "<html></html>").unwrap();
     let outcome = run_in(folder.path(), ["models", "--analyse", "none.onnx", "page.onnx", "good.onnx", "odd.onnx"]);
     assert_eq!(outcome.code, Some(1), "{}", outcome.stderr);

@@ -3,10 +3,8 @@
 //! The clips are made here with GStreamer; what comes out is read with GStreamer too, and with ffprobe where it is
 //! installed.
 
-#[path = "../common/mod.rs"]
-mod common;
-
 mod clips;
+mod common;
 mod ending;
 mod make;
 mod models;
