@@ -99,7 +99,7 @@ fn conversion(criterion: &mut Criterion) {
         group.sample_size(20);
         let mut session = model.open_session().expect("it was loaded");
         group.bench_function("processor", |bench| bench.iter(|| frame.upscale(&mut *session, false)));
-        let mut session = model.open_converting(&frame.converter.codes()).expect("it can be extended");
+        let mut session = model.open_converting(&frame.converter.codes(), 1).expect("it can be extended");
         group.bench_function("device", |bench| bench.iter(|| frame.upscale(&mut *session, true)));
         group.finish();
     }

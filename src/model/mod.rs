@@ -58,8 +58,10 @@ pub struct ModelInfo {
     pub provider: Provider,
     /// What a run costs beside its pixels, in pixels of its tensor.
     pub fixed_pixels: u64,
-    /// What a pixel costs, as found when the model was loaded; 0 where that was not tried.
+    /// What a pixel costs, as found when the model was loaded, in a session of `threads`; 0 where that was not tried.
     pub seconds_per_pixel: f64,
+    /// Threads of the processor that it was loaded for, in each session.
+    pub threads: usize,
 }
 
 /// What is taken for [`ModelInfo::live_elements`] where they are not known: about three layers of 64 channels.
@@ -88,21 +90,27 @@ impl ModelInfo {
 /// A network ready to open sessions.
 pub trait Model: Send + Sync {
     fn info(&self) -> &ModelInfo;
-    /// Opens one more session. Blocking and slow (milliseconds to seconds); call it without holding a lock.
-    fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError>;
+    /// Opens one more session, with as many threads as the model was loaded for. Blocking and slow (milliseconds to seconds); call it
+    /// without holding a lock.
+    fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError> {
+        self.open_session_with(self.info().threads)
+    }
+    /// Opens one more session with so many `threads` of the processor.
+    fn open_session_with(&self, threads: usize) -> Result<Box<dyn Upscaler>, ModelError>;
     /// The memory of the device that the sessions run on; `None` where nobody tells.
     fn memory(&self) -> Option<device::Memory>;
     /// What models have in common whose runs take the same memory and time: the network, its precision, provider and device, and where
     /// it was loaded to convert. With `None`, nothing is to be remembered of this one.
     fn key(&self) -> Option<u128>;
-    /// Opens a session that converts pictures of `codes` on its device; for [`Upscaler::run_codes`] alone. As slow as
-    /// [`Model::open_session`]. An error says why that is not possible, as far as it is not the device's memory.
-    fn open_converting(&self, codes: &Codes) -> Result<Box<dyn Upscaler>, ModelError> {
-        Err(ModelError::Conversion { name: self.info().name.clone(), reason: format!("{codes:?} are not known to it") })
+    /// Opens a session with so many `threads` that converts pictures of `codes` on its device; for [`Upscaler::run_codes`] alone. As slow
+    /// as [`Model::open_session`]. An error says why that is not possible, as far as it is not the device's memory.
+    fn open_converting(&self, codes: &Codes, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
+        let reason = format!("{codes:?} are not known to it, with {threads} threads or otherwise");
+        Err(ModelError::Conversion { name: self.info().name.clone(), reason })
     }
     /// Whether [`Model::open_converting`] can do that: opens a session, which is kept for the first that is asked for.
     fn check_converting(&self, codes: &Codes) -> Result<(), ModelError> {
-        self.open_converting(codes).map(drop)
+        self.open_converting(codes, self.info().threads).map(drop)
     }
 }
 
@@ -199,7 +207,7 @@ pub struct LoadOptions {
     pub provider: Provider,
     /// Which device of the provider, as the provider counts them.
     pub device_id: u32,
-    /// Threads inside one session (CPU); 0 means 1.
+    /// Threads of the processor inside one session, unless it is opened with others; 0 means 1.
     pub intra_threads: usize,
     pub precision: Precision,
     /// Where pictures are to be converted: it decides what runs are reckoned to take.

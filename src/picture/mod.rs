@@ -6,7 +6,6 @@
 //! | [`view`] | checked views of a picture's planes |
 //! | [`colour`] | matrix, range, chroma siting |
 //! | [`region`] | cutting a frame into regions |
-//! | [`share`] | cutting work into pieces of one size |
 //! | [`convert`] | the converter: pixels to tensors and back |
 //! | [`paint`] | marks for people who want to see what is done |
 //! | [`feather`] | blending of regions that do not fit together by themselves |
@@ -22,7 +21,6 @@ pub mod feather;
 pub mod format;
 pub mod paint;
 pub mod region;
-pub mod share;
 pub mod view;
 
 mod begin;

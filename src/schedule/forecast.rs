@@ -77,18 +77,17 @@ impl Forecast {
         }
     }
 
-    /// How long it takes until `pixels` that are given to `workers` now, in `pieces` at a time, are done. While nothing is known, no time
-    /// for as many jobs as there are workers, and no end for more.
-    pub fn done_in(&self, pixels: u64, pieces: usize, workers: usize) -> Duration {
+    /// How long it takes until a job of `pixels` that is given to `workers` now is done. While nothing is known, no time for as many jobs
+    /// as there are workers, and no end for more.
+    pub fn done_in(&self, pixels: u64, workers: usize) -> Duration {
         let workers = workers.max(1);
         let Some(pace) = self.pace else {
             return if self.jobs < workers { Duration::ZERO } else { Duration::MAX };
         };
-        // By itself it takes what its largest piece does; behind others, all workers share what is ahead and itself.
-        let alone = pixels as f64 / pieces.clamp(1, workers) as f64;
-        let busy = self.jobs + pieces > workers;
+        // Behind others, all workers share what is ahead and itself.
+        let alone = pixels as f64;
         let shared = (self.ahead + pixels) as f64 / workers as f64;
-        let work = if busy { shared.max(alone) } else { alone };
+        let work = if self.jobs < workers { alone } else { shared.max(alone) };
         Duration::try_from_secs_f64(work * (pace.mean + MARGIN * pace.deviation)).unwrap_or(Duration::MAX)
     }
 }
@@ -107,26 +106,25 @@ mod tests {
     #[test]
     fn while_nothing_is_known_each_worker_gets_one() {
         let mut forecast = Forecast::default();
-        assert_eq!(forecast.done_in(10, 1, 2), Duration::ZERO);
+        assert_eq!(forecast.done_in(10, 2), Duration::ZERO);
         forecast.begun(10);
-        assert_eq!(forecast.done_in(10, 1, 2), Duration::ZERO);
+        assert_eq!(forecast.done_in(10, 2), Duration::ZERO);
         forecast.begun(10);
-        assert_eq!(forecast.done_in(10, 1, 2), Duration::MAX);
+        assert_eq!(forecast.done_in(10, 2), Duration::MAX);
         forecast.ended(10, Some(10 * MS));
-        assert!(forecast.done_in(10, 1, 2) < 100 * MS);
+        assert!(forecast.done_in(10, 2) < 100 * MS);
     }
 
     #[test]
     fn workers_share_what_is_ahead() {
         let mut forecast = known();
-        assert_eq!(forecast.done_in(40, 1, 2), 40 * MS);
-        assert_eq!(forecast.done_in(40, 2, 2), 20 * MS);
+        assert_eq!(forecast.done_in(40, 2), 40 * MS);
         forecast.begun(40);
-        assert_eq!(forecast.done_in(40, 1, 2), 40 * MS);
+        assert_eq!(forecast.done_in(40, 2), 40 * MS);
         forecast.begun(40);
-        assert_eq!(forecast.done_in(40, 1, 2), 60 * MS);
+        assert_eq!(forecast.done_in(40, 2), 60 * MS);
         forecast.clear();
-        assert_eq!(forecast.done_in(40, 1, 2), 40 * MS);
+        assert_eq!(forecast.done_in(40, 2), 40 * MS);
     }
 
     #[test]
@@ -136,14 +134,14 @@ mod tests {
             forecast.begun(10);
             forecast.ended(10, Some(if n % 2 == 0 { 40 * MS } else { 60 * MS }));
         }
-        let (mean, told) = (50 * MS, forecast.done_in(10, 1, 1));
+        let (mean, told) = (50 * MS, forecast.done_in(10, 1));
         assert!(told > mean + 10 * MS && told < mean + 30 * MS, "{told:?}");
         // Steady ones need no margin.
         for _ in 0..100 {
             forecast.begun(10);
             forecast.ended(10, Some(50 * MS));
         }
-        let told = forecast.done_in(10, 1, 1);
+        let told = forecast.done_in(10, 1);
         assert!(told > 49 * MS && told < 51 * MS, "{told:?}");
     }
 
@@ -152,7 +150,7 @@ mod tests {
         let mut forecast = known();
         forecast.begun(10);
         forecast.ended(10, None);
-        assert_eq!(forecast.done_in(10, 1, 1), 10 * MS);
+        assert_eq!(forecast.done_in(10, 1), 10 * MS);
     }
 
     /// After a slow time it is tried again, in the end.
@@ -160,11 +158,11 @@ mod tests {
     fn what_is_never_tried_is_expected_to_be_faster_by_and_by() {
         let mut forecast = Forecast::new(1.0);
         (0..600).for_each(|_| forecast.given_up());
-        assert!(forecast.done_in(10, 1, 1) < Duration::from_secs(4));
+        assert!(forecast.done_in(10, 1) < Duration::from_secs(4));
         // But not because of what waits for what is under way.
         let mut forecast = Forecast::new(1.0);
         forecast.begun(10);
         (0..600).for_each(|_| forecast.given_up());
-        assert_eq!(forecast.done_in(10, 1, 1), Duration::from_secs(20));
+        assert_eq!(forecast.done_in(10, 1), Duration::from_secs(20));
     }
 }

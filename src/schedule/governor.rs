@@ -69,6 +69,8 @@ pub struct Governor {
     fallback: Option<(Arc<Permits>, Footprints)>,
     bounds: Bounds,
     trial: Trial,
+    /// One run at a time, whatever there is room for.
+    one_at_a_time: bool,
     /// The larger side of a frame.
     side: u32,
     tensors: Tensors,
@@ -103,6 +105,7 @@ impl Governor {
             fallback: bounds.fallback.map(|limit| (Permits::new(limit), Footprints::new(reckoned))),
             trial: Trial::new(bounds.workers.max(1), bounds.most_workers),
             bounds,
+            one_at_a_time: false,
             side: 0,
             tensors: Box::new(|_| 0),
             counted: Cell::new(None),
@@ -141,6 +144,13 @@ impl Governor {
         self.counted.set(None);
         self.bounds = Bounds { workers: self.trial.workers(), ..bounds };
         self.patience = PATIENCE;
+        self.rungs = vec![self.fit(&*self.tensors)];
+        self.change(false);
+    }
+
+    /// Whether there is to be one run at a time; begins at the top with it.
+    pub fn set_one_at_a_time(&mut self, one_at_a_time: bool) {
+        self.one_at_a_time = one_at_a_time;
         self.rungs = vec![self.fit(&*self.tensors)];
         self.change(false);
     }
@@ -205,7 +215,7 @@ impl Governor {
     /// A run of `pixels` has ended, at work or waiting (`saturated`) as many as can. Whether the rung has changed for it: one more worker
     /// is tried, or was not worth it.
     pub fn ran(&mut self, now: Instant, pixels: u64, saturated: bool) -> bool {
-        let at_top = self.rungs.len() == 1 && self.rungs[0].workers == self.trial.workers();
+        let at_top = self.rungs.len() == 1 && self.rungs[0].workers == self.trial.workers() && !self.one_at_a_time;
         let Some(workers) = self.trial.ran(now, pixels, saturated && at_top) else { return false };
         let before = std::mem::replace(&mut self.bounds.workers, workers);
         let top = self.rungs[0];
@@ -306,13 +316,14 @@ impl Governor {
 
     /// The top of the ladder.
     fn fit(&self, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
-        Self::fit_to(&self.bounds, self.permits.limit(), &self.footprints.lock(), tensors)
+        self.fit_to(self.permits.limit(), &self.footprints.lock(), tensors)
     }
 
     /// What fits `limit`: all workers if tiles are not too small then, else fewer.
-    fn fit_to(bounds: &Bounds, limit: u64, footprints: &Footprints, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
-        let Bounds { workers, tile, efficient_tile, smallest_tile, .. } = *bounds;
-        let mut top = Rung { workers: workers.max(1), tile, fallback: false };
+    fn fit_to(&self, limit: u64, footprints: &Footprints, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
+        let Bounds { workers, tile, efficient_tile, smallest_tile, .. } = self.bounds;
+        let workers = if self.one_at_a_time { 1 } else { workers.max(1) };
+        let mut top = Rung { workers, tile, fallback: false };
         loop {
             let each = limit / top.workers as u64;
             if footprints.bytes(tensors(top.tile)) <= each || smallest_tile == u32::MAX && top.workers == 1 {
@@ -339,7 +350,7 @@ impl Governor {
             return Some(Rung { tile: Some(tile), ..rung });
         }
         let (permits, footprints) = self.fallback.as_ref()?;
-        let fitting = Self::fit_to(&self.bounds, permits.limit(), footprints, &*self.tensors);
+        let fitting = self.fit_to(permits.limit(), footprints, &*self.tensors);
         Some(Rung { fallback: true, ..fitting })
     }
 

@@ -7,7 +7,6 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::MutexGuard;
 
-use crate::picture::share::share;
 use crate::reuse::Mode;
 use crate::schedule::Placed;
 use crate::types::{Rect, Size};
@@ -44,45 +43,28 @@ struct Incoming<'a> {
     wishes: &'a Wishes,
 }
 
-/// What the workers are to do for a frame.
-struct Work {
-    /// What is upscaled; pixels of the input.
-    parts: Arc<[Rect]>,
-    /// The same for each of the jobs; empty for a single one that does a whole frame.
-    pieces: Vec<Arc<[Rect]>>,
-    /// All of the frame.
-    whole: bool,
-}
-
 /// What a frame shows and how that was found, for the next one to build upon; `None` where it is to be the only one that holds it.
 type Shown = Option<(Arc<Slot>, Found)>;
 
-/// Below so many pixels a piece costs more around it than another worker saves.
-const LEAST_PIECE: u64 = 64 * 64;
-
-impl Work {
-    fn of(found: &Found, config: &StreamConfig, workers: usize) -> Self {
+impl Found {
+    /// What is upscaled; pixels of the input.
+    fn upscaled(&self, config: &StreamConfig) -> Arc<[Rect]> {
         let Size { width, height } = config.cuts.frame();
-        let (parts, whole): (Arc<[Rect]>, _) = match found {
-            Found::Duplicate | Found::Kept => (Arc::default(), false),
-            Found::Parts(parts) => (Arc::clone(parts), false),
-            Found::Nothing => (Arc::new([Rect { x: 0, y: 0, width, height }]), true),
-        };
-        let mut pieces = share(&parts, workers, LEAST_PIECE);
-        if whole && pieces.len() == 1 {
-            pieces.clear();
+        match self {
+            Found::Duplicate | Found::Kept => Arc::default(),
+            Found::Parts(parts) => Arc::clone(parts),
+            Found::Nothing => Arc::new([Rect { x: 0, y: 0, width, height }]),
         }
-        Work { parts, pieces, whole }
     }
 
-    /// Pixels that the network gets, with what runs cost beside theirs.
-    fn pixels(&self, config: &StreamConfig, fixed: u64) -> u64 {
-        if self.whole { config.pixels() + fixed } else { pixels(&self.parts, fixed) }
+    /// Pixels that the network gets, with what runs cost beside theirs (`fixed`).
+    fn work(&self, config: &StreamConfig, fixed: u64) -> u64 {
+        match self {
+            Found::Duplicate | Found::Kept => 0,
+            Found::Parts(parts) => parts.iter().map(|part| part.pixels() + fixed).sum(),
+            Found::Nothing => config.pixels() + fixed,
+        }
     }
-}
-
-fn pixels(parts: &[Rect], fixed: u64) -> u64 {
-    parts.iter().map(|part| part.pixels() + fixed).sum()
 }
 
 impl UpscaleFilter {
@@ -144,19 +126,19 @@ impl UpscaleFilter {
         let mode = incoming.wishes.latency_mode;
         let mut state = self.wait_for_room(engine, mode)?;
         let find = reuse::find(&mut state, incoming.look, incoming.before);
-        let workers = engine.pool.active();
-        let together = latency::is_low(mode, state.timing.is_live()) && config.allows_pieces(incoming.wishes.mode);
-        let work = Work::of(&find.found, config, if together { workers } else { 1 });
-        let pixels = work.pixels(config, engine.info().fixed_pixels);
+        if let Some(pace) = engine.set_low_latency(latency::is_low(mode, state.timing.is_live())) {
+            state.forecast.relearn(pace);
+        }
+        let pixels = find.found.work(config, engine.info().fixed_pixels);
         let fate = if pixels == 0 || incoming.wishes.late_frames == LateFrames::Upscale {
             Fate::Upscale
         } else {
-            let share = (pixels, work.pieces.len().max(1), workers);
-            self.fate(&state, incoming.wishes.late_frames, pts, share, self.running_time_now())
+            let work = (pixels, engine.pool.active());
+            self.fate(&state, incoming.wishes.late_frames, pts, work, self.running_time_now())
         };
         match fate {
             Fate::Upscale => {
-                let (shown, dropped) = self.enqueue(state, incoming, find, work);
+                let (shown, dropped) = self.enqueue(state, incoming, find, pixels);
                 drop(dropped);
                 Ok(shown)
             }
@@ -178,25 +160,22 @@ impl UpscaleFilter {
         }
     }
 
-    /// Puts the frame in the queue, and submits jobs unless its result is there or on its way. Also returns what has to be dropped
-    /// without the lock.
+    /// Puts the frame in the queue, and submits a job of so many `pixels` unless its result is there or on its way. Also returns what has
+    /// to be dropped without the lock.
     fn enqueue(
         &self,
         mut state: MutexGuard<'_, State>,
         incoming: Incoming,
         find: Find,
-        work: Work,
+        pixels: u64,
     ) -> (Shown, Vec<Arc<Slot>>) {
         let Incoming { buffer, shell, config, engine, look, before, wishes } = incoming;
         let index = state.next_index;
         let found = find.found.clone();
-        let (slot, dropped) = reuse::slot_of(find, &mut state, (look, before), index, config, &work.pieces);
+        let (slot, dropped) = reuse::slot_of(find, &mut state, (look, before), index, config);
         state.stats.frame_in(Instant::now(), found == Found::Duplicate);
-        let upscaled =
-            if found == Found::Nothing { config.pixels() } else { work.parts.iter().map(Rect::pixels).sum() };
-        state.stats.area(config.pixels(), upscaled);
-        let Work { parts, .. } = &work;
-        let updates = wishes.show_updates.then(|| Arc::clone(parts));
+        state.stats.area(config.pixels(), found.work(config, 0));
+        let updates = wishes.show_updates.then(|| found.upscaled(config));
         gst::trace!(
             CAT,
             imp = self,
@@ -210,33 +189,25 @@ impl UpscaleFilter {
             },
         );
         self.queue_frame(&mut state, (shell, config), Arc::clone(&slot), updates);
-        let jobs = self.jobs(&slot, &found, incoming_job(self, engine, config, buffer), work);
-        let shown = before.map(|_| (slot, found));
-        for job in jobs {
-            state.forecast.begun(job.pixels);
-            engine.pool.submit(job);
-        }
-        (shown, dropped)
-    }
-
-    /// One job, or one for each piece; none where the result is there or on its way.
-    fn jobs(&self, slot: &Arc<Slot>, found: &Found, model: FrameJob, work: Work) -> Vec<FrameJob> {
-        if matches!(found, Found::Duplicate | Found::Kept) {
-            return Vec::new();
-        }
-        let fixed = model.engine.info().fixed_pixels;
-        let job = |piece: usize, parts: Option<Arc<[Rect]>>, pixels: u64| FrameJob {
-            slot: Some(Arc::clone(slot)),
-            piece,
+        let parts = match &found {
+            Found::Duplicate | Found::Kept => return (before.map(|_| (slot, found)), dropped),
+            Found::Parts(parts) => Some(Arc::clone(parts)),
+            Found::Nothing => None,
+        };
+        state.forecast.begun(pixels);
+        engine.pool.submit(FrameJob {
+            element: self.obj().downgrade(),
+            engine: Arc::clone(engine),
+            config: Arc::clone(config),
+            input: Some(buffer.clone()),
+            slot: Some(Arc::clone(&slot)),
             parts,
             pixels,
-            ..model.clone()
-        };
-        if work.pieces.is_empty() {
-            return vec![job(0, None, work.pixels(&model.config, fixed))];
-        }
-        let each = |(piece, parts): (usize, &Arc<[Rect]>)| job(piece, Some(Arc::clone(parts)), pixels(parts, fixed));
-        work.pieces.iter().enumerate().map(each).collect()
+            tries: 0,
+            refits: 0,
+            last_try: false,
+        });
+        (before.map(|_| (slot, found)), dropped)
     }
 
     /// Puts a frame that would be late into the queue as GStreamer resizes it. Nothing is built upon it.
@@ -317,27 +288,5 @@ impl UpscaleFilter {
         };
         error.post(&self.obj(), index, pts);
         gst::FlowError::Error
-    }
-}
-
-/// What all jobs of a frame have in common.
-fn incoming_job(
-    imp: &UpscaleFilter,
-    engine: &Arc<Engine>,
-    config: &Arc<StreamConfig>,
-    buffer: &gst::Buffer,
-) -> FrameJob {
-    FrameJob {
-        element: imp.obj().downgrade(),
-        engine: Arc::clone(engine),
-        config: Arc::clone(config),
-        input: Some(buffer.clone()),
-        slot: None,
-        piece: 0,
-        parts: None,
-        pixels: 0,
-        tries: 0,
-        refits: 0,
-        last_try: false,
     }
 }

@@ -19,7 +19,7 @@ use crate::types::Provider;
 
 use super::conversion;
 use super::job::{FrameJob, Worker};
-use super::settings::Settings;
+use super::settings::{LatencyMode, Settings};
 use super::stream::StreamConfig;
 
 pub(super) struct Engine {
@@ -28,6 +28,8 @@ pub(super) struct Engine {
     pub pool: WorkerPool<FrameJob>,
     /// Frames that may be between sink and source pad.
     pub max_in_flight: usize,
+    /// Each device runs one frame at a time.
+    low_latency: AtomicBool,
     /// What it was made from.
     settings: Settings,
 }
@@ -64,7 +66,7 @@ impl Engine {
         let mut models: Vec<Arc<dyn Model>> = Vec::with_capacity(devices.len());
         for device in devices {
             let (workers, _) = workers(settings, provider, device::memory(provider, device));
-            let model = load(settings, provider, device, workers)?;
+            let model = load(settings, provider, device, at_a_time(settings, workers))?;
             // The numbers are those of one provider.
             provider = model.info().provider;
             models.push(model);
@@ -95,7 +97,8 @@ impl Engine {
             let governor = Governor::new(bounds, footprints, info.reckoned_bytes(), limit(settings, memory));
             // The first session shows that the model runs. The others are opened by their workers when there is work for them: if
             // the device has no room for one by then, that is a step of the ladder.
-            let mut first = Some(model.open_session()?);
+            let threads = threads(info, at_a_time(settings, workers));
+            let mut first = Some((model.open_session_with(threads)?, threads));
             let permits: Arc<[_]> = governor.all_permits().into();
             contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits)).collect());
             begin.push(workers);
@@ -108,7 +111,7 @@ impl Engine {
             0 => budget::max_in_flight(begin.iter().sum()),
             set => set as usize,
         };
-        Ok(Engine { devices, pool, max_in_flight, settings: settings.clone() })
+        Ok(Engine { devices, pool, max_in_flight, low_latency: AtomicBool::new(false), settings: settings.clone() })
     }
 
     /// Whether `max_in_flight` is what somebody asked for.
@@ -166,6 +169,35 @@ impl Engine {
             governor.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
             self.set_active(number, &governor);
         }
+    }
+
+    /// Has each device run one frame at a time, with all cores, or as many as there are workers again. Gives what a pixel takes from then
+    /// on, in seconds, if that is a change.
+    pub fn set_low_latency(&self, low: bool) -> Option<f64> {
+        if self.low_latency.swap(low, Ordering::Relaxed) == low {
+            return None;
+        }
+        for (number, device) in self.devices.iter().enumerate() {
+            let mut governor = device.governor.lock();
+            governor.set_one_at_a_time(low);
+            self.set_active(number, &governor);
+        }
+        Some(self.seconds_per_pixel())
+    }
+
+    /// What a pixel takes a worker, by what was measured when the model was loaded; 0 where that is not known.
+    pub fn seconds_per_pixel(&self) -> f64 {
+        let info = self.info();
+        let rung = self.devices[0].governor.lock().rung().0;
+        info.seconds_per_pixel * info.threads as f64 / self.threads(0, rung) as f64
+    }
+
+    /// Threads of the processor in each session on a rung.
+    pub fn threads(&self, number: usize, rung: Rung) -> usize {
+        if rung.fallback {
+            return budget::threads_per_worker(cores(), rung.workers);
+        }
+        threads(self.devices[number].model.info(), rung.workers)
     }
 
     /// Lets the pool follow the governor.
@@ -252,6 +284,20 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
         conversion: settings.conversion,
     };
     model::load(&Source::parse(&settings.model), options)
+}
+
+/// Frames that a device with so many `workers` begins with at a time.
+fn at_a_time(settings: &Settings, workers: usize) -> usize {
+    if settings.latency_mode == LatencyMode::Low { 1 } else { workers }
+}
+
+/// Threads of the processor in each of the sessions of so many `workers`. On other devices sessions are not opened anew where the
+/// workers become fewer: that takes longer, and most of the work is not the processor's.
+fn threads(info: &ModelInfo, workers: usize) -> usize {
+    match info.provider {
+        Provider::Cpu | Provider::OpenVino => budget::threads_per_worker(cores(), workers),
+        _ => info.threads,
+    }
 }
 
 /// Bytes that runs may take together.

@@ -120,7 +120,7 @@ impl UpscaleFilter {
             );
         }
         let recorder = Recorder::new(self.workers());
-        let pace = self.engine().map_or(0.0, |engine| engine.info().seconds_per_pixel);
+        let pace = self.engine().map_or(0.0, |engine| engine.seconds_per_pixel());
         let plan = settings.plan_location.map(|location| Plan { location, recorder });
         let mut state = self.state.lock();
         let generation = state.generation;

@@ -50,6 +50,8 @@ struct Session {
     upscaler: Box<dyn Upscaler>,
     /// Of the fallback's model.
     fallback: bool,
+    /// Of the processor, inside the session.
+    threads: usize,
     /// What it converts on its device; `None` where it takes and gives floats.
     codes: Option<Codes>,
     /// Pixels of the largest tensor that it ran, and how often.
@@ -59,8 +61,8 @@ struct Session {
 }
 
 impl Session {
-    fn new(upscaler: Box<dyn Upscaler>, fallback: bool, codes: Option<Codes>) -> Self {
-        Session { upscaler, fallback, codes, largest: (0, 0), held: 0 }
+    fn new(upscaler: Box<dyn Upscaler>, fallback: bool, threads: usize, codes: Option<Codes>) -> Self {
+        Session { upscaler, fallback, threads, codes, largest: (0, 0), held: 0 }
     }
 
     /// What the run just done on a tensor of `pixels` takes, if that shows: not after a larger one. Asked a few times for each size, as
@@ -89,16 +91,16 @@ impl Session {
 }
 
 impl Worker {
-    /// `permits` are those that it may have to wait for.
-    pub fn new(device: usize, upscaler: Option<Box<dyn Upscaler>>, permits: &Arc<[Arc<Permits>]>) -> Self {
+    /// `permits` are those that it may have to wait for; `first` is a session that is open already, and its threads.
+    pub fn new(device: usize, first: Option<(Box<dyn Upscaler>, usize)>, permits: &Arc<[Arc<Permits>]>) -> Self {
         let handle = Arc::new(Handle {
             raised: AtomicBool::new(false),
-            session: Mutex::new(upscaler.as_ref().map(|upscaler| upscaler.interrupter())),
+            session: Mutex::new(first.as_ref().map(|(upscaler, _)| upscaler.interrupter())),
             permits: Arc::clone(permits),
         });
         Worker {
             device,
-            session: upscaler.map(|upscaler| Session::new(upscaler, false, None)),
+            session: first.map(|(upscaler, threads)| Session::new(upscaler, false, threads, None)),
             handle,
             scratch: Scratch::default(),
             input: Vec::new(),
@@ -116,7 +118,10 @@ impl Worker {
         let (share, frames) = device.governor.lock().share(rung);
         let fits =
             |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
-        let serves = |session: &Session| session.fallback == fallback && session.codes == codes && fits(session);
+        let threads = engine.threads(self.device, rung);
+        let serves = |session: &Session| {
+            (session.fallback, session.threads, session.codes) == (fallback, threads, codes) && fits(session)
+        };
         if self.session.as_ref().is_some_and(serves) {
             return Ok(());
         }
@@ -128,10 +133,13 @@ impl Worker {
         } else {
             &device.model
         };
-        let opened = codes.as_ref().map_or_else(|| model.open_session(), |codes| model.open_converting(codes));
+        let opened = match &codes {
+            Some(codes) => model.open_converting(codes, threads),
+            None => model.open_session_with(threads),
+        };
         let upscaler = opened.map_err(|error| FrameError::Run(error.to_string()))?;
         self.handle.set_session(Some(upscaler.interrupter()));
-        self.session = Some(Session::new(upscaler, fallback, codes));
+        self.session = Some(Session::new(upscaler, fallback, threads, codes));
         Ok(())
     }
 
@@ -194,8 +202,7 @@ impl Interruptible for Worker {
     }
 }
 
-/// One frame to upscale, or a piece of one.
-#[derive(Clone)]
+/// One frame to upscale, or parts of one.
 pub(super) struct FrameJob {
     /// Weak, so that a worker never keeps the element alive.
     pub element: glib::WeakRef<UpscaleFilter>,
@@ -206,8 +213,6 @@ pub(super) struct FrameJob {
     pub input: Option<gst::Buffer>,
     /// Let go with the result, so that a frame that nobody else shows owns its memory.
     pub slot: Option<Arc<Slot>>,
-    /// Which of the slot's pieces it is.
-    pub piece: usize,
     /// What of the frame is to be upscaled, if that is not all of it; pixels of the input.
     pub parts: Option<Arc<[Rect]>>,
     /// How much that is, for the forecast.
@@ -237,15 +242,7 @@ impl Job for FrameJob {
             rung.tile = device.governor.lock().tile_for(|tile| cuts.largest(tile));
         }
         self.tries += 1;
-        gst::trace!(
-            CAT,
-            obj = element,
-            "Frame {}, piece {}, try {}, {}",
-            slot.index,
-            self.piece,
-            self.tries,
-            describe_rung(rung)
-        );
+        gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", slot.index, self.tries, describe_rung(rung));
         let begin = Instant::now();
         let result = self.upscale(&element, &engine, rung, worker);
         match &result {
@@ -284,7 +281,7 @@ impl FrameJob {
         self.input = None;
         if let Some(slot) = self.slot.take() {
             let spent = spent.filter(|_| result.is_ok());
-            element.imp().complete(slot, self.piece, result, (self.pixels, spent));
+            element.imp().complete(slot, result, (self.pixels, spent));
         }
     }
 
@@ -389,10 +386,7 @@ impl FrameJob {
         let kept = regions.iter().map(|region| u64::from(region.keep.width) * u64::from(region.keep.height)).sum();
         let (mut took, mut pixels, mut non_finite) = (Duration::ZERO, 0, 0);
         config.write(&mut buffer, |target| {
-            // Planes that are resized whole are taken from the first piece.
-            if self.piece == 0 || !config.converter.chroma_is_apart() {
-                config.converter.begin(&source, target, &mut worker.scratch);
-            }
+            config.converter.begin(&source, target, &mut worker.scratch);
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 let converts = worker.session.as_ref().is_some_and(|session| session.codes.is_some());

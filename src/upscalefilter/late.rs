@@ -118,13 +118,13 @@ impl UpscaleFilter {
         element.clock()?.time().checked_sub(element.base_time()?)
     }
 
-    /// What is to become of a frame whose parts of `work` pixels would be given to the workers now. `now` is the running time.
+    /// What is to become of a frame of which `work` pixels would be given to the `workers` now. `now` is the running time.
     pub(super) fn fate(
         &self,
         state: &State,
         late_frames: LateFrames,
         pts: Option<gst::ClockTime>,
-        (work, pieces, workers): (u64, usize, usize),
+        (work, workers): (u64, usize),
         now: Option<gst::ClockTime>,
     ) -> Fate {
         let fate = match late_frames {
@@ -132,7 +132,7 @@ impl UpscaleFilter {
             LateFrames::Fallback => Fate::Fallback,
             LateFrames::Drop => Fate::Drop,
         };
-        let done_in = gst::ClockTime::try_from(state.forecast.done_in(work, pieces, workers));
+        let done_in = gst::ClockTime::try_from(state.forecast.done_in(work, workers));
         let leaves = now.map(|now| done_in.map_or(gst::ClockTime::MAX, |done_in| now.saturating_add(done_in)));
         let starved = fate == Fate::Drop && state.timing.is_starved(pts);
         if starved || !state.timing.is_late(pts, leaves) {

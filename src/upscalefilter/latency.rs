@@ -7,10 +7,10 @@ use super::imp::UpscaleFilter;
 use super::settings::LatencyMode;
 use super::stream::StreamConfig;
 
-/// Frames in flight where the workers share each: one in work, one that waits for it, one that is pushed.
-const LOW_IN_FLIGHT: usize = 3;
+/// Frames in flight beside those in work where each device runs one at a time: one that waits for a device, one that is pushed.
+const LOW_BESIDE_WORK: usize = 2;
 
-/// Whether the workers share each frame.
+/// Whether each device runs one frame at a time, on all cores.
 pub(super) fn is_low(mode: LatencyMode, live: bool) -> bool {
     match mode {
         LatencyMode::Auto => live,
@@ -22,7 +22,7 @@ pub(super) fn is_low(mode: LatencyMode, live: bool) -> bool {
 /// Frames that may be between sink and source pad.
 pub(super) fn in_flight(engine: &Engine, mode: LatencyMode, live: bool) -> usize {
     let low = is_low(mode, live) && !engine.in_flight_is_set();
-    if low { engine.max_in_flight.min(LOW_IN_FLIGHT) } else { engine.max_in_flight }
+    if low { engine.max_in_flight.min(engine.devices.len() + LOW_BESIDE_WORK) } else { engine.max_in_flight }
 }
 
 /// What the element adds to the pipeline's latency: as many frame durations as frames may be in flight.

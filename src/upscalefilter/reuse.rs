@@ -134,26 +134,23 @@ pub(super) fn find(state: &mut State, look: &Look, before: Option<&Before>) -> F
     Find { found, known, base }
 }
 
-/// The slot that the frame of this index shows; one that is new has to be filled, in `pieces` (none: at once). Also returns what left
-/// the cache for it.
+/// The slot that the frame of this index shows; one that is new has to be filled. Also returns what left the cache for it.
 pub(super) fn slot_of(
     find: Find,
     state: &mut State,
     (look, before): (&Look, Option<&Before>),
     index: u64,
     config: &Arc<StreamConfig>,
-    pieces: &[Arc<[Rect]>],
 ) -> (Arc<Slot>, Vec<Arc<Slot>>) {
     let Find { found, known, base } = find;
     let generation = state.generation;
-    let slot = match (&found, known) {
-        (Found::Duplicate, Some(slot)) => return (slot, Vec::new()),
-        (Found::Kept, Some(slot)) => slot.renewed(index, generation),
-        _ if pieces.is_empty() => Slot::new(index, generation),
-        _ => {
-            let base = base.filter(|_| matches!(found, Found::Parts(_)));
-            Slot::in_pieces(base, Arc::clone(config), pieces, index, generation)
+    let slot = match (&found, known, base) {
+        (Found::Duplicate, Some(slot), _) => return (slot, Vec::new()),
+        (Found::Kept, Some(slot), _) => slot.renewed(index, generation),
+        (Found::Parts(parts), _, Some(base)) => {
+            Slot::on_base(base, Arc::clone(config), Arc::clone(parts), index, generation)
         }
+        _ => Slot::new(index, generation),
     };
     // What is only similar must not be taken for what this frame would give: differences would add up.
     let similar = before.is_some_and(|before| matches!(before.tracker.mode(), Mode::Similar { .. }));

@@ -26,47 +26,33 @@ pub(super) struct Slot {
     pub generation: u64,
 }
 
-/// What of a frame is upscaled by whom, and where the rest comes from.
+/// What of a frame is upscaled, and where the rest comes from.
 #[derive(Debug)]
 struct Patch {
-    /// The frame that shows the rest, if the pieces are not all of it.
-    base: Option<Arc<Slot>>,
+    /// The frame that shows the rest.
+    base: Arc<Slot>,
     config: Arc<StreamConfig>,
-    pieces: Vec<Piece>,
-}
-
-/// What one job does.
-#[derive(Debug)]
-struct Piece {
     /// In pixels of the input.
     parts: Arc<[Rect]>,
-    /// The output buffer in which only the parts are valid (and, in the first piece's, planes that are made whole), when the worker is
-    /// done.
+    /// The output buffer in which only the parts are valid (and planes that are made whole), when the worker is done.
     fresh: Option<gst::Buffer>,
 }
 
-impl Patch {
-    fn is_there(&self) -> bool {
-        self.pieces.iter().all(|piece| piece.fresh.is_some())
-    }
-}
-
 impl Slot {
-    /// For a frame that is upscaled as a whole, by one job.
+    /// For a frame that is upscaled as a whole.
     pub fn new(index: u64, generation: u64) -> Arc<Self> {
         Self::with(index, generation, None)
     }
 
-    /// For a frame that is put together from `pieces` and, outside of these, the frame of `base`, of the same configuration.
-    pub fn in_pieces(
-        base: Option<Arc<Slot>>,
+    /// For a frame of which `parts` are upscaled, and the rest is that of `base`, of the same configuration.
+    pub fn on_base(
+        base: Arc<Slot>,
         config: Arc<StreamConfig>,
-        pieces: &[Arc<[Rect]>],
+        parts: Arc<[Rect]>,
         index: u64,
         generation: u64,
     ) -> Arc<Self> {
-        let pieces = pieces.iter().map(|parts| Piece { parts: Arc::clone(parts), fresh: None }).collect();
-        Self::with(index, generation, Some(Patch { base, config, pieces }))
+        Self::with(index, generation, Some(Patch { base, config, parts, fresh: None }))
     }
 
     fn with(index: u64, generation: u64, patch: Option<Patch>) -> Arc<Self> {
@@ -85,14 +71,13 @@ impl Slot {
         Arc::new(Slot { result, patch: Mutex::new(None), shown, index, generation })
     }
 
-    /// Takes what the job of this piece made (0 for a whole frame). The first failure is the frame's.
-    pub fn set(&self, piece: usize, result: Result<gst::Buffer, FrameError>) {
+    /// Takes what its job made.
+    pub fn set(&self, result: Result<gst::Buffer, FrameError>) {
         let mut patch = self.patch.lock();
         let of_no_use = match (&mut *patch, result) {
             (Some(patch), Ok(buffer)) => {
-                let fresh = patch.pieces.get_mut(piece).map(|piece| &mut piece.fresh);
-                debug_assert!(matches!(fresh, Some(None)), "a piece has one job, and a job one result");
-                (None, fresh.and_then(|fresh| fresh.replace(buffer)).map(Ok))
+                debug_assert!(patch.fresh.is_none(), "a slot has one job, and a job one result");
+                (None, patch.fresh.replace(buffer).map(Ok))
             }
             // After a failure there is nothing to put together.
             (_, result) => (patch.take(), self.result.set(result).err()),
@@ -117,8 +102,7 @@ impl Slot {
             return true;
         }
         let patch = self.patch.lock();
-        let built_upon = |patch: &Patch| patch.base.as_ref().is_none_or(|base| base.is_ready());
-        patch.as_ref().is_some_and(|patch| patch.is_there() && built_upon(patch))
+        patch.as_ref().is_some_and(|patch| patch.fresh.is_some() && patch.base.is_ready())
     }
 
     /// Makes the result whole, and first those of the frames before that it builds upon, and of the size that is pushed. Only the source
@@ -144,23 +128,22 @@ impl Slot {
             return None;
         }
         let patch = self.patch.lock();
-        patch.as_ref().and_then(|patch| patch.base.clone()).filter(|base| base.result.get().is_none())
+        patch.as_ref().map(|patch| Arc::clone(&patch.base)).filter(|base| base.result.get().is_none())
     }
 
     fn assemble_on_base(&self) {
         if self.result.get().is_some() {
             return;
         }
-        let ready = self.patch.lock().take_if(|patch| patch.is_there());
-        let Some(Patch { base, config, pieces }) = ready else {
+        let ready = self.patch.lock().take_if(|patch| patch.fresh.is_some());
+        let Some(Patch { base, config, parts, fresh: Some(fresh) }) = ready else {
             debug_assert!(false, "only what is ready is assembled");
             return;
         };
-        let result = match base.as_ref().map(|base| base.get()) {
-            None => put_together(&config, pieces, None),
-            Some(Some(Ok(before))) => put_together(&config, pieces, Some(before)),
-            Some(Some(Err(error))) => Err(error.clone()),
-            Some(None) => Err(FrameError::Output("the frame before it is not there".into())),
+        let result = match base.get() {
+            Some(Ok(before)) => config.complete(before, &parts, fresh),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(FrameError::Output("the frame before it is not there".into())),
         };
         let first = self.result.set(result).is_ok();
         debug_assert!(first, "it is assembled once");
@@ -178,26 +161,5 @@ impl Slot {
             },
             Err(shared) => Err(shared),
         }
-    }
-}
-
-/// The first piece's buffer with what the others made, and the rest from `before`.
-fn put_together(
-    config: &StreamConfig,
-    pieces: Vec<Piece>,
-    before: Option<&gst::Buffer>,
-) -> Result<gst::Buffer, FrameError> {
-    let mut pieces = pieces.into_iter();
-    let nothing = || FrameError::Output("the frame has no pieces".into());
-    let Some(Piece { parts, fresh: Some(mut result) }) = pieces.next() else { return Err(nothing()) };
-    let mut done = parts.to_vec();
-    // Each brings its own parts, and at places that are not done yet what the next one overwrites.
-    for Piece { parts, fresh } in pieces {
-        result = config.complete(&fresh.ok_or_else(nothing)?, &done, result)?;
-        done.extend_from_slice(&parts);
-    }
-    match before {
-        Some(before) => config.complete(before, &done, result),
-        None => Ok(result),
     }
 }

@@ -300,7 +300,6 @@ impl UpscaleFilter {
     pub(super) fn complete(
         &self,
         slot: Arc<Slot>,
-        piece: usize,
         result: Result<Done, FrameError>,
         (pixels, spent): (u64, Option<Duration>),
     ) {
@@ -324,11 +323,11 @@ impl UpscaleFilter {
         gst::trace!(
             CAT,
             imp = self,
-            "Frame {index}, piece {piece}, {} after {:.1} ms",
+            "Frame {index} {} after {:.1} ms",
             if result.is_ok() { "is upscaled" } else { "has failed" },
             spent.unwrap_or_default().as_secs_f64() * 1e3
         );
-        slot.set(piece, result.map(|done| done.buffer));
+        slot.set(result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.
         let unwanted = Arc::into_inner(slot);
         self.ready.notify_all();

@@ -14,7 +14,7 @@ use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
 use crate::picture::paint;
 use crate::picture::region::{self, Blend, Limits, Region};
-use crate::reuse::{Mode, Rules};
+use crate::reuse::Rules;
 use crate::types::{Rect, Size};
 
 use super::errors::FrameError;
@@ -207,12 +207,6 @@ impl StreamConfig {
         let from = picture(self.format, &from).map_err(|error| FrameError::Output(error.to_string()))?;
         self.write(&mut fresh, |to| self.converter.copy_unchanged(&from, parts, to))?;
         Ok(fresh)
-    }
-
-    /// Whether a frame may be upscaled in pieces: they have to give what the whole frame does, if that is what `mode` promises.
-    pub fn allows_pieces(&self, mode: Option<Mode>) -> bool {
-        let may_differ = matches!(mode, Some(Mode::Similar { .. }));
-        self.rules.is_some_and(|rules| rules.exact || may_differ)
     }
 
     /// The frame as GStreamer resizes it, without the network.

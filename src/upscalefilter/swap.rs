@@ -126,7 +126,7 @@ impl UpscaleFilter {
         };
         gst::info!(CAT, imp = self, "Switching to {}", describe(&engine));
         engine.set_stream(&config_of_new);
-        let pace = engine.info().seconds_per_pixel;
+        let pace = engine.seconds_per_pixel();
         let old = self.replace_engine(Arc::new(engine));
         let dropped = {
             let mut state = self.state.lock();

@@ -60,6 +60,8 @@ struct State {
     /// Of all tensors that were run.
     sizes: HashSet<Size>,
     sessions_opened: usize,
+    /// Of the session of each run, in the order of arrival.
+    threads: Vec<usize>,
     sessions_open: usize,
     device: Option<Device>,
 }
@@ -118,6 +120,7 @@ impl DummyModel {
             provider: Provider::Cpu,
             fixed_pixels: 16,
             seconds_per_pixel: 0.0,
+            threads: 1,
         };
         Self { info, shared: Arc::default() }
     }
@@ -189,6 +192,11 @@ impl DummyModel {
         self.shared.state.lock().sizes.clone()
     }
 
+    /// Threads of the session of each run so far, in the order of arrival.
+    pub fn threads(&self) -> Vec<usize> {
+        self.shared.state.lock().threads.clone()
+    }
+
     /// Runs that have ended, well or not.
     pub fn finished(&self) -> usize {
         self.shared.state.lock().finished
@@ -215,7 +223,7 @@ impl Model for DummyModel {
         &self.info
     }
 
-    fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError> {
+    fn open_session_with(&self, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
         let refused = {
             let mut state = self.shared.state.lock();
             let session = state.sessions_opened;
@@ -230,6 +238,7 @@ impl Model for DummyModel {
             shared: self.shared.clone(),
             raised: Arc::default(),
             largest: 0,
+            threads,
             taken,
         }))
     }
@@ -250,6 +259,7 @@ struct DummyUpscaler {
     raised: Arc<AtomicBool>,
     /// Bytes that the largest run so far took.
     largest: u64,
+    threads: usize,
     /// What it takes by being open.
     taken: Taken,
 }
@@ -269,6 +279,7 @@ impl DummyUpscaler {
         let mut state = self.shared.state.lock();
         let run = state.arrived;
         state.arrived += 1;
+        state.threads.push(self.threads);
         state.waiting.push(Waiting { run, mark });
         self.shared.changed.notify_all();
         let result = loop {

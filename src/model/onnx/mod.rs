@@ -62,7 +62,7 @@ pub struct OnnxModel {
     checked: Mutex<Vec<Codes>>,
 }
 
-/// The session that was probed; or one that converts for these codes.
+/// The session that was probed; or one that converts for these codes. Both with the threads that the model was loaded for.
 enum Spare {
     Plain(Session),
     Converting(Codes, Box<OnnxConverter>),
@@ -102,7 +102,7 @@ impl OnnxModel {
             // What is asked for has to be there, not only what stands in for it.
             check(provider)?;
         }
-        let mut session = probing.as_ref().unwrap_or(&opener).open()?;
+        let mut session = probing.as_ref().unwrap_or(&opener).open(opener.settings.threads)?;
         let signature =
             Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
         let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it holds a zero byte".into()))?;
@@ -124,7 +124,7 @@ impl OnnxModel {
         let cost = match (&locality, fixed_size) {
             // Only parts of frames ask for it, and of a network that is not local or has one size there are none.
             (Locality::Local(_), None) => {
-                let key = opener.key();
+                let key = (opener.key(), opener.settings.threads);
                 let known = COSTS.lock().get(&key).copied();
                 // Measured without the lock; who comes second takes the first one's figure.
                 let measured =
@@ -147,6 +147,7 @@ impl OnnxModel {
             provider,
             fixed_pixels: cost.fixed_pixels,
             seconds_per_pixel: cost.seconds_per_pixel,
+            threads: opener.settings.threads,
         };
         let spare = Some(Spare::Plain(session)).filter(|_| probing.is_none());
         Ok(Self { info, names, device_id, opener, spare: Mutex::new(spare), checked: Mutex::default() })
@@ -154,7 +155,7 @@ impl OnnxModel {
 }
 
 impl OnnxModel {
-    fn open_extended(&self, codes: &Codes) -> Result<OnnxConverter, ModelError> {
+    fn open_extended(&self, codes: &Codes, threads: usize) -> Result<OnnxConverter, ModelError> {
         let refused = |reason| ModelError::Conversion { name: self.info.name.clone(), reason };
         let (input, output) = (self.names.inputs[0].to_str(), self.names.outputs[0].to_str());
         let (Ok(input), Ok(output)) = (input, output) else {
@@ -163,7 +164,7 @@ impl OnnxModel {
         let ModelInfo { channels, fixed_size, .. } = self.info;
         let recipe = Recipe::new(codes, channels, [self.info.input, self.info.output], fixed_size);
         let extended = extend::extend(&self.opener.bytes, &recipe, input, output).map_err(refused)?;
-        let session = self.opener.open_file(&extended.bytes)?;
+        let session = self.opener.open_file(&extended.bytes, threads)?;
         let names = Names::new(&extended.inputs, &extended.outputs).expect("names that are made up hold no zero byte");
         OnnxConverter::new(session, names, &self.info, self.device_id)
             .map_err(|error| self.opener.invalid(text::load_reason(error.message())))
@@ -175,11 +176,14 @@ impl Model for OnnxModel {
         &self.info
     }
 
-    fn open_session(&self) -> Result<Box<dyn Upscaler>, ModelError> {
+    fn open_session_with(&self, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
         let spare = self.spare.lock().take_if(|spare| matches!(spare, Spare::Plain(_)));
         let session = match spare {
-            Some(Spare::Plain(session)) => session,
-            _ => self.opener.open()?,
+            Some(Spare::Plain(session)) if threads == self.info.threads => session,
+            other => {
+                drop(other);
+                self.opener.open(threads)?
+            }
         };
         let upscaler = OnnxUpscaler::new(session, self.names.clone(), &self.info, self.device_id)
             .map_err(|error| self.opener.invalid(text::load_reason(error.message())))?;
@@ -194,12 +198,15 @@ impl Model for OnnxModel {
         Some(self.opener.key())
     }
 
-    fn open_converting(&self, codes: &Codes) -> Result<Box<dyn Upscaler>, ModelError> {
+    fn open_converting(&self, codes: &Codes, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
         let fits = |spare: &mut Spare| matches!(spare, Spare::Converting(of, _) if of == codes);
         let spare = self.spare.lock().take_if(fits);
         match spare {
-            Some(Spare::Converting(_, session)) => Ok(session),
-            _ => Ok(Box::new(self.open_extended(codes)?)),
+            Some(Spare::Converting(_, session)) if threads == self.info.threads => Ok(session),
+            other => {
+                drop(other);
+                Ok(Box::new(self.open_extended(codes, threads)?))
+            }
         }
     }
 
@@ -207,7 +214,7 @@ impl Model for OnnxModel {
         if self.checked.lock().contains(codes) {
             return Ok(());
         }
-        let session = Box::new(self.open_extended(codes)?);
+        let session = Box::new(self.open_extended(codes, self.info.threads)?);
         self.checked.lock().push(*codes);
         // What was there is closed without the lock.
         let before = self.spare.lock().replace(Spare::Converting(*codes, session));
@@ -216,8 +223,8 @@ impl Model for OnnxModel {
     }
 }
 
-/// What [`probe::cost`] found, by [`Model::key`]: measured once, so that all that runs in a process goes by the same figure.
-static COSTS: LazyLock<Mutex<HashMap<u128, probe::Cost>>> = LazyLock::new(Mutex::default);
+/// What [`probe::cost`] found, by [`Model::key`] and threads: measured once, so that all that runs in a process goes by the same figure.
+static COSTS: LazyLock<Mutex<HashMap<(u128, usize), probe::Cost>>> = LazyLock::new(Mutex::default);
 
 /// What the graph tells of a network that was found to enlarge by `scale`.
 /// With the elements for each input pixel that it holds at a time, where that is known.
@@ -271,10 +278,11 @@ impl Opener {
 
     /// See [`Model::key`].
     fn key(&self) -> u128 {
-        let provider::Settings { provider, device_id, threads, precision } = self.settings;
+        // Threads make no difference to memory that would be worth measuring anew for.
+        let provider::Settings { provider, device_id, threads: _, precision } = self.settings;
         let mut hash = Xxh3::new();
         hash.update(&self.bytes);
-        let settings = [provider as u64, device_id.into(), threads as u64, precision as u64, self.converts.into()];
+        let settings = [provider as u64, device_id.into(), precision as u64, self.converts.into()];
         hash.update(&settings.map(u64::to_le_bytes).concat());
         hash.digest128()
     }
@@ -285,19 +293,20 @@ impl Opener {
         (self.settings.provider == Provider::TensorRt).then(|| Self { settings, ..self.clone() })
     }
 
-    fn open(&self) -> Result<Session, ModelError> {
-        self.open_file(&self.bytes)
+    fn open(&self, threads: usize) -> Result<Session, ModelError> {
+        self.open_file(&self.bytes, threads)
     }
 
     /// Opens a session of the model file, or of one that was made of it.
-    fn open_file(&self, bytes: &[u8]) -> Result<Session, ModelError> {
+    fn open_file(&self, bytes: &[u8], threads: usize) -> Result<Session, ModelError> {
         let runtime = runtime::runtime()?;
-        let refused = |reason| ModelError::Provider { provider: self.settings.provider, reason };
+        let settings = provider::Settings { threads: threads.max(1), ..self.settings };
+        let refused = |reason| ModelError::Provider { provider: settings.provider, reason };
         let failed = |message: &str| self.invalid(text::load_reason(message));
         let mut builder = runtime.builder().map_err(|error| failed(error.message()))?;
         // First, because a provider may need the settings anew.
-        provider::append(&mut builder, runtime, self.settings).map_err(refused)?;
-        self.set(builder)
+        provider::append(&mut builder, runtime, settings).map_err(refused)?;
+        self.set(builder, settings.threads)
             .and_then(|mut builder| builder.commit_from_memory(bytes))
             .map_err(|error| failed(error.message()))
     }
@@ -311,11 +320,11 @@ impl Opener {
     ///   for others, so results would depend on the thread that runs.
     /// - Packed weights are not shared between sessions: ONNX Runtime shares only those of initializers handed to it from
     ///   outside the model.
-    fn set(&self, builder: SessionBuilder) -> ort::Result<SessionBuilder> {
+    fn set(&self, builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
         let builder = builder
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_parallel_execution(false)?
-            .with_intra_threads(self.settings.threads)?
+            .with_intra_threads(threads)?
             .with_intra_op_spinning(false)?
             .with_memory_pattern(false)?;
         Ok(match self.folder.as_ref().and_then(|folder| folder.to_str()) {

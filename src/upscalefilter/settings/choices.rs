@@ -38,8 +38,8 @@ pub enum LatencyMode {
     #[default]
     #[enum_value(name = "'low' in live pipelines, otherwise 'throughput'", nick = "auto")]
     Auto,
-    #[enum_value(name = "Several frames at a time", nick = "throughput")]
+    #[enum_value(name = "Several frames at a time, one for each worker", nick = "throughput")]
     Throughput,
-    #[enum_value(name = "Each frame as soon as possible", nick = "low")]
+    #[enum_value(name = "One frame at a time on each device, with all its cores", nick = "low")]
     Low,
 }

@@ -341,8 +341,8 @@ fn timing() -> Vec<Property> {
             glib::ParamSpecEnum::builder_with_default("latency-mode", LatencyMode::default())
                 .nick("Latency mode")
                 .blurb(
-                    "Whether workers have a frame each (throughput) or share each frame, so that it is done sooner (low). 'low' needs a \
-                     network with a known receptive field and no fixed size",
+                    "Whether a device runs several frames at a time, one per worker (throughput), or one at a time on all cores, so that it \
+                     is done sooner (low). 'low' keeps fewer frames in flight unless 'max-in-flight' is set",
                 )
                 .mutable_ready()
                 .build()

@@ -90,7 +90,7 @@ impl Pair {
         Self {
             limits: limits(model, &converter),
             floats: model.open_session().unwrap(),
-            codes: model.open_converting(&converter.codes()).unwrap(),
+            codes: model.open_converting(&converter.codes(), 1).unwrap(),
             converter,
             exchange: Exchange::default(),
         }
