@@ -3,11 +3,12 @@
 
     python3 training/evaluate.py PICTURES MODEL.onnx ...                quality and time of models
     python3 training/evaluate.py PICTURES MODEL.onnx ... --compressed   on H.264 video made from the pictures
+    python3 training/evaluate.py PICTURES MODEL.onnx ... --bits 10      on input of 10 bits
 
-Protocol: luma (BT.601 full range, as Pillow's YCbCr); the picture is reduced by Pillow's bicubic filter, enlarged by the
-model with ONNX Runtime on the CPU, rounded to 8 bits and compared, without a border of 8 pixels. The mean is over pictures.
-Bicubic and Lanczos of Pillow stand beside the models. Time: one 640x360 frame, two threads, the median of all models' turns
-in one run.
+Protocol: luma (BT.601 full range, as Pillow's YCbCr); the picture is reduced by each of four of Pillow's filters, enlarged by
+the model with ONNX Runtime on the CPU, rounded to 8 bits and compared, without a border of 8 pixels. The mean is over pictures.
+Bicubic and Lanczos of Pillow stand beside the models. With more bits the small picture's luma is reduced in floats and rounded
+to them. Time: one 640x360 frame, two threads, the median of all models' turns in one run.
 """
 
 import argparse
@@ -23,6 +24,11 @@ from compress import evaluation_clips
 from data import pair
 from pictures import pictures
 
+# How the small picture is made, by Pillow.
+KERNELS = {
+    "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX,
+    "lanczos": Image.Resampling.LANCZOS, "bilinear": Image.Resampling.BILINEAR,
+}  # fmt: skip
 BORDER = 8
 THREADS = 2
 COMPRESSED_CRF = (23, 28)
@@ -44,8 +50,9 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int = BORDER) -> float:
     taps /= taps.sum()
 
     def blur(picture: np.ndarray) -> np.ndarray:
-        rows = np.apply_along_axis(np.convolve, 0, picture, taps, "valid")
-        return np.apply_along_axis(np.convolve, 1, rows, taps, "valid")
+        height, width = (side - len(taps) + 1 for side in picture.shape)
+        rows = sum(tap * picture[n : n + height] for n, tap in enumerate(taps))
+        return sum(tap * rows[:, n : n + width] for n, tap in enumerate(taps))
 
     mean_x, mean_y = blur(x), blur(y)
     var_x, var_y = blur(x * x) - mean_x**2, blur(y * y) - mean_y**2
@@ -60,11 +67,17 @@ def to_bytes(picture: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
 
 
-def clean_pairs(folder: Path, scale: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(small, large) luma of each picture."""
+def clean_pairs(folder: Path, scale: int, filter_: Image.Resampling, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(small, large) luma of each picture; the small one as float32 in 8-bit steps, whole numbers if it has 8 bits."""
     for path in pictures(folder):
-        with Image.open(path) as picture:
-            yield pair(picture.convert("RGB"), scale)
+        with Image.open(path) as opened:
+            small, large = pair(opened.convert("RGB"), scale, filter_)
+        if bits > 8:
+            size = (small.shape[1], small.shape[0])
+            floats = np.asarray(Image.fromarray(large.astype(np.float32)).resize(size, filter_))
+            step = 255 / (2**bits - 1)
+            small = np.clip(np.rint(floats / step) * step, 0, 255).astype(np.float32)
+        yield small, large
 
 
 def compressed_pairs(folder: Path, crf: int, scale: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -73,8 +86,8 @@ def compressed_pairs(folder: Path, crf: int, scale: int) -> Iterator[tuple[np.nd
         yield from zip(low[::10], high[::10])
 
 
-def report(title: str, models: list["Model"], scale: int, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> None:
-    """Print the mean PSNR and SSIM of all that enlarge by `scale`."""
+def measured(models: list["Model"], scale: int, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Mean (PSNR, SSIM) of all that enlarge by `scale`, by name."""
     ways: dict[str, Enlarge] = {
         "bicubic": resize(Image.Resampling.BICUBIC, scale), "Lanczos": resize(Image.Resampling.LANCZOS, scale)
     } | {model.name: model for model in models}
@@ -83,21 +96,30 @@ def report(title: str, models: list["Model"], scale: int, pairs: Iterator[tuple[
         for name, enlarge in ways.items():
             result = enlarge(small)
             figures[name].append((psnr(result, large), ssim(result, large)))
-    print(f"\n{title:32} {'PSNR':>8} {'SSIM':>8}")
-    for name, values in figures.items():
-        mean_psnr, mean_ssim = np.mean(values, axis=0)
-        print(f"{name:32} {mean_psnr:8.3f} {mean_ssim:8.4f}", flush=True)
+    return {name: np.mean(values, axis=0) for name, values in figures.items()}
+
+
+def report(title: str, columns: dict[str, dict[str, np.ndarray]]) -> None:
+    """Print PSNR for each column and their mean, and the mean SSIM."""
+    print(f"\n{title:32}" + "".join(f"{column:>10}" for column in columns) + f"{'mean':>10}{'SSIM':>10}")
+    for name in next(iter(columns.values())):
+        figures = np.array([figures[name] for figures in columns.values()])
+        text = "".join(f"{value:10.3f}" for value in figures[:, 0])
+        print(f"{name:32}{text}{figures[:, 0].mean():10.3f}{figures[:, 1].mean():10.4f}", flush=True)
 
 
 def resize(filter_: Image.Resampling, scale: int) -> Enlarge:
-    """Pillow's enlargement of an 8-bit picture."""
-    return lambda low: np.asarray(
-        Image.fromarray(low).resize((low.shape[1] * scale, low.shape[0] * scale), filter_)
-    )
+    """Pillow's enlargement of a picture."""
+
+    def enlarge(low: np.ndarray) -> np.ndarray:
+        result = np.asarray(Image.fromarray(low).resize((low.shape[1] * scale, low.shape[0] * scale), filter_))
+        return result if result.dtype == np.uint8 else to_bytes(result / 255)
+
+    return enlarge
 
 
 class Model:
-    """An ONNX file that enlarges luma, uint8 [h, w] to uint8 [scale*h, scale*w]."""
+    """An ONNX file that enlarges luma, [h, w], 0..255, to uint8 [scale*h, scale*w]."""
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
@@ -133,15 +155,19 @@ def main() -> None:
     parser.add_argument("pictures", type=Path, help="folder of pictures")
     parser.add_argument("models", nargs="*", type=Path)
     parser.add_argument("--compressed", action="store_true", help="enlarge what x264 made of the pictures")
+    parser.add_argument("--bits", type=int, default=8, help="of the small picture's luma (default: 8)")
     options = parser.parse_args()
     models = [Model(path) for path in options.models]
     for scale in sorted({model.scale for model in models} or {2}):
         same = [model for model in models if model.scale == scale]
         if options.compressed:
-            for crf in COMPRESSED_CRF:
-                report(f"x{scale}, x264 crf {crf}", same, scale, compressed_pairs(options.pictures, crf, scale))
+            columns = {f"crf {crf}": measured(same, scale, compressed_pairs(options.pictures, crf, scale)) for crf in COMPRESSED_CRF}
         else:
-            report(f"x{scale}", same, scale, clean_pairs(options.pictures, scale))
+            columns = {
+                name: measured(same, scale, clean_pairs(options.pictures, scale, filter_, options.bits))
+                for name, filter_ in KERNELS.items()
+            }
+        report(f"x{scale}" + (", x264" if options.compressed else f", {options.bits} bits"), columns)
     if models and not options.compressed:
         # A real picture: networks with PReLU run faster on a blank one.
         with Image.open(pictures(options.pictures)[0]) as picture:
