@@ -3,7 +3,7 @@
 
     python3 training/export.py fast2x fast2x.pt models/fast2x.onnx
 
-The branches of each convolution are multiplied to one kernel. The graph is Conv -> Relu -> ... -> Conv -> Add (the input, by
+The graph is Conv -> Relu -> ... -> Conv -> Add (the input, by
 broadcast) -> DepthToSpace; float32 [1, 1, height, width] -> [1, 1, scale*height, scale*width]. The output is the same bytes
 on every run, and the exported model's result is compared with PyTorch's.
 """

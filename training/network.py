@@ -1,4 +1,4 @@
-"""The networks of the built-in models, in a form that trains well and collapses to plain convolutions.
+"""The networks of the built-in models.
 
 Every network maps luma [n, 1, h, w], 0..1, to [n, 1, scale*h, scale*w]:
 
@@ -8,9 +8,12 @@ The input is repeated, not resized, as the anchor: one addition of a broadcast a
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+import onnx
 import torch
 import torch.nn.functional as F
+from onnx import numpy_helper
 from torch import nn
 
 
@@ -44,11 +47,10 @@ class Shape:
 
 FIRST_KERNEL = 5
 # Channels of a convolution while it is trained, over those of the widest layer.
-EXPANSION = 4
-FAST = (16,) * 6
+FAST = (16,) * 9
 # ONNX Runtime computes output channels in blocks of 16 (of 8 on older processors): 32 to 4 channels would cost what 32 to 16 does.
 # So the step from 32 to 16 comes first, and one from 16 follows.
-QUALITY = (32,) * 6 + (16,)
+QUALITY = (32,) * 7 + (16,)
 # Every learned built-in. Names that end in -compressed have the shape of the clean one and weights for decoded video.
 MODELS = {
     "fast2x": Shape(FAST, 2),
@@ -59,44 +61,45 @@ MODELS = {
 MODELS |= {f"{name}-compressed": shape for name, shape in MODELS.items()}
 
 
-class CollapsibleConv(nn.Module):
-    """A convolution that is trained as one to `expanded` channels, then 1x1 (SESR, Bhardwaj et al. 2021).
+class Convolution(nn.Module):
+    """A zero-padded convolution, initialised near the identity where it has as many inputs as outputs."""
 
-    The two are multiplied to one kernel before the convolution runs, so that training costs what the small network costs.
-    Where input and output have the same number of channels, the identity is part of the kernel.
-    """
-
-    def __init__(self, inputs: int, outputs: int, size: int, expanded: int, gain: float) -> None:
+    def __init__(self, inputs: int, outputs: int, size: int, gain: float) -> None:
         super().__init__()
-        self.inner = nn.Parameter(torch.empty(expanded, inputs, size, size))
-        self.outer = nn.Parameter(torch.empty(outputs, expanded))
+        # As He et al. 2015, times `gain`, which is small where the identity already carries the signal.
+        self.kernel = nn.Parameter(torch.randn(outputs, inputs, size, size) * gain * (1.0 / (size**2 * inputs)) ** 0.5)
         self.bias = nn.Parameter(torch.zeros(outputs))
-        # He et al. 2015 for the product: the inner part keeps the variance, the outer part halves what ReLU will halve.
-        nn.init.normal_(self.inner, std=(1.0 / (size**2 * inputs)) ** 0.5)
-        nn.init.normal_(self.outer, std=gain * (1.0 / expanded) ** 0.5)
-        identity = torch.zeros(outputs, inputs, size, size)
         if inputs == outputs:
-            identity[range(outputs), range(outputs), size // 2, size // 2] = 1.0
-        self.register_buffer("identity", identity, persistent=False)
+            self.set(self.kernel.detach() + identity(self.kernel), self.bias)
 
-    def kernel(self) -> torch.Tensor:
-        """The one kernel that inference uses, [outputs, inputs, size, size]."""
-        return torch.einsum("oe,eikl->oikl", self.outer, self.inner) + self.identity
+    @torch.no_grad()
+    def set(self, kernel: torch.Tensor, bias: torch.Tensor) -> None:
+        """Set the kernel [outputs, inputs, size, size] and the bias [outputs]."""
+        self.kernel.copy_(kernel)
+        self.bias.copy_(bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.conv2d(x, self.kernel(), self.bias, padding=self.inner.shape[-1] // 2)
+        return F.conv2d(x, self.kernel, self.bias, padding=self.kernel.shape[-1] // 2)
+
+
+def identity(kernel: torch.Tensor) -> torch.Tensor:
+    """The identity as a kernel of this shape."""
+    same = torch.zeros_like(kernel)
+    channels = range(kernel.shape[0])
+    same[channels, channels, kernel.shape[2] // 2, kernel.shape[3] // 2] = 1.0
+    return same
 
 
 class Network(nn.Module):
-    """A built-in model while it is trained; `convolutions()` gives what is exported."""
+    """A built-in model; `convolutions()` gives what is exported."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         layers = shape.layers
         self.layers = nn.ModuleList(
-            # Small kernels where the identity already carries the signal; the last starts close to "no correction".
-            CollapsibleConv(a, b, size, EXPANSION * max(shape.hidden), 0.1 if layer == layers[-1] else 0.3 if a == b else 1.4)
+            # The last starts close to "no correction".
+            Convolution(a, b, size, 0.1 if layer == layers[-1] else 0.3 if a == b else 1.4)
             for layer in layers
             for a, b, size in [layer]
         )
@@ -107,6 +110,25 @@ class Network(nn.Module):
             features = F.relu(layer(features))
         return F.pixel_shuffle(self.layers[-1](features) + x, self.shape.scale)
 
+    def set_convolutions(self, convolutions: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Load these kernels and biases. Layers that they lack become the identity, which changes nothing after a ReLU."""
+        given = list(convolutions)
+        for layer in self.layers:
+            kernel = layer.kernel.detach()
+            if given and given[0][0].shape == kernel.shape:
+                layer.set(*given.pop(0))
+            elif kernel.shape[0] == kernel.shape[1]:
+                layer.set(identity(kernel), torch.zeros_like(layer.bias))
+            else:
+                raise SystemExit(f"no weights for a layer of {tuple(kernel.shape)}")
+
     def convolutions(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
         """Kernel [outputs, inputs, size, size] and bias [outputs] of each convolution, in order."""
-        return [(layer.kernel().detach(), layer.bias.detach()) for layer in self.layers]
+        return [(layer.kernel.detach(), layer.bias.detach()) for layer in self.layers]
+
+
+def from_onnx(path: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Kernel and bias of each convolution of a file that export.py wrote, in order."""
+    graph = onnx.load(path).graph
+    values = {tensor.name: torch.from_numpy(numpy_helper.to_array(tensor).copy()) for tensor in graph.initializer}
+    return [(values[node.input[1]], values[node.input[2]]) for node in graph.node if node.op_type == "Conv"]

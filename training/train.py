@@ -8,12 +8,14 @@
 PHOTOS is a folder of pictures, RENDERED what render.py made, CLIPS what compress.py made for the model's factor. Runs on CUDA
 if there is any, else on the CPU. The same arguments, library versions and number of threads give the same weights.
 
-The rate of learning stays the same until the last `--decay` steps and then falls to nought in a straight line, so a run can be
-interrupted, and resumed from its last checkpoint (OUTPUT.resume) with another number of steps.
+The learning rate is constant until the last `--decay` steps and then follows a cosine to zero. A run can be killed at any time
+and continues from its last checkpoint (OUTPUT.resume), also with a different number of steps. Progress reports are appended to
+OUTPUT.log: step, seconds since the start or the last resumption, loss, and PSNR for each kernel.
 """
 
 import argparse
 import copy
+import math
 import time
 from pathlib import Path
 
@@ -23,20 +25,25 @@ import torch.nn.functional as F
 from PIL import Image
 
 from data import Pairs, pair
-from evaluate import psnr, to_bytes
-from network import MODELS, Network
+from evaluate import KERNELS, psnr, to_bytes
+from network import MODELS, Network, from_onnx
 from pictures import pictures
+from soap import Soap
 
 SEED = 20261124
 BATCH = 16
-PATCH = 48
+PATCH = 64
 WARM_UP = 500
+# Zero padding affects the border of a patch (in small pixels), so it gets a smaller weight in the loss.
+BORDER, BORDER_WEIGHT = 5, 0.2
 # A rare step that would throw the weights far off is shortened: with many layers all ReLUs can die of one.
 LARGEST_GRADIENT = 0.5
-# Below this squared error (50 dB) a patch is good enough: flat ones would count without end.
-LEAST_ERROR = 1e-5
-REPORT = 1000
-CHECKPOINT = 500
+# Added to the squared error (40 dB): without it, flat patches would dominate the logarithm.
+LEAST_ERROR = 1e-4
+# Decay of the moving average of the weights.
+AVERAGE = 0.9995
+REPORT = 2000
+CHECKPOINT_SECONDS = 180
 # Decoded frames are what a -compressed model is for; some clean ones keep it from blurring what was well encoded.
 SHARE_OF_COMPRESSED = 0.85
 
@@ -48,7 +55,7 @@ def arguments() -> argparse.Namespace:
     # Animation and screens are what people enlarge; but their edges make most of the loss, and photographs are harder.
     parser.add_argument("--first-share", type=float, default=0.9, help="share of patches from the first folder (default: 0.9)")
     parser.add_argument("--compressed", type=Path, help="folder of clips that compress.py made")
-    parser.add_argument("--start", type=Path, help="weights to start from; layers of another shape are left as they are")
+    parser.add_argument("--start", type=Path, help="weights to start from (.pt or .onnx); layers of another shape are new")
     parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--decay", type=int, help="steps over which the rate falls (default: 3 in 10)")
     parser.add_argument("--rate", type=float, default=1e-3, help="rate of learning (default: 1e-3)")
@@ -73,6 +80,9 @@ def data(options: argparse.Namespace, scale: int) -> Pairs:
 
 def load_matching(network: Network, path: Path) -> None:
     """Copy the weights that fit; those of a layer with another shape (the last, for another factor) stay as they were made."""
+    if path.suffix == ".onnx":
+        network.set_convolutions(from_onnx(path))
+        return
     own = network.state_dict()
     for name, tensor in torch.load(path, weights_only=True).items():
         if name in own and own[name].shape == tensor.shape:
@@ -80,25 +90,43 @@ def load_matching(network: Network, path: Path) -> None:
     network.load_state_dict(own)
 
 
-def mean_psnr(network: Network, folder: Path, device: torch.device) -> float:
-    """PSNR in dB over a folder, by the protocol of evaluate.py, in PyTorch."""
-    scale, values = network.shape.scale, []
-    for path in pictures(folder):
-        with Image.open(path) as picture:
-            small, large = pair(picture.convert("RGB"), scale)
-        with torch.no_grad():
-            result = network(torch.tensor(small, device=device)[None, None].float() / 255)
-        values.append(psnr(to_bytes(result[0, 0].cpu().numpy()), large))
-    return float(np.mean(values))
+def mean_psnr(network: Network, folder: Path, device: torch.device) -> dict[str, float]:
+    """Mean PSNR in dB over a folder for each kernel, by the protocol of evaluate.py, in PyTorch."""
+    scale, means = network.shape.scale, {}
+    for name, filter_ in KERNELS.items():
+        values = []
+        for path in pictures(folder):
+            with Image.open(path) as picture:
+                small, large = pair(picture.convert("RGB"), scale, filter_)
+            with torch.no_grad():
+                result = network(torch.tensor(small, device=device)[None, None].float() / 255)
+            values.append(psnr(to_bytes(result[0, 0].cpu().numpy()), large))
+        means[name] = float(np.mean(values))
+    return means
 
 
-def decibels(result: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+def weights(size: int, scale: int) -> torch.Tensor:
+    """Weight of each pixel of a large patch in the loss, [size * scale, size * scale]; their mean is 1."""
+    counts = torch.full((size * scale, size * scale), BORDER_WEIGHT)
+    border = BORDER * scale
+    counts[border:-border, border:-border] = 1.0
+    return counts / counts.mean()
+
+
+def decibels(result: torch.Tensor, high: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
     """The mean over patches of the logarithm of the squared error: PSNR less its sign and factor.
 
     Every patch has the same say, however strong its edges are. Plain squared errors are those of rendered text above all.
     """
-    squared = F.mse_loss(result, high, reduction="none").mean((1, 2, 3))
+    squared = (F.mse_loss(result, high, reduction="none") * counts).mean((1, 2, 3))
     return 0.01 * torch.log(squared + LEAST_ERROR).mean()
+
+
+def replace(state: dict, path: Path) -> None:
+    """Write `state` atomically: a kill leaves either the old file or the new one."""
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(path)
 
 
 def main() -> None:
@@ -110,7 +138,7 @@ def main() -> None:
     if options.start:
         load_matching(network, options.start)
     pairs = data(options, network.shape.scale)
-    optimizer = torch.optim.Adam(network.parameters(), lr=options.rate, betas=(0.9, 0.99))
+    optimizer = Soap(network.parameters(), options.rate)
     average = copy.deepcopy(network)
     decay = options.decay if options.decay is not None else options.steps * 3 // 10
     first, resume = 0, options.output.with_suffix(".resume")
@@ -123,40 +151,44 @@ def main() -> None:
         first = state["step"]
         print(f"{options.model}: resumed at step {first}", flush=True)
 
-    begun, total = time.monotonic(), 0.0
+    counts = weights(PATCH, network.shape.scale).to(device)
+    begun, total, saved, since = time.monotonic(), 0.0, time.monotonic(), first
     for step in range(first, options.steps):
-        remaining = (options.steps - step) / max(1, decay)
+        remaining = min(1.0, (options.steps - step) / max(1, decay))
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * min(1.0, remaining, (step + 1) / WARM_UP)
+            group["lr"] = options.rate * min((1 - math.cos(math.pi * remaining)) / 2, (step + 1) / WARM_UP)
         low, high = (tensor.to(device) for tensor in pairs.batch(BATCH, PATCH))
         # Half precision is twice as fast on processors and GPUs that have it; the last, finest steps see the weights as they are.
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=remaining > 0.3):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=remaining > 0.2):
             result = network(low)
-        loss = F.l1_loss(result.float(), high) if remaining > 0.9 else decibels(result.float(), high)
+        loss = decibels(result.float(), high, counts)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), LARGEST_GRADIENT)
         optimizer.step()
         total += loss.item()
         with torch.no_grad():
-            keep = min(0.999, (step + 1) / (step + 20))
+            keep = min(AVERAGE, (step + 1) / (step + 20))
             torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - keep)
         done = step + 1
-        if done % CHECKPOINT == 0 or done == options.steps:
-            temporary = resume.with_suffix(".part")
-            torch.save(
-                {
-                    "network": network.state_dict(), "average": average.state_dict(), "step": done,
-                    "optimizer": optimizer.state_dict(), "random": pairs.random.bit_generator.state,
-                },
-                temporary,
-            )
-            temporary.replace(resume)
-        if done % REPORT == 0 or done == options.steps:
-            psnr_text = f", {mean_psnr(average, options.validate, device):.3f} dB" if options.validate else ""
-            print(f"{options.model}: step {done}, loss {total / REPORT:.5f}{psnr_text}, {time.monotonic() - begun:.0f} s", flush=True)
-            total = 0.0
-    torch.save(average.state_dict(), options.output)
+        last = done == options.steps
+        if last or time.monotonic() - saved > CHECKPOINT_SECONDS:
+            saved = time.monotonic()
+            state = {
+                "network": network.state_dict(), "average": average.state_dict(), "step": done,
+                "optimizer": optimizer.state_dict(), "random": pairs.random.bit_generator.state,
+            }  # fmt: skip
+            replace(state, resume)
+        if last or done % REPORT == 0:
+            figures = mean_psnr(average, options.validate, device) if options.validate else {}
+            text = "".join(f", {name} {figure:.3f}" for name, figure in figures.items())
+            text += f", mean {np.mean(list(figures.values())):.3f} dB" if figures else ""
+            line = f"{options.model}: step {done}, {time.monotonic() - begun:.0f} s, loss {total / (done - since):.5f}{text}"
+            print(line, flush=True)
+            with options.output.with_suffix(".log").open("a") as log:
+                print(line, file=log)
+            total, since = 0.0, done
+    replace(average.state_dict(), options.output)
 
 
 if __name__ == "__main__":
