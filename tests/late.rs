@@ -141,6 +141,35 @@ fn nothing_is_built_upon_a_resized_frame() {
     assert_eq!((figure(&element, "duplicates"), figure(&element, "late")), (1, 2));
 }
 
+/// Its chroma is for a worker to resize, so it is in time where one is free.
+#[test]
+fn a_frame_of_other_chroma_alone_takes_a_worker_and_no_network() {
+    let model = model();
+    model.gate().hold();
+    let (element, mut harness) = live(&model, &[("workers", "1"), ("late-frames", "fallback")]);
+    harness.set_src_caps_str("video/x-raw,format=I420,width=8,height=8,framerate=25/1");
+    let frame = |n: u64, chroma: u8| {
+        let mut buffer = gst::Buffer::from_mut_slice([[9; 64].as_slice(), &[chroma; 32]].concat());
+        buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(FRAME * n));
+        buffer
+    };
+    harness.push(frame(0, 100)).unwrap();
+    model.gate().wait_arrived(1);
+    harness.push(frame(1, 110)).unwrap();
+    assert_eq!(figure(&element, "fallback"), 1, "the worker is busy");
+    model.gate().open();
+    assert!((0..2).map(|_| is_fallback(&harness.pull().unwrap())).eq([false, true]));
+    for n in 2..6 {
+        set_time(&mut harness, FRAME * n);
+        harness.push(frame(n, 100 + n as u8)).unwrap();
+        let out = harness.pull().unwrap();
+        assert!(!is_fallback(&out));
+        let bytes = out.map_readable().unwrap();
+        assert!(bytes[..256].iter().all(|luma| *luma == 9) && bytes[256..].iter().all(|byte| *byte == 100 + n as u8));
+    }
+    assert_eq!((model.finished(), figure(&element, "fallback")), (1, 1));
+}
+
 #[test]
 fn a_dropped_frame_is_told_of_and_the_next_one_is_discontinuous() {
     let model = model();

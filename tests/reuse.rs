@@ -295,6 +295,65 @@ fn a_network_whose_parts_differ_in_the_last_bit_is_run_on_whole_frames_where_byt
     }
 }
 
+/// A frame of noise; one with a few other samples of chroma, one with other chroma everywhere, one with a few other samples of luma.
+fn colours_change(format: &str) -> Clip {
+    let mut clip = Clip::new(format, (64, 64), &[Edit::Box { plane: 1, at: (90, 120), size: (4, 4), by: 100 }]);
+    let mut other = clip.frames[1].clone();
+    let chroma = clip.info.offset()[1];
+    other[chroma..].iter_mut().for_each(|byte| *byte = !*byte);
+    clip.frames.push(other);
+    let luma = clip.edited(&Edit::Box { plane: 0, at: (30, 30), size: (4, 4), by: 100 });
+    clip.frames.push(luma);
+    clip
+}
+
+#[test]
+fn where_chroma_alone_has_changed_a_network_of_luma_does_not_run() {
+    for format in ["I420", "NV12", "Y42B", "Y444", "I420_10LE", "P010_10LE"] {
+        let clip = colours_change(format);
+        for latency in ["throughput", "low"] {
+            let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+            let make = |properties: &[(&str, &str)]| dummy_element(&model, properties);
+            let whole = clip.upscaled(&make(&[("duplicates", "off")])).0;
+            assert_eq!(model.finished(), 4);
+            let (frames, stats) = clip.upscaled(&make(&[("workers", "1"), ("latency-mode", latency)]));
+            assert!(frames == whole, "{format}, {latency}");
+            // The first frame, and the part of the last one.
+            assert_eq!(model.finished(), 4 + 2, "{format}, {latency}");
+            assert_eq!(["unique", "duplicates"].map(|name| stats.get::<u64>(name).unwrap()), [4, 0]);
+            let reused = stats.get::<f64>("reused-percentage").unwrap();
+            assert!((50.0..75.0).contains(&reused), "{format}, {latency}: {reused}");
+        }
+    }
+}
+
+#[test]
+fn a_frame_of_other_chroma_alone_is_in_stats_and_plan_as_what_it_costs() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = folder.path().join("plan.json");
+    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+    let element = dummy_element(&model, &[("plan-location", location.to_str().unwrap())]);
+    let clip = colours_change("I420");
+    let clip = Clip { frames: clip.frames[..3].to_vec(), ..clip };
+    let mut harness = harness(&element);
+    harness.set_src_caps(clip.info.to_caps().unwrap());
+    for bytes in &clip.frames {
+        harness.push(gst::Buffer::from_slice(bytes.clone())).unwrap();
+        harness.pull().unwrap();
+    }
+    harness.push_event(gst::event::Eos::new());
+    while harness.pull_event().unwrap().type_() != gst::EventType::Eos {}
+    assert_eq!(model.finished(), 1);
+    let stats = element.property::<gst::Structure>("stats");
+    assert!((stats.get::<f64>("reused-percentage").unwrap() - 200.0 / 3.0).abs() < 1e-9);
+    // Two frames more would have taken the network twice as long again.
+    let took = stats.get::<f64>("inference-ms-average").unwrap() / 1e3;
+    assert!((stats.get::<f64>("saved-seconds").unwrap() - 2.0 * took).abs() < 1e-9);
+    let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(&location).unwrap()).unwrap();
+    assert_eq!(plan["stats"]["unique_frames"], 3);
+    assert!((plan["stats"]["reused_percentage"].as_f64().unwrap() - 200.0 / 3.0).abs() < 1e-9);
+}
+
 /// What comes out of a clip, frame by frame, as hashes.
 fn hashes(clip: &std::path::Path, duplicates: &str) -> Vec<u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};

@@ -11,7 +11,9 @@ use gstupscale::picture::convert::Converter;
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PixelFormat, Range};
 use gstupscale::picture::view::PictureRef;
 use gstupscale::plan::{Foreseen, Recorder, Reuse};
-use gstupscale::reuse::{Cover, DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, Mode, Rules, Tracker};
+use gstupscale::reuse::{
+    DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, FrameWork, Mode, Rules, Tracker,
+};
 use gstupscale::types::Channels;
 use gstupscale::types::Size;
 use parking_lot::Mutex;
@@ -152,28 +154,22 @@ impl Share {
 
     /// As the element does, with a cache that holds all frames.
     fn take(&mut self, picture: &PictureRef, fingerprint: Fingerprint) {
-        let whole = Cover::Whole;
         let Some(tracker) = &mut self.tracker else {
             if self.upscaled.insert(fingerprint) {
                 self.pixels += picture.size().pixels();
             }
             return;
         };
-        let cover = tracker.find(picture);
+        let work = tracker.find(picture);
         if self.upscaled.contains(&fingerprint) {
-            tracker.note(picture, &whole);
+            tracker.note(picture, &FrameWork::Whole);
             return;
         }
-        match &cover {
-            Cover::Nothing => {}
-            Cover::Whole => self.pixels += picture.size().pixels(),
-            Cover::Parts(parts) => {
-                self.pixels += parts.iter().map(|part| u64::from(part.width) * u64::from(part.height)).sum::<u64>();
-            }
-        }
-        if tracker.mode() == Mode::Exact || cover == Cover::Whole {
+        let whole = picture.size().pixels();
+        self.pixels += work.pixels(whole).min(whole);
+        if tracker.mode() == Mode::Exact || work == FrameWork::Whole {
             self.upscaled.insert(fingerprint);
         }
-        tracker.note(picture, &cover);
+        tracker.note(picture, &work);
     }
 }

@@ -9,6 +9,7 @@ mod fingerprint;
 mod refresh;
 mod rules;
 mod tracker;
+mod work;
 
 #[cfg(test)]
 mod tests;
@@ -21,3 +22,4 @@ pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use refresh::Refresher;
 pub use rules::Rules;
 pub use tracker::{DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Mode, Tracker};
+pub use work::FrameWork;

@@ -5,6 +5,7 @@ use super::changed::{Changes, Compare, History};
 use super::cover::{Cost, Cover, cover};
 use super::refresh::Refresher;
 use super::rules::Rules;
+use super::work::FrameWork;
 use crate::picture::format::{PictureRef, PixelFormat};
 use crate::types::{Rect, Size};
 
@@ -58,9 +59,8 @@ impl Tracker {
         self.mode
     }
 
-    /// What of `picture` has to be upscaled, given the output of the frame before. [`Cover::Nothing`]: that output can be shown again.
-    /// Parts that are none mean that only chroma has changed, which no network sees.
-    pub fn find(&mut self, picture: &PictureRef) -> Cover {
+    /// What has to be done for `picture`, given the output of the frame before.
+    pub fn find(&mut self, picture: &PictureRef) -> FrameWork {
         let compare = match self.mode {
             Mode::Exact => Compare::Exact,
             Mode::Similar { tolerance, .. } => Compare::Similar { tolerance },
@@ -82,23 +82,23 @@ impl Tracker {
         let price = |rect| cost.of(self.rules.bucketed(rect, self.frame), self.frame);
         self.changed = luma;
         match cover(&self.changed, self.frame, self.rules.spread, price) {
-            Cover::Nothing if apart => Cover::Parts(Vec::new()),
-            Cover::Parts(mut parts) => {
-                parts.iter_mut().for_each(|part| *part = self.rules.bucketed(*part, self.frame));
-                Cover::Parts(parts)
+            Cover::Nothing if apart => FrameWork::ChromaOnly,
+            Cover::Nothing => FrameWork::Nothing,
+            Cover::Parts(parts) => {
+                FrameWork::DirtyRects(parts.iter().map(|part| self.rules.bucketed(*part, self.frame)).collect())
             }
-            cover => cover,
+            Cover::Whole => FrameWork::Whole,
         }
     }
 
-    /// `cover` of `picture`, which was looked at last, is upscaled: what is found next is found against that.
-    pub fn note(&mut self, picture: &PictureRef, cover: &Cover) {
-        match cover {
-            Cover::Nothing => {}
-            Cover::Whole => self.whole(picture),
-            Cover::Parts(parts) => self.parts(picture, parts),
+    /// `work` is done for `picture`, which was looked at last: what is found next is found against that.
+    pub fn note(&mut self, picture: &PictureRef, work: &FrameWork) {
+        match work {
+            FrameWork::Nothing | FrameWork::ChromaOnly => {}
+            FrameWork::DirtyRects(rects) => self.parts(picture, rects),
+            FrameWork::Whole => self.whole(picture),
         }
-        if self.rules.chroma_apart && matches!(cover, Cover::Parts(_)) {
+        if self.rules.chroma_apart && work.builds_on_the_frame_before() {
             // It is made anew for the whole frame.
             self.history.keep_chroma(picture);
         }

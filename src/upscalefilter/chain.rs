@@ -7,9 +7,9 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::MutexGuard;
 
-use crate::reuse::Mode;
+use crate::reuse::{FrameWork, Mode};
 use crate::schedule::Placed;
-use crate::types::{Rect, Size};
+use crate::types::Rect;
 
 use super::engine::Engine;
 use super::errors::FrameError;
@@ -46,27 +46,6 @@ struct Incoming<'a> {
 /// What a frame shows and how that was found, for the next one to build upon; `None` where it is to be the only one that holds it.
 type Shown = Option<(Arc<Slot>, Found)>;
 
-impl Found {
-    /// What is upscaled; pixels of the input.
-    fn upscaled(&self, config: &StreamConfig) -> Arc<[Rect]> {
-        let Size { width, height } = config.cuts.frame();
-        match self {
-            Found::Duplicate | Found::Kept => Arc::default(),
-            Found::Parts(parts) => Arc::clone(parts),
-            Found::Nothing => Arc::new([Rect { x: 0, y: 0, width, height }]),
-        }
-    }
-
-    /// Pixels that the network gets, with what runs cost beside theirs (`fixed`).
-    fn work(&self, config: &StreamConfig, fixed: u64) -> u64 {
-        match self {
-            Found::Duplicate | Found::Kept => 0,
-            Found::Parts(parts) => parts.iter().map(|part| part.pixels() + fixed).sum(),
-            Found::Nothing => config.pixels() + fixed,
-        }
-    }
-}
-
 impl UpscaleFilter {
     pub(super) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let config = {
@@ -101,7 +80,7 @@ impl UpscaleFilter {
         };
         let shown = self.take_frame(incoming)?;
         if let Some((before, (slot, found))) = before.as_mut().zip(shown) {
-            before.note(&buffer, slot, &found, &look.cover);
+            before.note(&buffer, slot, &found, &look.work);
         }
         self.keep_before(before);
         Ok(gst::FlowSuccess::Ok)
@@ -129,8 +108,9 @@ impl UpscaleFilter {
         if let Some(pace) = engine.set_low_latency(latency::is_low(mode, state.timing.is_live())) {
             state.forecast.relearn(pace);
         }
-        let pixels = find.found.work(config, engine.info().fixed_pixels);
-        let fate = if pixels == 0 || incoming.wishes.late_frames == LateFrames::Upscale {
+        let work = find.found.work();
+        let pixels = work.cost(config.pixels(), engine.info().fixed_pixels);
+        let fate = if *work == FrameWork::Nothing || incoming.wishes.late_frames == LateFrames::Upscale {
             Fate::Upscale
         } else {
             let work = (pixels, engine.pool.active());
@@ -174,8 +154,8 @@ impl UpscaleFilter {
         let found = find.found.clone();
         let (slot, dropped) = reuse::slot_of(find, &mut state, (look, before), index, config);
         state.stats.frame_in(Instant::now(), found == Found::Duplicate);
-        state.stats.area(config.pixels(), found.work(config, 0));
-        let updates = wishes.show_updates.then(|| found.upscaled(config));
+        state.stats.area(config.pixels(), found.work().pixels(config.pixels()));
+        let updates = wishes.show_updates.then(|| found.work().rects(config.whole()));
         gst::trace!(
             CAT,
             imp = self,
@@ -184,29 +164,25 @@ impl UpscaleFilter {
             match &found {
                 Found::Duplicate => format!("shows frame {}", slot.index),
                 Found::Kept => "shows one from before the flush".into(),
-                Found::Parts(parts) => format!("differs from the one before in {parts:?}"),
-                Found::Nothing => "new".into(),
+                Found::New(work) => format!("needs {work:?}"),
             },
         );
         self.queue_frame(&mut state, (shell, config), Arc::clone(&slot), updates);
-        let parts = match &found {
-            Found::Duplicate | Found::Kept => return (before.map(|_| (slot, found)), dropped),
-            Found::Parts(parts) => Some(Arc::clone(parts)),
-            Found::Nothing => None,
-        };
-        state.forecast.begun(pixels);
-        engine.pool.submit(FrameJob {
-            element: self.obj().downgrade(),
-            engine: Arc::clone(engine),
-            config: Arc::clone(config),
-            input: Some(buffer.clone()),
-            slot: Some(Arc::clone(&slot)),
-            parts,
-            pixels,
-            tries: 0,
-            refits: 0,
-            last_try: false,
-        });
+        if let Found::New(work) = &found {
+            state.forecast.begun(pixels);
+            engine.pool.submit(FrameJob {
+                element: self.obj().downgrade(),
+                engine: Arc::clone(engine),
+                config: Arc::clone(config),
+                input: Some(buffer.clone()),
+                slot: Some(Arc::clone(&slot)),
+                work: work.clone(),
+                pixels,
+                tries: 0,
+                refits: 0,
+                last_try: false,
+            });
+        }
         (before.map(|_| (slot, found)), dropped)
     }
 

@@ -13,10 +13,11 @@ use crate::model::extend::Codes;
 use crate::model::{Interrupt, Model, Upscaler};
 use crate::picture::convert::Scratch;
 use crate::picture::samples;
+use crate::reuse::FrameWork;
 use crate::schedule::governor::{Rung, Verdict};
 use crate::schedule::permits::Permits;
 use crate::schedule::{Interruptible, Job, Outcome};
-use crate::types::{Rect, Size};
+use crate::types::Size;
 
 use super::engine::{Engine, bytes as mebibytes, describe_rung};
 use super::errors::FrameError;
@@ -213,8 +214,8 @@ pub(super) struct FrameJob {
     pub input: Option<gst::Buffer>,
     /// Let go with the result, so that a frame that nobody else shows owns its memory.
     pub slot: Option<Arc<Slot>>,
-    /// What of the frame is to be upscaled, if that is not all of it; pixels of the input.
-    pub parts: Option<Arc<[Rect]>>,
+    /// What of it there is to do.
+    pub work: FrameWork,
     /// How much that is, for the forecast.
     pub pixels: u64,
     /// How often it was tried.
@@ -336,7 +337,7 @@ impl FrameJob {
     /// Climbs back when it is time to.
     fn succeeded(&self, element: &UpscaleFilter, device: usize, pixels: u64) {
         // Rates of parts and of whole frames do not compare.
-        let whole = self.parts.is_none().then_some(pixels);
+        let whole = (self.work == FrameWork::Whole).then_some(pixels);
         if let Some((from, to)) = self.engine.succeeded(device, whole) {
             gst::info!(CAT, obj = element, "From {} back to {}", describe_rung(from), describe_rung(to));
         }
@@ -370,11 +371,11 @@ impl FrameJob {
         worker: &mut Worker,
         (config, input): (&StreamConfig, &gst::BufferRef),
     ) -> Result<Done, FrameError> {
-        let regions = match &self.parts {
-            Some(parts) => config.regions_of(parts, rung.tile),
-            None => config.regions(rung.tile),
+        let regions = match &self.work {
+            FrameWork::Nothing | FrameWork::ChromaOnly => Arc::default(),
+            FrameWork::DirtyRects(rects) => config.regions_of(rects, rung.tile),
+            FrameWork::Whole => config.regions(rung.tile),
         };
-        // Where only chroma has changed there is none.
         let largest = regions.iter().map(|region| region.tensor.pixels()).max();
         if let Some(largest) = largest {
             worker.prepare(engine, config, rung, largest)?;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::picture::format::PictureRef;
-use crate::reuse::{Cover, Fingerprint, Mode, Tracker};
-use crate::types::Rect;
+use crate::reuse::{Fingerprint, FrameWork, Mode, Tracker};
 
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;
@@ -22,8 +21,8 @@ pub(super) struct Before {
 /// What was found out about a frame that has come in.
 pub(super) struct Look {
     pub fingerprint: Option<Fingerprint>,
-    /// What differs from the frame before.
-    pub cover: Cover,
+    /// What there is to do, if the output of the frame before can be built upon.
+    pub work: FrameWork,
 }
 
 /// Where a frame's result comes from.
@@ -33,9 +32,18 @@ pub(super) enum Found {
     Duplicate,
     /// It was upscaled before a flush; in this run it is the first that looks like that.
     Kept,
-    /// The frame before looks the same but for these parts.
-    Parts(Arc<[Rect]>),
-    Nothing,
+    /// It has to be made, by this.
+    New(FrameWork),
+}
+
+impl Found {
+    /// What there is to do.
+    pub fn work(&self) -> &FrameWork {
+        match self {
+            Found::Duplicate | Found::Kept => &FrameWork::Nothing,
+            Found::New(work) => work,
+        }
+    }
 }
 
 impl UpscaleFilter {
@@ -68,25 +76,24 @@ impl UpscaleFilter {
         before: Option<&mut Before>,
     ) -> Result<Look, FrameError> {
         if mode.is_none() {
-            return Ok(Look { fingerprint: None, cover: Cover::Whole });
+            return Ok(Look { fingerprint: None, work: FrameWork::Whole });
         }
         with_picture(config, buffer, |picture| Look {
             fingerprint: Some(self.fingerprinter.fingerprint(picture)),
-            cover: before.map_or(Cover::Whole, |before| before.tracker.find(picture)),
+            work: before.map_or(FrameWork::Whole, |before| before.tracker.find(picture)),
         })
     }
 }
 
 impl Before {
-    /// Notes that a frame shows `slot`, which was `found` so.
-    pub fn note(&mut self, buffer: &gst::BufferRef, slot: Arc<Slot>, found: &Found, cover: &Cover) {
+    /// Notes that a frame shows `slot`, which was `found` so, where `needed` was what there was to do.
+    pub fn note(&mut self, buffer: &gst::BufferRef, slot: Arc<Slot>, found: &Found, needed: &FrameWork) {
         let same = self.slot.as_ref().is_some_and(|before| Arc::ptr_eq(before, &slot));
-        let whole = Cover::Whole;
         let upscaled = match found {
-            Found::Parts(_) => cover,
+            Found::New(work) => work,
             // Where nothing differs at all there is nothing to note, whichever frame it shows.
-            Found::Duplicate if *cover == Cover::Nothing && (same || self.tracker.mode() == Mode::Exact) => cover,
-            Found::Duplicate | Found::Kept | Found::Nothing => &whole,
+            Found::Duplicate if *needed == FrameWork::Nothing && (same || self.tracker.mode() == Mode::Exact) => needed,
+            Found::Duplicate | Found::Kept => &FrameWork::Whole,
         };
         let config = Arc::clone(&self.config);
         // It could be read before.
@@ -124,12 +131,12 @@ pub(super) fn find(state: &mut State, look: &Look, before: Option<&Before>) -> F
     let known = look.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
     // What was before a flush may never have been finished.
     let base = before.and_then(|before| before.slot.clone()).filter(|slot| slot.generation == generation);
-    let (found, known) = match (known, &look.cover, &base) {
+    let (found, known) = match (known, &look.work, &base) {
         (Some(slot), ..) if slot.generation == generation => (Found::Duplicate, Some(slot)),
         (Some(slot), ..) => (Found::Kept, Some(slot)),
-        (None, Cover::Nothing, Some(base)) => (Found::Duplicate, Some(Arc::clone(base))),
-        (None, Cover::Parts(parts), Some(_)) => (Found::Parts(parts.as_slice().into()), None),
-        (None, ..) => (Found::Nothing, None),
+        (None, FrameWork::Nothing, Some(base)) => (Found::Duplicate, Some(Arc::clone(base))),
+        (None, work, Some(_)) => (Found::New(work.clone()), None),
+        (None, _, None) => (Found::New(FrameWork::Whole), None),
     };
     Find { found, known, base }
 }
@@ -147,15 +154,15 @@ pub(super) fn slot_of(
     let slot = match (&found, known, base) {
         (Found::Duplicate, Some(slot), _) => return (slot, Vec::new()),
         (Found::Kept, Some(slot), _) => slot.renewed(index, generation),
-        (Found::Parts(parts), _, Some(base)) => {
-            Slot::on_base(base, Arc::clone(config), Arc::clone(parts), index, generation)
+        (Found::New(work), _, Some(base)) if work.builds_on_the_frame_before() => {
+            Slot::on_base(base, Arc::clone(config), work.rects(config.whole()), index, generation)
         }
         _ => Slot::new(index, generation),
     };
     // What is only similar must not be taken for what this frame would give: differences would add up.
     let similar = before.is_some_and(|before| matches!(before.tracker.mode(), Mode::Similar { .. }));
     let dropped = match look.fingerprint {
-        Some(fingerprint) if !(similar && matches!(found, Found::Parts(_))) => {
+        Some(fingerprint) if !(similar && found.work().builds_on_the_frame_before()) => {
             state.cache.insert(fingerprint, Arc::clone(&slot), config.kept_bytes())
         }
         _ => Vec::new(),

@@ -151,6 +151,12 @@ impl StreamConfig {
         self.last_pass().cuts
     }
 
+    /// All of a frame; pixels of the input.
+    pub fn whole(&self) -> Rect {
+        let Size { width, height } = self.cuts.frame();
+        Rect { x: 0, y: 0, width, height }
+    }
+
     /// Pixels that the network gets for a whole frame, in all passes.
     pub fn pixels(&self) -> u64 {
         self.cuts.frame().pixels() + self.second.as_ref().map_or(0, |second| second.cuts.frame().pixels())

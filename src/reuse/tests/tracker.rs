@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use crate::picture::format::{PictureRef, PixelFormat};
 use crate::picture::region::Limits;
-use crate::reuse::{Cover, Mode, Rules, Tracker};
+use crate::reuse::{FrameWork, Mode, Rules, Tracker};
 use crate::types::{Rect, Size};
 
 const SIZE: Size = Size { width: 150, height: 300 };
@@ -30,12 +30,12 @@ fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
     for frame in frames {
         let stride = SIZE.width as usize;
         let picture = PictureRef::new(PixelFormat::Gray8, SIZE, &[(frame, stride)]).unwrap();
-        let cover = tracker.find(&picture);
-        match &cover {
-            Cover::Nothing => {}
-            Cover::Whole => shown.copy_from_slice(frame),
-            Cover::Parts(parts) => {
-                for &Rect { x, y, width, height } in parts {
+        let work = tracker.find(&picture);
+        match &work {
+            FrameWork::Nothing | FrameWork::ChromaOnly => {}
+            FrameWork::Whole => shown.copy_from_slice(frame),
+            FrameWork::DirtyRects(rects) => {
+                for &Rect { x, y, width, height } in rects.iter() {
                     for y in y..y + height {
                         let row = y as usize * stride + x as usize..(y * SIZE.width + x + width) as usize;
                         shown[row.clone()].copy_from_slice(&frame[row]);
@@ -43,7 +43,7 @@ fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
                 }
             }
         }
-        tracker.note(&picture, &cover);
+        tracker.note(&picture, &work);
         worst = shown.iter().zip(frame).map(|(a, b)| a.abs_diff(*b)).max().unwrap().max(worst);
     }
     worst
