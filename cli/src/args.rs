@@ -65,7 +65,7 @@ pub struct Upscale {
     #[arg(long, value_name = "NAME|FILE", help_heading = "Upscaling")]
     pub model: Option<PathBuf>,
     /// Frames computed at the same time; 0 chooses by the machine
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Upscaling")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256), help_heading = "Upscaling")]
     pub workers: u32,
     /// Whether what was seen before is computed again
     #[arg(long, value_enum, default_value_t = Duplicates::Exact, help_heading = "Upscaling")]
@@ -83,13 +83,13 @@ pub struct Upscale {
     #[arg(long, value_name = "N[,N...]", default_value = "0", help_heading = "Upscaling")]
     pub device_id: String,
     /// Frames between the decoder and the encoder at any time; 0 chooses
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Upscaling")]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024), help_heading = "Upscaling")]
     pub max_in_flight: u32,
     /// Memory that runs of the model may take together: bytes, or with K, M, G [default: what is free, less a reserve]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Upscaling")]
     pub memory_limit: Option<u64>,
     /// Largest side of what goes through the model at once, in pixels; 0 chooses by the memory
-    #[arg(long, value_name = "PIXELS", default_value_t = 0, help_heading = "Upscaling")]
+    #[arg(long, value_name = "PIXELS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=65535), help_heading = "Upscaling")]
     pub tile_size: u32,
     /// Let the CPU take over when the device has run out of memory or failed
     #[arg(long, help_heading = "Upscaling")]
