@@ -59,9 +59,16 @@ struct Shared<J: Job> {
 struct Inner<J: Job> {
     jobs: VecDeque<J>,
     workers: Vec<Worker<J>>,
-    /// Of each group. Workers of a rank from this number on get no jobs.
-    active: Vec<usize>,
+    groups: Vec<Group>,
     stopping: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Group {
+    /// Workers of a rank from this number on get no jobs.
+    active: usize,
+    /// It gets no jobs any more.
+    left_out: bool,
 }
 
 struct Worker<J: Job> {
@@ -78,14 +85,14 @@ struct Worker<J: Job> {
 impl<J: Job> WorkerPool<J> {
     /// Starts one thread for each context of each group.
     pub fn new(groups: Vec<Vec<J::Context>>) -> std::io::Result<Self> {
-        let active = groups.iter().map(Vec::len).collect();
+        let sizes = groups.iter().map(|contexts| Group { active: contexts.len(), left_out: false }).collect();
         let places = groups.iter().enumerate().flat_map(|(group, contexts)| {
             contexts.iter().enumerate().map(move |(rank, context)| (group, rank, context.handle()))
         });
         let workers: Vec<_> =
             places.map(|(group, rank, handle)| Worker { group, rank, handle, busy: false, holding: true }).collect();
         let shared = Arc::new(Shared {
-            inner: Mutex::new(Inner { jobs: VecDeque::new(), workers, active, stopping: false }),
+            inner: Mutex::new(Inner { jobs: VecDeque::new(), workers, groups: sizes, stopping: false }),
             work: Condvar::new(),
             idle: Condvar::new(),
         });
@@ -108,24 +115,41 @@ impl<J: Job> WorkerPool<J> {
 
     /// From now on only the first `count` workers of a group get jobs; others that are at work finish first, then park. A job
     /// starts only when fewer than `count` of the group are under way, and those that park have let go of what they hold: who runs alone
-    /// shares with nobody. Somewhere there has to be one that gets jobs, else those that wait do so for ever.
+    /// shares with nobody. Somewhere there has to be one that gets jobs, else those that wait do so for ever. A group that was left out
+    /// stays so.
     pub fn set_active(&self, group: usize, count: usize) {
         let mut inner = self.shared.inner.lock();
         let size = inner.workers.iter().filter(|worker| worker.group == group).count();
-        if let Some(active) = inner.active.get_mut(group) {
-            *active = count.min(size);
+        if let Some(group) = inner.groups.get_mut(group).filter(|group| !group.left_out) {
+            group.active = count.min(size);
         }
         self.shared.work.notify_all();
     }
 
+    /// Gives a group no more jobs, for good, if another one gets them; those under way in it finish. `false` if it is the last.
+    pub fn leave_out(&self, group: usize) -> bool {
+        let mut inner = self.shared.inner.lock();
+        if inner.is_alone(group) {
+            return false;
+        }
+        inner.groups[group] = Group { active: 0, left_out: true };
+        self.shared.work.notify_all();
+        true
+    }
+
+    /// Whether all other groups were left out.
+    pub fn is_alone(&self, group: usize) -> bool {
+        self.shared.inner.lock().is_alone(group)
+    }
+
     /// Workers of a group that get jobs.
     pub fn active_in(&self, group: usize) -> usize {
-        self.shared.inner.lock().active.get(group).copied().unwrap_or(0)
+        self.shared.inner.lock().groups.get(group).map_or(0, |group| group.active)
     }
 
     /// Workers that get jobs.
     pub fn active(&self) -> usize {
-        self.shared.inner.lock().active.iter().sum()
+        self.shared.inner.lock().active()
     }
 
     /// Jobs that wait for a worker.
@@ -177,14 +201,22 @@ impl<J: Job> Inner<J> {
     /// Workers of a group that are at work, or about to park and not done with it.
     fn taken(&self, group: usize) -> usize {
         let counts = |worker: &&Worker<J>| {
-            worker.group == group && (worker.busy || worker.rank >= self.active[group] && worker.holding)
+            worker.group == group && (worker.busy || worker.rank >= self.groups[group].active && worker.holding)
         };
         self.workers.iter().filter(counts).count()
     }
 
+    fn active(&self) -> usize {
+        self.groups.iter().map(|group| group.active).sum()
+    }
+
+    fn is_alone(&self, group: usize) -> bool {
+        self.groups.iter().enumerate().all(|(other, others)| other == group || others.left_out)
+    }
+
     fn is_active(&self, index: usize) -> bool {
         let worker = &self.workers[index];
-        worker.rank < self.active[worker.group]
+        worker.rank < self.groups[worker.group].active
     }
 
     fn cancel(&mut self) -> VecDeque<J> {
@@ -239,7 +271,7 @@ impl<J: Job> Shared<J> {
 
     /// Wakes a worker that may take a job. Those that are parked wait at the same place and could swallow a single call.
     fn wake(&self, inner: &Inner<J>) {
-        if inner.active.iter().sum::<usize>() < inner.workers.len() {
+        if inner.active() < inner.workers.len() {
             self.work.notify_all();
         } else {
             self.work.notify_one();
@@ -257,7 +289,7 @@ impl<J: Job> Shared<J> {
                 return Next::Park;
             }
             let group = inner.workers[index].group;
-            if inner.taken(group) < inner.active[group]
+            if inner.taken(group) < inner.groups[group].active
                 && let Some(job) = inner.jobs.pop_front()
             {
                 return Next::Job(Self::begin(&mut inner, index, job));
@@ -495,6 +527,17 @@ mod tests {
         assert!(receiver.try_recv().is_err());
         interrupt(1);
         assert_eq!(receiver.recv(), Ok(7));
+    }
+
+    #[test]
+    fn a_group_that_was_left_out_stays_so_and_the_last_one_is_not() {
+        let group = || vec![Flag::default(), Flag::default()];
+        let pool: WorkerPool<Test> = WorkerPool::new(vec![group(), group()]).unwrap();
+        assert!(!pool.is_alone(0) && pool.leave_out(1) && pool.is_alone(0));
+        pool.set_active(1, 2);
+        assert_eq!((pool.active_in(0), pool.active_in(1)), (2, 0));
+        assert!(!pool.leave_out(0));
+        assert_eq!(pool.active(), 2);
     }
 
     #[test]

@@ -230,7 +230,7 @@ pub fn workers_come_and_go() {
     changer.join().expect("it does not fail");
 }
 
-pub fn a_group_is_left_out_and_the_other_goes_on() {
+pub fn a_group_is_inactive_and_the_other_goes_on() {
     let (pool, stage) = pool(&[2, 1]);
     let changer = {
         let pool = Arc::clone(&pool);
@@ -244,6 +244,30 @@ pub fn a_group_is_left_out_and_the_other_goes_on() {
     pool.wait_idle();
     assert_eq!(stage.done.lock().len(), 4);
     changer.join().expect("it does not fail");
+}
+
+/// Both groups fail at the same time, while the number of workers is changed in each.
+pub fn one_group_is_left_out_for_good() {
+    let (pool, stage) = pool(&[2, 1]);
+    let leaving: Vec<_> = (0..2)
+        .map(|group| {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || pool.leave_out(group))
+        })
+        .collect();
+    let changer = {
+        let pool = Arc::clone(&pool);
+        thread::spawn(move || [(0, 1), (1, 1)].into_iter().for_each(|(group, count)| pool.set_active(group, count)))
+    };
+    (0..3).for_each(|n| submit(&pool, &stage, n, Part::Pass));
+    changer.join().expect("it does not fail");
+    let left: Vec<_> = leaving.into_iter().map(|thread| thread.join().expect("it does not fail")).collect();
+    pool.wait_idle();
+    assert_eq!(stage.done.lock().len(), 3);
+    assert_ne!(left[0], left[1], "one goes, the other stays");
+    let gone = usize::from(left[1]);
+    assert_eq!((pool.active_in(gone), pool.active_in(1 - gone)), (0, 1));
+    assert!(pool.is_alone(1 - gone));
 }
 
 pub fn dropping_the_pool_ends_all() {

@@ -22,13 +22,14 @@ const TIMES: usize = 25_000;
 const SWITCHES: usize = 3;
 
 fn main() {
-    let scenes: [(&str, fn()); 10] = [
+    let scenes: [(&str, fn()); 11] = [
         ("every job runs once, or cancel returns it", on_pool::every_job_runs_once_or_is_returned),
         ("an interrupt ends what runs, and hits nothing later", on_pool::an_interrupt_hits_only_what_runs),
         ("a job to be run again is not lost", on_pool::a_job_to_be_run_again_is_not_lost),
         ("who is to run alone does", on_pool::who_is_to_run_alone_does),
         ("workers come and go, and no job is left", on_pool::workers_come_and_go),
-        ("a group is left out, and the other goes on", on_pool::a_group_is_left_out_and_the_other_goes_on),
+        ("a group is inactive, and the other goes on", on_pool::a_group_is_inactive_and_the_other_goes_on),
+        ("of two groups that fail one is left out, for good", on_pool::one_group_is_left_out_for_good),
         ("dropping the pool ends all of it", on_pool::dropping_the_pool_ends_all),
         ("permits keep to the limit, and all are served", on_permits::permits_keep_to_the_limit),
         ("who is cancelled gets nothing, and holds up nobody", on_permits::who_is_cancelled_holds_up_nobody),
