@@ -275,3 +275,46 @@ fn a_flush_frees_a_query_that_waits() {
     harness.push_event(gst::event::FlushStart::new());
     assert!(!completes_within(Duration::from_secs(5), "the query", move || drain.join().unwrap()));
 }
+
+/// The task has taken new caps from the queue, and has not pushed them, when a flush finds newer ones there.
+#[test]
+fn caps_on_their_way_out_do_not_outlive_newer_ones() {
+    let element = dummy_element(&model(), &[]);
+    let mut harness = harness(&element);
+    harness.set_src_caps_str(GRAY);
+    harness.push_and_pull(gray_frame(0, 0)).unwrap();
+    // The task stands where it says what it is about to push.
+    let (stand, standing) = std::sync::mpsc::channel();
+    let gate = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let way = std::sync::Arc::clone(&gate);
+    gst::log::remove_default_log_function();
+    gst::log::set_threshold_for_name("upscalefilter", gst::DebugLevel::Debug);
+    let held = gst::log::add_log_function(move |_, _, _, _, _, _, message| {
+        let text = message.get().map(|text| text.to_string()).unwrap_or_default();
+        if text.starts_with("Pushing caps") && text.contains("width=(int)20") {
+            stand.send(()).unwrap();
+            way.wait();
+        }
+    });
+    let caps = |width: i32| gst::event::Caps::new(&GRAY.replace("width=4", &format!("width={width}")).parse().unwrap());
+    // Straight to the pad: a harness would send its sticky events again.
+    let pad = harness.srcpad().unwrap();
+    assert!(pad.push_event(caps(10)));
+    standing.recv_timeout(Duration::from_secs(30)).expect("the task pushes the caps");
+    assert!(pad.push_event(caps(12)));
+    let flusher = std::thread::spawn({
+        let pad = pad.clone();
+        move || pad.push_event(gst::event::FlushStart::new())
+    });
+    let source = element.static_pad("src").unwrap();
+    let deadline = std::time::Instant::now() + PATIENCE.into();
+    while source.task_state() != gst::TaskState::Paused {
+        assert!(std::time::Instant::now() < deadline, "the flush does not pause the task");
+        std::thread::yield_now();
+    }
+    gate.wait();
+    assert!(flusher.join().unwrap());
+    gst::log::remove_log_function(held);
+    let width = source.current_caps().unwrap().structure(0).unwrap().get::<i32>("width");
+    assert_eq!(width, Ok(24));
+}

@@ -129,7 +129,7 @@ fn another_program_that_takes_memory_is_survived_and_workers_come_back() {
     let told = warnings(&bus);
     assert_eq!(told.len(), 3, "{told:?}");
     // Two workers may post at the same time.
-    for step in ["with 4 workers, whole frames", "again with 2 workers", "again with 1 worker, tiles of 32"] {
+    for step in ["with 4 workers, whole frames", "Retrying with 2 workers", "Retrying with 1 worker, tiles of 32"] {
         assert!(told.iter().any(|text| text.contains(step) && text.contains("PTS")), "{step}: {told:?}");
     }
     model.others_take(0);
@@ -217,6 +217,21 @@ fn what_runs_take_is_measured_and_decides_how_much_fits() {
     push_all(&mut harness, 0..40, |_| {});
     assert_eq!(figure(&element, "workers"), 2, "as measured");
     assert!(model.device_bytes().0 <= 2 * FRAME);
+}
+
+#[test]
+fn the_peak_is_what_the_sessions_held() {
+    // Estimated at four times what they take.
+    let model = Arc::new(model(100 * FRAME).with_info(|info| info.live_elements = Some(4 * PER_PIXEL / 22)));
+    let (element, mut harness) =
+        start(&model, &[("workers", "2"), ("vram-limit", &(100 * FRAME).to_string()), ("duplicates", "off")]);
+    model.gate().hold();
+    (0..4).for_each(|n| assert!(harness.push(frame(n)).is_ok()));
+    model.gate().wait_waiting(2);
+    model.gate().open();
+    (0..4).for_each(|n| check(&harness.pull().unwrap(), n));
+    element.set_state(gst::State::Paused).unwrap();
+    assert_eq!((figure(&element, "memory-peak"), model.device_bytes().0), (2 * FRAME, 2 * FRAME));
 }
 
 #[test]

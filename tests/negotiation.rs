@@ -2,10 +2,13 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::*;
 use gst::prelude::*;
+use gstupscale::model::dummy::DummyModel;
+use gstupscale::types::Channels;
 
 #[test]
 fn only_the_size_of_the_caps_changes_and_metadata_stays() {
@@ -128,6 +131,43 @@ fn upstream_is_told_how_many_buffers_stay() {
     assert!(harness.srcpad().unwrap().peer_query(&mut query));
     assert_eq!(query.allocation_pools().map(|(_, size, min, max)| (size, min, max)).collect::<Vec<_>>(), [(8, 6, 0)]);
     assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
+}
+
+/// What an upstream that has negotiated `caps` is asked for.
+fn buffers_asked(harness: &mut gst_check::Harness, caps: &str) -> u32 {
+    harness.set_src_caps_str(caps);
+    let mut query = gst::query::Allocation::new(Some(&caps.parse().unwrap()), true);
+    assert!(harness.srcpad().unwrap().peer_query(&mut query));
+    query.allocation_pools().next().unwrap().2
+}
+
+#[test]
+fn upstream_is_asked_for_what_is_held_in_low_latency() {
+    for (mode, live, expected) in
+        [("low", false, 4), ("auto", true, 4), ("auto", false, 2 * 16 + 2 + 1), ("throughput", true, 2 * 16 + 2 + 1)]
+    {
+        let element = dummy_element(&model(), &[("workers", "16"), ("latency-mode", mode)]);
+        let mut harness = harness(&element);
+        harness.set_live(live);
+        // Nobody has asked for the latency yet.
+        assert_eq!(buffers_asked(&mut harness, GRAY), expected, "{mode}, live: {live}");
+    }
+}
+
+#[test]
+fn upstream_is_asked_for_what_is_held_where_memory_leaves_few_workers() {
+    const RUN: u64 = 176 * 8;
+    let model = DummyModel::new(Channels::Luma, 2)
+        .with_info(|info| info.live_elements = Some(8))
+        .with_device(100 * RUN, |pixels| 176 * pixels);
+    let limit = (3 * RUN).to_string();
+    let element = dummy_element(&Arc::new(model), &[("workers", "16"), ("vram-limit", &limit)]);
+    let mut harness = harness(&element);
+    harness.set_live(false);
+    assert_eq!(buffers_asked(&mut harness, GRAY), 2 * 3 + 2 + 1);
+    // Smaller frames: more workers.
+    let small = GRAY.replace("width=4", "width=2");
+    assert_eq!(buffers_asked(&mut harness, &small), 2 * 6 + 2 + 1);
 }
 
 #[test]

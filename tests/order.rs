@@ -79,6 +79,55 @@ fn a_frame_that_comes_too_late_goes_out_at_once_and_is_counted() {
     assert_eq!(stats.get::<u64>("reorders-failed"), Ok(1));
 }
 
+/// 0 to 480 ms, twice: a loop, whose second round passes nothing, however much of the first has left by then.
+#[test]
+fn a_loop_keeps_its_order() {
+    const ROUND: u64 = 13;
+    for (in_flight, waiting) in (0..6).map(|waiting| (6, waiting)).chain([(32, 0), (32, 5), (32, 13)]) {
+        let model = held_model();
+        let element = dummy_element(&model, &[("workers", "1"), ("max-in-flight", &in_flight.to_string())]);
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(GRAY);
+        let gate = model.gate();
+        let pad = harness.srcpad().unwrap();
+        let (sender, pushed) = std::sync::mpsc::channel();
+        let (begin, second_round) = std::sync::mpsc::channel();
+        let pusher = std::thread::spawn(move || {
+            for n in 0..2 * ROUND {
+                if n == ROUND {
+                    second_round.recv().unwrap();
+                }
+                pad.push(gray_frame(n % ROUND, n as u8)).unwrap();
+                sender.send(n).unwrap();
+            }
+        });
+        // So many of the first round leave before the second one comes.
+        let first = ROUND - waiting;
+        gate.release(first as usize);
+        let mut out: Vec<_> = (0..first).map(|_| mark(&harness.pull().unwrap())).collect();
+        begin.send(()).unwrap();
+        assert!(pushed.iter().any(|n| n == ROUND), "the second round has begun");
+        gate.open();
+        out.extend((first..2 * ROUND).map(|_| mark(&harness.pull().unwrap())));
+        pusher.join().unwrap();
+        assert!(out.iter().copied().eq(0..2 * ROUND as u8), "{waiting} of {in_flight} waiting: {out:?}");
+    }
+}
+
+/// Six frames in flight: the first of the other five may be 200 ms back.
+#[test]
+fn only_a_step_back_that_fits_into_the_frames_in_flight_is_sorted() {
+    for (arrival, due) in [([0, 6, 1], [0, 1, 6]), ([0, 7, 1], [0, 7, 1]), ([30, 40, 31], [30, 40, 31])] {
+        let model = held_model();
+        let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "6")]);
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(GRAY);
+        arrival.iter().for_each(|n| assert!(harness.push(gray_frame(*n, *n as u8)).is_ok()));
+        model.gate().open();
+        assert_eq!(due.map(|_| pts_ms(&harness.pull().unwrap()) / 40), due, "{arrival:?}");
+    }
+}
+
 #[test]
 fn reverse_playback_keeps_the_order_of_arrival() {
     let model = held_model();

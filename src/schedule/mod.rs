@@ -4,6 +4,7 @@ pub mod budget;
 pub mod footprint;
 pub mod forecast;
 pub mod governor;
+pub mod holding;
 pub mod permits;
 mod pool;
 mod queue;

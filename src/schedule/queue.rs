@@ -1,10 +1,9 @@
 //! The ordered queue: frames by PTS, events where they arrived.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
-/// A PTS further back than this (nanoseconds) is no frame out of order but a new count: a looped source, a clock that was set, a
-/// timestamp that wrapped. To sort such frames in would hold back the waiting ones until the new count has caught up.
-const MAX_STEP_BACK: u64 = 1_000_000_000;
+/// PTS that are remembered of a sequence: more than the frames that may be in flight.
+const MAX_REMEMBERED: usize = 1024;
 
 /// One thing that waits to be pushed.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,37 +30,71 @@ pub enum Placed {
 
 /// Frames and events in the order in which they are to leave. A plain data structure: whoever shares it locks it.
 ///
-/// A frame goes before those waiting frames whose PTS is later than its own, back to the last event or the last frame without a
-/// PTS at most. Frames in arrival order stay in arrival order, equal PTS included.
+/// Frames come in sequences. Within one, a frame goes before those waiting frames whose PTS is later than its own; no frame passes
+/// another sequence's. An event ends a sequence, as does a frame that belongs to none. Which frame begins a new sequence depends on what
+/// came in alone, never on what has left. Frames in arrival order stay in arrival order, equal PTS included.
 #[derive(Debug)]
 pub struct OrderedQueue<F, E> {
     items: VecDeque<Item<F, E>>,
     /// How many of `items` are frames.
     frames: usize,
-    /// The latest PTS that has left since the last event did.
+    sequence: Sequence,
+}
+
+/// The frames that came in last and may be sorted among each other.
+#[derive(Debug, Default)]
+struct Sequence {
+    /// How many of them wait, at the end of the items.
+    waiting: usize,
+    /// Their latest PTS of those that come in as steps back may repeat.
+    arrived: BTreeSet<u64>,
+    /// The latest PTS of those that have left.
     left: Option<u64>,
+}
+
+impl Sequence {
+    /// Whether a frame of this PTS is one of it, if a step back of no more than `disorder` is taken for frames out of order. One that
+    /// repeats a PTS in a step back begins again.
+    fn takes(&self, pts: u64, disorder: u64) -> bool {
+        self.arrived
+            .last()
+            .is_none_or(|newest| pts >= *newest || newest - pts <= disorder && !self.arrived.contains(&pts))
+    }
+
+    /// Notes a PTS, and forgets those that are too far back to matter.
+    fn note(&mut self, pts: u64, disorder: u64) {
+        self.arrived.insert(pts);
+        let newest = self.arrived.last().copied().unwrap_or(pts);
+        while self.arrived.len() > MAX_REMEMBERED || self.arrived.first().is_some_and(|first| newest - first > disorder)
+        {
+            self.arrived.pop_first();
+        }
+    }
 }
 
 impl<F, E> Default for OrderedQueue<F, E> {
     fn default() -> Self {
-        OrderedQueue { items: VecDeque::new(), frames: 0, left: None }
+        OrderedQueue { items: VecDeque::new(), frames: 0, sequence: Sequence::default() }
     }
 }
 
 impl<F, E> OrderedQueue<F, E> {
-    /// Adds a frame. With `by_pts` false (reverse playback) it always goes last.
-    pub fn push_frame(&mut self, pts: Option<u64>, frame: F, by_pts: bool) -> Placed {
-        let pts_to_order_by = pts.filter(|_| by_pts);
-        let at = match pts_to_order_by {
-            Some(pts) => self.place(pts),
-            None => self.items.len(),
-        };
+    /// Adds a frame. A step back in PTS of at most `disorder` nanoseconds is a frame out of order. A longer one begins a new sequence, as
+    /// does every frame without a PTS or where `disorder` is `None` (after a discontinuity, in reverse playback).
+    pub fn push_frame(&mut self, pts: Option<u64>, frame: F, disorder: Option<u64>) -> Placed {
+        let sorted = pts.zip(disorder).filter(|(pts, disorder)| self.sequence.takes(*pts, *disorder));
+        if sorted.is_none() {
+            self.sequence = Sequence::default();
+        }
+        if let Some((pts, disorder)) = pts.zip(disorder) {
+            self.sequence.note(pts, disorder);
+        }
+        let at = sorted.map_or(self.items.len(), |(pts, _)| self.place(pts));
         let reordered = at < self.items.len();
-        // An event between would separate it from what has left.
-        let reaches_front = !self.items.range(..at).any(|item| matches!(item, Item::Event(_)));
-        let late = reaches_front && pts_to_order_by.zip(self.left).is_some_and(|(pts, left)| is_before(pts, left));
+        let late = sorted.zip(self.sequence.left).is_some_and(|((pts, _), left)| pts < left);
         self.items.insert(at, Item::Frame { pts, frame });
         self.frames += 1;
+        self.sequence.waiting += 1;
         match (late, reordered) {
             (true, _) => Placed::Late,
             (false, true) => Placed::Reordered,
@@ -72,6 +105,7 @@ impl<F, E> OrderedQueue<F, E> {
     /// Adds an event behind all that is there.
     pub fn push_event(&mut self, event: E) {
         self.items.push_back(Item::Event(event));
+        self.sequence = Sequence::default();
     }
 
     /// Takes the front item, if it is an event or a frame that is `ready`.
@@ -79,12 +113,13 @@ impl<F, E> OrderedQueue<F, E> {
         match self.items.front()? {
             Item::Frame { frame, .. } if !ready(frame) => return None,
             Item::Frame { pts, .. } => {
-                // The latest of the count that goes on now.
-                let same_count = self.left.zip(*pts).is_some_and(|(left, pts)| is_before(pts, left));
-                self.left = if same_count { self.left } else { pts.or(self.left) };
+                if self.sequence.waiting == self.items.len() {
+                    self.sequence.waiting -= 1;
+                    self.sequence.left = self.sequence.left.max(*pts);
+                }
                 self.frames -= 1;
             }
-            Item::Event(_) => self.left = None,
+            Item::Event(_) => {}
         }
         self.items.pop_front()
     }
@@ -107,6 +142,8 @@ impl<F, E> OrderedQueue<F, E> {
             self.items.drain(..).partition(|item| matches!(item, Item::Event(event) if keep(event)));
         self.items = kept.into_iter().chain(tail).collect();
         self.frames = self.items.iter().filter(|item| matches!(item, Item::Frame { .. })).count();
+        let trailing = self.items.iter().rev().take_while(|item| matches!(item, Item::Frame { .. })).count();
+        self.sequence.waiting = self.sequence.waiting.min(trailing);
         (end.is_some(), skipped)
     }
 
@@ -117,23 +154,21 @@ impl<F, E> OrderedQueue<F, E> {
 
     /// The index at which a frame of this PTS belongs.
     fn place(&self, pts: u64) -> usize {
-        let later = self.items.iter().rev().take_while(|item| match item {
-            Item::Frame { pts: Some(waiting), .. } => is_before(pts, *waiting),
+        let later = self.items.iter().rev().take(self.sequence.waiting).take_while(|item| match item {
+            Item::Frame { pts: Some(waiting), .. } => pts < *waiting,
             Item::Frame { pts: None, .. } | Item::Event(_) => false,
         });
         self.items.len() - later.count()
     }
 }
 
-/// Whether a frame of this PTS belongs before one of the `other`, which arrived earlier.
-fn is_before(pts: u64, other: u64) -> bool {
-    other.checked_sub(pts).is_some_and(|step| step > 0 && step <= MAX_STEP_BACK)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    /// Longer than any step back here that is not told apart from it.
+    const DISORDER: Option<u64> = Some(100);
 
     fn drain(queue: &mut OrderedQueue<u32, char>) -> Vec<Item<u32, char>> {
         std::iter::from_fn(|| queue.pop_ready(|_| true)).collect()
@@ -146,9 +181,9 @@ mod tests {
     #[test]
     fn a_frame_goes_before_waiting_frames_of_later_pts() {
         let mut queue = OrderedQueue::default();
-        assert_eq!(queue.push_frame(Some(10), 0, true), Placed::Last);
-        assert_eq!(queue.push_frame(Some(30), 1, true), Placed::Last);
-        assert_eq!(queue.push_frame(Some(20), 2, true), Placed::Reordered);
+        assert_eq!(queue.push_frame(Some(10), 0, DISORDER), Placed::Last);
+        assert_eq!(queue.push_frame(Some(30), 1, DISORDER), Placed::Last);
+        assert_eq!(queue.push_frame(Some(20), 2, DISORDER), Placed::Reordered);
         assert_eq!(drain(&mut queue), [frame(10, 0), frame(20, 2), frame(30, 1)]);
     }
 
@@ -156,7 +191,7 @@ mod tests {
     fn equal_pts_keep_the_order_of_arrival() {
         let mut queue = OrderedQueue::default();
         for n in 0..3 {
-            assert_eq!(queue.push_frame(Some(10), n, true), Placed::Last);
+            assert_eq!(queue.push_frame(Some(10), n, DISORDER), Placed::Last);
         }
         assert_eq!(drain(&mut queue), [frame(10, 0), frame(10, 1), frame(10, 2)]);
     }
@@ -164,57 +199,84 @@ mod tests {
     #[test]
     fn no_frame_passes_an_event() {
         let mut queue = OrderedQueue::default();
-        queue.push_frame(Some(30), 0, true);
+        queue.push_frame(Some(30), 0, DISORDER);
         queue.push_event('t');
-        assert_eq!(queue.push_frame(Some(10), 1, true), Placed::Last);
+        assert_eq!(queue.push_frame(Some(10), 1, DISORDER), Placed::Last);
         assert_eq!(drain(&mut queue), [frame(30, 0), Item::Event('t'), frame(10, 1)]);
     }
 
     #[test]
     fn reverse_playback_keeps_the_order_of_arrival() {
         let mut queue = OrderedQueue::default();
-        queue.push_frame(Some(30), 0, false);
-        assert_eq!(queue.push_frame(Some(20), 1, false), Placed::Last);
+        queue.push_frame(Some(30), 0, None);
+        assert_eq!(queue.push_frame(Some(20), 1, None), Placed::Last);
         assert_eq!(drain(&mut queue), [frame(30, 0), frame(20, 1)]);
     }
 
     #[test]
     fn a_frame_later_than_one_that_left_is_said_and_leaves_next() {
         let mut queue = OrderedQueue::<_, char>::default();
-        queue.push_frame(Some(20), 0, true);
-        queue.push_frame(Some(30), 1, true);
+        queue.push_frame(Some(20), 0, DISORDER);
+        queue.push_frame(Some(30), 1, DISORDER);
         queue.pop_ready(|_| true);
-        assert_eq!(queue.push_frame(Some(10), 2, true), Placed::Late);
+        assert_eq!(queue.push_frame(Some(10), 2, DISORDER), Placed::Late);
         assert_eq!(queue.pop_ready(|_| true), Some(frame(10, 2)));
     }
 
     #[test]
     fn an_event_that_left_starts_afresh() {
         let mut queue = OrderedQueue::default();
-        queue.push_frame(Some(20), 0, true);
+        queue.push_frame(Some(20), 0, DISORDER);
         queue.push_event('s');
-        assert_eq!(queue.push_frame(Some(5), 1, true), Placed::Last);
+        assert_eq!(queue.push_frame(Some(5), 1, DISORDER), Placed::Last);
         queue.pop_ready(|_| true);
-        assert_eq!(queue.push_frame(Some(6), 2, true), Placed::Last, "the event still stands before it");
+        assert_eq!(queue.push_frame(Some(6), 2, DISORDER), Placed::Last, "the event still stands before it");
         queue.pop_ready(|_| true);
-        assert_eq!(queue.push_frame(Some(7), 3, true), Placed::Last);
+        assert_eq!(queue.push_frame(Some(7), 3, DISORDER), Placed::Last);
     }
 
     #[test]
-    fn a_count_that_starts_again_passes_nothing() {
+    fn a_longer_step_back_begins_a_sequence_that_passes_nothing() {
         let mut queue = OrderedQueue::default();
-        queue.push_frame(Some(98 * MAX_STEP_BACK), 0, true);
-        assert_eq!(queue.push_frame(Some(0), 1, true), Placed::Last);
-        assert_eq!(queue.push_frame(Some(40), 2, true), Placed::Last);
-        assert_eq!(drain(&mut queue), [frame(98 * MAX_STEP_BACK, 0), frame(0, 1), frame(40, 2)]);
-        assert_eq!(queue.push_frame(Some(30), 3, true), Placed::Late, "it is measured against the count that goes on");
+        queue.push_frame(Some(1000), 0, DISORDER);
+        queue.push_frame(Some(900), 1, DISORDER);
+        assert_eq!(queue.push_frame(Some(899), 2, DISORDER), Placed::Last);
+        assert_eq!(queue.push_frame(Some(880), 3, DISORDER), Placed::Reordered, "within its own sequence");
+        assert_eq!(drain(&mut queue), [frame(900, 1), frame(1000, 0), frame(880, 3), frame(899, 2)]);
+        assert_eq!(queue.push_frame(Some(890), 4, DISORDER), Placed::Late, "what left of this sequence counts");
+    }
+
+    #[test]
+    fn a_step_back_that_repeats_a_pts_begins_a_sequence() {
+        let mut queue = OrderedQueue::default();
+        for (n, pts) in [0, 40, 80, 0, 40, 80].into_iter().enumerate() {
+            assert_eq!(queue.push_frame(Some(pts), n as u32, DISORDER), Placed::Last);
+        }
+        let left = drain(&mut queue).into_iter().map(|item| match item {
+            Item::Frame { frame, .. } => frame,
+            Item::Event(_) => unreachable!(),
+        });
+        assert!(left.eq(0..6));
+    }
+
+    #[test]
+    fn what_was_skipped_is_not_sorted_among() {
+        let mut queue = OrderedQueue::default();
+        queue.push_frame(Some(10), 0, DISORDER);
+        queue.push_frame(Some(20), 1, DISORDER);
+        queue.skip(|_| false, |event| *event == 'k');
+        queue.push_event('k');
+        queue.push_frame(Some(10), 2, DISORDER);
+        queue.skip(|_| false, |event| *event == 'k');
+        assert_eq!(queue.push_frame(Some(9), 3, DISORDER), Placed::Last);
+        assert_eq!(drain(&mut queue), [Item::Event('k'), frame(9, 3)]);
     }
 
     #[test]
     fn skipping_ends_at_the_event_to_stop_at() {
         let mut queue = OrderedQueue::default();
         for (pts, event) in [(0, 'k'), (1, 'x'), (2, 's'), (3, 'k')] {
-            queue.push_frame(Some(pts), pts as u32, true);
+            queue.push_frame(Some(pts), pts as u32, DISORDER);
             queue.push_event(event);
         }
         let (stopped, skipped) = queue.skip(|event| *event == 's', |event| *event == 'k');
@@ -228,22 +290,26 @@ mod tests {
     #[test]
     fn what_is_not_ready_stays() {
         let mut queue = OrderedQueue::<_, char>::default();
-        queue.push_frame(Some(20), 0, true);
+        queue.push_frame(Some(20), 0, DISORDER);
         assert_eq!(queue.pop_ready(|_| false), None);
         assert_eq!(queue.frames(), 1);
     }
 
     proptest! {
-        /// Whatever arrives: nothing is lost, events keep their places, frames between two events come sorted (stably).
+        /// Whatever arrives: nothing is lost, events keep their places, frames between two events come sorted.
         #[test]
-        fn order_between_events_is_by_pts(arrivals in proptest::collection::vec(proptest::option::of(0u64..50), 0..80)) {
+        fn order_between_events_is_by_pts(
+            pts in Just((0u64..80).collect::<Vec<_>>()).prop_shuffle(),
+            events in proptest::collection::vec(any::<bool>(), 80),
+        ) {
+            let arrivals: Vec<_> = pts.into_iter().zip(events).map(|(pts, event)| (!event).then_some(pts)).collect();
             let mut queue = OrderedQueue::default();
             let mut expected = Vec::new();
             let mut run: Vec<Item<u32, char>> = Vec::new();
             for (n, arrival) in arrivals.iter().enumerate() {
                 match arrival {
                     Some(pts) => {
-                        queue.push_frame(Some(*pts), n as u32, true);
+                        queue.push_frame(Some(*pts), n as u32, DISORDER);
                         run.push(frame(*pts, n as u32));
                     }
                     None => {

@@ -86,13 +86,15 @@ impl UpscaleFilter {
         Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Backpressure: waits until fewer than `limit` frames are in flight.
-    fn wait_for_room(&self, engine: &Engine, mode: LatencyMode) -> Result<MutexGuard<'_, State>, gst::FlowError> {
+    /// Backpressure: waits until fewer frames are in flight than may be. Whether that number has changed since the last frame.
+    fn wait_for_room(&self, engine: &Engine, mode: LatencyMode) -> Result<bool, gst::FlowError> {
         let mut state = self.state.lock();
         loop {
             state.refusal()?;
-            if state.queue.frames() < latency::in_flight(engine, mode, state.timing.is_live()) {
-                return Ok(state);
+            let in_flight = latency::in_flight(engine, mode, state.timing.is_live());
+            if state.queue.frames() < in_flight {
+                let before = state.in_flight.replace(in_flight);
+                return Ok(before.is_some_and(|before| before != in_flight));
             }
             self.room.wait(&mut state);
         }
@@ -102,19 +104,24 @@ impl UpscaleFilter {
     fn take_frame(&self, incoming: Incoming) -> Result<Shown, gst::FlowError> {
         let Incoming { config, engine, .. } = incoming;
         let pts = incoming.buffer.pts();
-        let mode = incoming.wishes.latency_mode;
-        let mut state = self.wait_for_room(engine, mode)?;
+        let Wishes { latency_mode: mode, late_frames, .. } = *incoming.wishes;
+        if self.wait_for_room(engine, mode)? {
+            self.post_latency();
+        }
+        // The clock is another element's, which may call back. There is still room: nobody else brings frames.
+        let now = if late_frames == LateFrames::Upscale { None } else { self.running_time_now() };
+        let mut state = self.state.lock();
+        state.refusal()?;
         let find = reuse::find(&mut state, incoming.look, incoming.before);
         if let Some(pace) = engine.set_low_latency(latency::is_low(mode, state.timing.is_live())) {
             state.forecast.relearn(pace);
         }
         let work = find.found.work();
         let pixels = work.cost(config.pixels(), engine.info().fixed_pixels);
-        let fate = if *work == FrameWork::Nothing || incoming.wishes.late_frames == LateFrames::Upscale {
+        let fate = if *work == FrameWork::Nothing {
             Fate::Upscale
         } else {
-            let work = (pixels, engine.pool.active());
-            self.fate(&state, incoming.wishes.late_frames, pts, work, self.running_time_now())
+            self.fate(&state, late_frames, pts, (pixels, engine.pool.active()), now)
         };
         match fate {
             Fate::Upscale => {
@@ -221,10 +228,14 @@ impl UpscaleFilter {
         }
         // After a discontinuity nothing belongs before what came before it.
         let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
-        let by_pts = !state.reverse && !shell.flags().intersects(discontinuous);
+        let sorted = !state.reverse && !shell.flags().intersects(discontinuous);
+        // So far back the first of the other frames in flight may be.
+        let others = state.in_flight.map_or(0, |in_flight| in_flight as u64 - 1);
+        let duration = shell.duration().unwrap_or_default().max(config.frame_duration());
+        let disorder = sorted.then(|| duration.nseconds().saturating_mul(others));
         let deadline = state.timing.deadline(pts);
         let frame = QueuedFrame { index, shell, slot, config: Arc::clone(config), updates, deadline };
-        let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, by_pts);
+        let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, disorder);
         self.note_place(state, placed, index, pts);
         // Its result may be there already.
         self.ready.notify_all();

@@ -2,7 +2,7 @@
 //! by flushes.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::available_parallelism;
 use std::time::Instant;
@@ -14,6 +14,7 @@ use crate::device::{self, Memory};
 use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, RunError, Source};
 use crate::schedule::footprint::Footprints;
 use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
+use crate::schedule::holding::Holdings;
 use crate::schedule::{WorkerPool, budget};
 use crate::types::Provider;
 
@@ -26,8 +27,8 @@ pub(super) struct Engine {
     /// At least one. Their places are the groups of the pool.
     pub devices: Vec<Device>,
     pub pool: WorkerPool<FrameJob>,
-    /// Frames that may be between sink and source pad.
-    pub max_in_flight: usize,
+    /// Workers that there was room for when the stream's frames were known, on all devices.
+    planned: AtomicUsize,
     /// Each device runs one frame at a time.
     low_latency: AtomicBool,
     /// What it was made from.
@@ -38,10 +39,10 @@ pub(super) struct Engine {
 pub(super) struct Device {
     pub model: Arc<dyn Model>,
     pub governor: Mutex<Governor>,
+    /// What its sessions hold.
+    pub holdings: Arc<Holdings>,
     /// The network on the CPU, loaded when it is first needed.
     fallback: OnceLock<Result<Arc<dyn Model>, String>>,
-    /// It failed for good while others go on.
-    left_out: AtomicBool,
 }
 
 /// Why an engine cannot be had.
@@ -100,21 +101,28 @@ impl Engine {
             let threads = threads(info, at_a_time(settings, workers));
             let mut first = Some((model.open_session_with(threads)?, threads));
             let permits: Arc<[_]> = governor.all_permits().into();
-            contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits)).collect());
+            let holdings = Arc::default();
+            contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits, &holdings)).collect());
             begin.push(workers);
             let governor = Mutex::new(governor);
-            devices.push(Device { model, governor, fallback: OnceLock::new(), left_out: AtomicBool::new(false) });
+            devices.push(Device { model, governor, holdings, fallback: OnceLock::new() });
         }
         let pool = WorkerPool::new(contexts)?;
         begin.iter().enumerate().for_each(|(number, workers)| pool.set_active(number, *workers));
-        let max_in_flight = match settings.max_in_flight {
-            0 => budget::max_in_flight(begin.iter().sum()),
-            set => set as usize,
-        };
-        Ok(Engine { devices, pool, max_in_flight, low_latency: AtomicBool::new(false), settings: settings.clone() })
+        let planned = AtomicUsize::new(begin.iter().sum());
+        Ok(Engine { devices, pool, planned, low_latency: AtomicBool::new(false), settings: settings.clone() })
     }
 
-    /// Whether `max_in_flight` is what somebody asked for.
+    /// Frames that may be between sink and source pad. It does not follow each change of the workers, as upstream's buffers and the
+    /// latency do not either, but none of them is without a frame.
+    pub fn in_flight(&self) -> usize {
+        match self.settings.max_in_flight {
+            0 => budget::max_in_flight(self.planned.load(Ordering::Relaxed)).max(self.pool.active() + 2),
+            set => set as usize,
+        }
+    }
+
+    /// Whether somebody has asked for that number.
     pub fn in_flight_is_set(&self) -> bool {
         self.settings.max_in_flight > 0
     }
@@ -169,6 +177,7 @@ impl Engine {
             governor.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
             self.set_active(number, &governor);
         }
+        self.planned.store(self.pool.active(), Ordering::Relaxed);
     }
 
     /// Has each device run one frame at a time, with all cores, or as many as there are workers again. Gives what a pixel takes from then
@@ -202,8 +211,7 @@ impl Engine {
 
     /// Lets the pool follow the governor.
     fn set_active(&self, number: usize, governor: &Governor) {
-        let left_out = self.devices[number].left_out.load(Ordering::Relaxed);
-        self.pool.set_active(number, if left_out { 0 } else { governor.rung().0.workers });
+        self.pool.set_active(number, governor.rung().0.workers);
     }
 
     /// A frame has succeeded on a device; `pixels` are those of its tensors, if it was a whole one. Gives the step up the ladder, if it was
@@ -240,31 +248,13 @@ impl Engine {
 
     /// A run that began in `epoch` has failed. The pool follows before anybody else can change the rung.
     pub fn failed(&self, number: usize, epoch: u64) -> Verdict {
-        let alone = self.is_alone(number);
+        let alone = self.pool.is_alone(number);
         let mut governor = self.devices[number].governor.lock();
         let verdict = governor.failed(epoch, alone);
         if let Verdict::Down { .. } = verdict {
             self.set_active(number, &governor);
         }
         verdict
-    }
-
-    /// Whether no other device takes frames.
-    fn is_alone(&self, number: usize) -> bool {
-        let mut others = self.devices.iter().enumerate().filter(|(other, _)| *other != number);
-        others.all(|(_, device)| device.left_out.load(Ordering::Relaxed))
-    }
-
-    /// Gives a device no more frames, if others take them; those under way on it fail or finish. `false` if it is the last.
-    pub fn leave_out(&self, number: usize) -> bool {
-        // Under the first one's lock, so that two cannot leave each other out.
-        let _one_at_a_time = self.devices[0].governor.lock();
-        if self.is_alone(number) {
-            return false;
-        }
-        self.devices[number].left_out.store(true, Ordering::Relaxed);
-        self.pool.set_active(number, 0);
-        true
     }
 
     /// A device's network on the CPU. Slow at first; call it without a lock.
@@ -370,7 +360,7 @@ pub(super) fn describe(engine: &Engine) -> glib::GString {
         info.scale,
         info.provider,
         engine.pool.active(),
-        engine.max_in_flight,
+        engine.in_flight(),
         limits.join(" and ")
     )
 }

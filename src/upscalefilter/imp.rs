@@ -122,11 +122,15 @@ impl UpscaleFilter {
         let recorder = Recorder::new(self.workers());
         let pace = self.engine().map_or(0.0, |engine| engine.seconds_per_pixel());
         let plan = settings.plan_location.map(|location| Plan { location, recorder });
-        let mut state = self.state.lock();
-        let generation = state.generation;
-        *state = State { generation, plan, forecast: Forecast::new(pace), ..State::default() };
-        let nothing = state.cache.set_limit(settings.cache_size);
+        let mut new = State { plan, forecast: Forecast::new(pace), ..State::default() };
+        let nothing = new.cache.set_limit(settings.cache_size);
         debug_assert!(nothing.is_empty(), "the cache is new");
+        let old = {
+            let mut state = self.state.lock();
+            new.generation = state.generation;
+            std::mem::replace(&mut *state, new)
+        };
+        drop(old);
     }
 
     /// PAUSED to READY, after the pads are inactive: nobody holds an upstream buffer afterwards.

@@ -15,6 +15,7 @@ use crate::picture::convert::Scratch;
 use crate::picture::samples;
 use crate::reuse::FrameWork;
 use crate::schedule::governor::{Rung, Verdict};
+use crate::schedule::holding::{Holding, Holdings};
 use crate::schedule::permits::Permits;
 use crate::schedule::{Interruptible, Job, Outcome};
 use crate::types::Size;
@@ -59,11 +60,18 @@ struct Session {
     largest: (u64, u32),
     /// Bytes that it held when that was last asked.
     held: u64,
+    holding: Holding,
 }
 
 impl Session {
-    fn new(upscaler: Box<dyn Upscaler>, fallback: bool, threads: usize, codes: Option<Codes>) -> Self {
-        Session { upscaler, fallback, threads, codes, largest: (0, 0), held: 0 }
+    fn new(
+        upscaler: Box<dyn Upscaler>,
+        fallback: bool,
+        threads: usize,
+        codes: Option<Codes>,
+        holdings: &Arc<Holdings>,
+    ) -> Self {
+        Session { upscaler, fallback, threads, codes, largest: (0, 0), held: 0, holding: Holding::new(holdings) }
     }
 
     /// What the run just done on a tensor of `pixels` takes, if that shows: not after a larger one. Asked a few times for each size, as
@@ -77,6 +85,7 @@ impl Session {
         *largest = pixels;
         let held = self.upscaler.held()?;
         self.held = held;
+        self.holding.set(held);
         Some(held)
     }
 
@@ -93,7 +102,12 @@ impl Session {
 
 impl Worker {
     /// `permits` are those that it may have to wait for; `first` is a session that is open already, and its threads.
-    pub fn new(device: usize, first: Option<(Box<dyn Upscaler>, usize)>, permits: &Arc<[Arc<Permits>]>) -> Self {
+    pub fn new(
+        device: usize,
+        first: Option<(Box<dyn Upscaler>, usize)>,
+        permits: &Arc<[Arc<Permits>]>,
+        holdings: &Arc<Holdings>,
+    ) -> Self {
         let handle = Arc::new(Handle {
             raised: AtomicBool::new(false),
             session: Mutex::new(first.as_ref().map(|(upscaler, _)| upscaler.interrupter())),
@@ -101,7 +115,7 @@ impl Worker {
         });
         Worker {
             device,
-            session: first.map(|(upscaler, threads)| Session::new(upscaler, false, threads, None)),
+            session: first.map(|(upscaler, threads)| Session::new(upscaler, false, threads, None, holdings)),
             handle,
             scratch: Scratch::default(),
             input: Vec::new(),
@@ -140,7 +154,7 @@ impl Worker {
         };
         let upscaler = opened.map_err(|error| FrameError::Run(error.to_string()))?;
         self.handle.set_session(Some(upscaler.interrupter()));
-        self.session = Some(Session::new(upscaler, fallback, threads, codes));
+        self.session = Some(Session::new(upscaler, fallback, threads, codes, &device.holdings));
         Ok(())
     }
 
@@ -319,7 +333,7 @@ impl FrameJob {
 
     /// Lets the other devices do it, if there are any.
     fn leave_out(&mut self, element: &UpscaleFilter, device: usize, error: &FrameError) -> bool {
-        let others = self.engine.leave_out(device);
+        let others = self.engine.pool.leave_out(device);
         if others {
             self.last_try = false;
             gst::element_warning!(
@@ -452,8 +466,12 @@ impl Worker {
             None => session.upscaler.run(&self.input, tensor, &mut self.output)?,
         }
         let took = begin.elapsed();
+        let measured = session.footprint(pixels);
+        if session.held == 0 {
+            session.holding.at_least(footprint);
+        }
         if !rung.fallback
-            && let Some(bytes) = session.footprint(pixels)
+            && let Some(bytes) = measured
         {
             gst::debug!(
                 CAT,

@@ -21,6 +21,8 @@ pub(super) struct Timing {
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// Latency from the source to our source pad, if the pipeline is live, and our own part of it; from the last LATENCY query.
     live_latency: Option<(gst::ClockTime, gst::ClockTime)>,
+    /// There was a LATENCY query.
+    asked: bool,
     /// Downstream was late: running time before which no frame is of use to it any more.
     earliest: Option<gst::ClockTime>,
     /// The last proportion that downstream gave.
@@ -62,10 +64,16 @@ impl Timing {
     /// `latency` is that from the source to our source pad, and our own part of it; `None` where nothing is live.
     pub fn set_live(&mut self, latency: Option<(gst::ClockTime, gst::ClockTime)>) {
         self.live_latency = latency;
+        self.asked = true;
     }
 
     pub fn is_live(&self) -> bool {
         self.live_latency.is_some()
+    }
+
+    /// The same, if that is known already.
+    pub fn live(&self) -> Option<bool> {
+        self.asked.then(|| self.is_live())
     }
 
     /// Takes a QoS event. As in GStreamer's decoders, after a late frame those are skipped that would be late if the delay

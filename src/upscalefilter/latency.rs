@@ -22,7 +22,8 @@ pub(super) fn is_low(mode: LatencyMode, live: bool) -> bool {
 /// Frames that may be between sink and source pad.
 pub(super) fn in_flight(engine: &Engine, mode: LatencyMode, live: bool) -> usize {
     let low = is_low(mode, live) && !engine.in_flight_is_set();
-    if low { engine.max_in_flight.min(engine.devices.len() + LOW_BESIDE_WORK) } else { engine.max_in_flight }
+    let most = engine.in_flight();
+    if low { most.min(engine.devices.len() + LOW_BESIDE_WORK) } else { most }
 }
 
 /// What the element adds to the pipeline's latency: as many frame durations as frames may be in flight.
@@ -50,6 +51,18 @@ impl UpscaleFilter {
         let max = max.map(|max| max.saturating_add(own));
         query.set(live, min, max);
         true
+    }
+
+    /// Buffers of upstream's that are held at a time: those of the frames in flight, and the one that waits for room.
+    pub(super) fn held_buffers(&self, engine: &Engine) -> usize {
+        let mode = self.settings.lock().latency_mode;
+        let known = self.state.lock().timing.live();
+        let live = known.unwrap_or_else(|| {
+            // Buffers are negotiated before anybody asks for the latency.
+            let mut latency = gst::query::Latency::new();
+            self.sinkpad.peer_query(&mut latency) && latency.result().0
+        });
+        in_flight(engine, mode, live) + 1
     }
 
     /// Our own latency as things are, and whether it differs from what was last told.

@@ -35,7 +35,7 @@ impl Runs {
             let tile = governor.tiles(governor.rung().0).unwrap_or(u32::MAX);
             runs.tile_size = if runs.tile_size == 0 { tile } else { runs.tile_size.min(tile) };
             runs.used += permits.used();
-            runs.peak += permits.peak();
+            runs.peak += device.holdings.peak();
             runs.limit = runs.limit.saturating_add(permits.limit());
             runs.steps_down += down;
             runs.steps_up += up;

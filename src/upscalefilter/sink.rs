@@ -30,10 +30,11 @@ impl UpscaleFilter {
     fn flush_start(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
         let taken = self.srcpad.push_event(event);
         let leftovers = self.abandon_frames();
-        self.keep_sticky_events(leftovers);
+        // What the task has taken from the queue already comes before what was left there.
         if let Err(error) = self.srcpad.pause_task() {
             gst::debug!(CAT, imp = self, "No task to pause: {error}");
         }
+        self.keep_sticky_events(leftovers);
         forwarded(taken)
     }
 
@@ -98,16 +99,13 @@ impl UpscaleFilter {
             }
         };
         gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.shown_caps());
-        let own_latency = self.own_latency(&engine, &config);
-        let same = {
-            let state = self.state.lock();
-            state.config.as_ref().is_some_and(|before| Arc::ptr_eq(before, &config))
-        };
+        let before = self.state.lock().config.clone();
+        let same = before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &config));
+        let latency_before = before.and_then(|before| self.own_latency(&engine, &before));
         if !same {
             engine.set_stream(&config);
         }
-        let before = self.state.lock().config.clone();
-        let latency_before = before.and_then(|before| self.own_latency(&engine, &before));
+        let own_latency = self.own_latency(&engine, &config);
         let (before, dropped) = {
             let mut state = self.state.lock();
             if state.flushing {
@@ -223,7 +221,7 @@ impl UpscaleFilter {
                 true
             }
             gst::QueryViewMut::Allocation(query) => {
-                self.engine().is_some_and(|engine| allocation::propose(query, engine.max_in_flight + 1))
+                self.engine().is_some_and(|engine| allocation::propose(query, self.held_buffers(&engine)))
             }
             _ if serialized => self.enqueue_query(query),
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),

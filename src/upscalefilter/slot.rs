@@ -38,6 +38,13 @@ struct Patch {
     fresh: Option<gst::Buffer>,
 }
 
+/// What a slot does not need any more. It may own buffers, whose release may call into other elements.
+#[must_use]
+pub(super) struct Unused {
+    _patch: Option<Patch>,
+    _result: Option<Result<gst::Buffer, FrameError>>,
+}
+
 impl Slot {
     /// For a frame that is upscaled as a whole.
     pub fn new(index: u64, generation: u64) -> Arc<Self> {
@@ -71,19 +78,17 @@ impl Slot {
         Arc::new(Slot { result, patch: Mutex::new(None), shown, index, generation })
     }
 
-    /// Takes what its job made.
-    pub fn set(&self, result: Result<gst::Buffer, FrameError>) {
+    /// Takes what its job made. Gives what is not needed any more, to be dropped without a lock.
+    pub fn set(&self, result: Result<gst::Buffer, FrameError>) -> Unused {
         let mut patch = self.patch.lock();
-        let of_no_use = match (&mut *patch, result) {
+        match (&mut *patch, result) {
             (Some(patch), Ok(buffer)) => {
                 debug_assert!(patch.fresh.is_none(), "a slot has one job, and a job one result");
-                (None, patch.fresh.replace(buffer).map(Ok))
+                Unused { _patch: None, _result: patch.fresh.replace(buffer).map(Ok) }
             }
             // After a failure there is nothing to put together.
-            (_, result) => (patch.take(), self.result.set(result).err()),
-        };
-        drop(patch);
-        drop(of_no_use);
+            (_, result) => Unused { _patch: patch.take(), _result: self.result.set(result).err() },
+        }
     }
 
     /// The result, if it is there and whole.

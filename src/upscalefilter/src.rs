@@ -211,6 +211,7 @@ impl UpscaleFilter {
     }
 
     fn push_caps(&self, config: &StreamConfig, seqnum: Option<gst::Seqnum>) {
+        gst::debug!(CAT, imp = self, "Pushing caps {}", config.shown_caps());
         let news = seqnum.is_some() || self.srcpad.current_caps().as_ref() != Some(config.shown_caps());
         if news && !self.srcpad.push_event(config.caps_event(seqnum)) {
             // Refused, not linked or flushing: the next push tries once more and tells which.
@@ -327,12 +328,12 @@ impl UpscaleFilter {
             if result.is_ok() { "is upscaled" } else { "has failed" },
             spent.unwrap_or_default().as_secs_f64() * 1e3
         );
-        slot.set(result.map(|done| done.buffer));
+        let unused = slot.set(result.map(|done| done.buffer));
         // Before the task can look at it: the frame that shows it may be its only owner then.
         let unwanted = Arc::into_inner(slot);
         self.ready.notify_all();
         drop(state);
-        drop(unwanted);
+        drop((unused, unwanted));
         if first_bad {
             gst::warning!(CAT, imp = self, "Frame {index}: the network produced NaN or infinity; output was clamped");
         }

@@ -108,6 +108,8 @@ pub(super) struct State {
     pub generation: u64,
     /// The segment's rate is negative: frames come in descending PTS.
     pub reverse: bool,
+    /// Frames that might be in flight when the last one came in.
+    pub in_flight: Option<usize>,
     /// Index of the next frame to come in.
     pub next_index: u64,
     pub stats: Stats,
@@ -139,6 +141,7 @@ impl Default for State {
             flow: Ok(gst::FlowSuccess::Ok),
             generation: 0,
             reverse: false,
+            in_flight: None,
             next_index: 0,
             stats: Stats::default(),
             timing: Timing::default(),

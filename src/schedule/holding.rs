@@ -1,0 +1,73 @@
+//! What open sessions hold of their device's memory.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that the sessions of a device hold together.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    now: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Holdings {
+    /// The most that they ever held together.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// One session's part, which ends with it.
+#[derive(Debug)]
+pub struct Holding {
+    all: Arc<Holdings>,
+    bytes: u64,
+}
+
+impl Holding {
+    /// Of a session that holds nothing that is known yet.
+    pub fn new(all: &Arc<Holdings>) -> Self {
+        Holding { all: Arc::clone(all), bytes: 0 }
+    }
+
+    /// The session was found to hold so much.
+    pub fn set(&mut self, bytes: u64) {
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        // Wraps where it becomes less, as two's complement does.
+        let change = bytes.wrapping_sub(before);
+        let now = self.all.now.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
+        self.all.peak.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// The session is estimated to hold at least so much.
+    pub fn at_least(&mut self, bytes: u64) {
+        self.set(self.bytes.max(bytes));
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_of_all_together() {
+        let all = Arc::default();
+        let (mut first, mut second) = (Holding::new(&all), Holding::new(&all));
+        first.set(10);
+        second.at_least(5);
+        first.set(7);
+        second.at_least(1);
+        assert_eq!(all.peak(), 15);
+        drop(first);
+        second.set(16);
+        assert_eq!(all.peak(), 16);
+        drop(second);
+        assert_eq!((all.now.load(Ordering::Relaxed), all.peak()), (0, 16));
+    }
+}
