@@ -90,7 +90,7 @@ impl UpscaleFilter {
     fn open_first(&self, settings: &Settings) -> Result<Engine, OpenError> {
         match settings.stand_in() {
             Some(stand_in) => {
-                model::check(settings.execution_provider.into())?;
+                model::check(settings.execution_provider)?;
                 self.open_engine(&stand_in)
             }
             None => self.open_engine(settings),
