@@ -8,8 +8,8 @@ from torch import nn
 
 from data import Pairs
 
-BATCH, PATCH = 16, 48
-WEIGHT_RATE, SCALE_RATE = 1e-4, 1e-3
+BATCH, PATCH = 8, 48
+WEIGHT_RATE, SCALE_RATE = 3e-5, 1e-3
 WARM_UP = 50
 MIN_ERROR = 1e-8
 REPORT = 100
