@@ -352,7 +352,7 @@ fn the_same_network_on_the_same_device_is_known_again() {
     };
     assert!(with(1).is_some());
     assert_eq!(with(1), load_builtin().key());
-    assert_ne!(with(1), with(2));
+    assert_eq!(with(1), with(2), "threads are a session's own");
     assert_ne!(with(1), model::load(&Source::parse("fast2x"), LoadOptions::default()).unwrap().key());
 }
 

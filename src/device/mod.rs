@@ -14,6 +14,27 @@ pub struct Memory {
     pub free: u64,
 }
 
+/// Which device it is, for those who share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Id {
+    /// The processor, and the machine's memory.
+    Processor,
+    /// A GPU, by its number.
+    Gpu(u32),
+    /// One that a test has made up.
+    #[cfg(any(test, feature = "test-support"))]
+    Dummy(usize),
+}
+
+/// What `provider` counts as its device number `device`.
+pub fn id(provider: Provider, device: u32) -> Id {
+    match provider {
+        Provider::Auto | Provider::Cpu => Id::Processor,
+        Provider::OpenVino => device.checked_sub(1).map_or(Id::Processor, Id::Gpu),
+        Provider::Cuda | Provider::TensorRt | Provider::WebGpu => Id::Gpu(device),
+    }
+}
+
 /// The memory that runs of `provider` on its device number `device` take; `None` where nobody tells.
 ///
 /// Quick enough (tens of microseconds) to be asked once for a step of the schedule, not for each frame.

@@ -99,6 +99,8 @@ pub trait Model: Send + Sync {
     fn open_session_with(&self, threads: usize) -> Result<Box<dyn Upscaler>, ModelError>;
     /// The memory of the device that the sessions run on; `None` where nobody tells.
     fn memory(&self) -> Option<device::Memory>;
+    /// That device, which others in this process may run on, too.
+    fn device(&self) -> device::Id;
     /// What models have in common whose runs take the same memory and time: the network, its precision, provider and device, and where
     /// it was loaded to convert. With `None`, nothing is to be remembered of this one.
     fn key(&self) -> Option<u128>;
@@ -219,7 +221,8 @@ pub fn check(provider: Provider) -> Result<(), ModelError> {
     onnx::check(provider)
 }
 
-/// Loads a network and finds out all of [`ModelInfo`], by reading it and by running tiny pictures through it.
+/// Loads a network and finds out all of [`ModelInfo`], by reading it and by running tiny pictures through it. A network that is in use
+/// already, with the same options, is shared.
 pub fn load(source: &Source, options: LoadOptions) -> Result<Arc<dyn Model>, ModelError> {
-    Ok(Arc::new(onnx::OnnxModel::load(source, options)?))
+    Ok(onnx::OnnxModel::shared(source, options)?)
 }

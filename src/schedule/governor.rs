@@ -96,11 +96,11 @@ impl std::fmt::Debug for Governor {
 }
 
 impl Governor {
-    /// `limit` is in bytes; `reckoned` in bytes for each pixel of a run on the fallback.
-    pub fn new(bounds: Bounds, footprints: Arc<Mutex<Footprints>>, reckoned: u64, limit: u64) -> Self {
+    /// `permits` are those of the device; `reckoned` is in bytes for each pixel of a run on the fallback.
+    pub fn new(bounds: Bounds, footprints: Arc<Mutex<Footprints>>, reckoned: u64, permits: Arc<Permits>) -> Self {
         let top = Rung { workers: bounds.workers.max(1), tile: bounds.tile, fallback: false };
         Governor {
-            permits: Permits::new(limit),
+            permits,
             footprints,
             fallback: bounds.fallback.map(|limit| (Permits::new(limit), Footprints::new(reckoned))),
             trial: Trial::new(bounds.workers.max(1), bounds.most_workers),
@@ -153,6 +153,23 @@ impl Governor {
         self.one_at_a_time = one_at_a_time;
         self.rungs = vec![self.fit(&*self.tensors)];
         self.change(false);
+    }
+
+    /// The permits have another limit. Whether the rung has changed for it: below the top it stays as long as it fits.
+    pub fn limit_changed(&mut self) -> bool {
+        let now = self.rung().0;
+        let need = self.bytes((self.tensors)(now.tile)).saturating_mul(now.workers as u64);
+        if self.rungs.len() == 1 || self.side == 0 {
+            return self.refit();
+        }
+        let top = self.fit(&*self.tensors);
+        if now.fallback || need <= self.permits.limit() {
+            self.rungs[0] = top;
+            return false;
+        }
+        self.rungs = vec![top];
+        self.change(false);
+        true
     }
 
     /// Where runs happen now, and the epoch for [`Governor::failed`].

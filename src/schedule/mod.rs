@@ -8,6 +8,7 @@ pub mod holding;
 pub mod permits;
 mod pool;
 mod queue;
+pub mod shares;
 mod sync;
 mod trial;
 

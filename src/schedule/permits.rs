@@ -9,7 +9,6 @@ use super::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 /// Fair: who asks first is served first, also if a later one would fit already; else a large run would wait for ever beside small ones.
 #[derive(Debug)]
 pub struct Permits {
-    limit: u64,
     inner: Mutex<Inner>,
     /// Signalled when bytes became free or somebody gave up.
     changed: Condvar,
@@ -17,6 +16,7 @@ pub struct Permits {
 
 #[derive(Debug)]
 struct Inner {
+    limit: u64,
     used: u64,
     /// The most that was ever in use.
     peak: u64,
@@ -43,8 +43,8 @@ pub enum Refusal {
 
 impl Permits {
     pub fn new(limit: u64) -> Arc<Self> {
-        let inner = Inner { used: 0, peak: 0, queue: VecDeque::new(), next_ticket: 0 };
-        Arc::new(Permits { limit, inner: Mutex::new(inner), changed: Condvar::new() })
+        let inner = Inner { limit, used: 0, peak: 0, queue: VecDeque::new(), next_ticket: 0 };
+        Arc::new(Permits { inner: Mutex::new(inner), changed: Condvar::new() })
     }
 
     /// Waits until `bytes` are free and all who asked before are served. [`Permits::wake`] has to follow when `cancelled` is set.
@@ -57,10 +57,10 @@ impl Permits {
             if cancelled.load(Ordering::Acquire) {
                 break Refusal::Cancelled;
             }
-            if bytes > self.limit {
-                break Refusal::TooLarge { limit: self.limit };
+            if bytes > inner.limit {
+                break Refusal::TooLarge { limit: inner.limit };
             }
-            if inner.queue.front() == Some(&ticket) && bytes <= self.limit.saturating_sub(inner.used) {
+            if inner.queue.front() == Some(&ticket) && bytes <= inner.limit.saturating_sub(inner.used) {
                 inner.queue.pop_front();
                 inner.used += bytes;
                 inner.peak = inner.peak.max(inner.used);
@@ -85,7 +85,21 @@ impl Permits {
     }
 
     pub fn limit(&self) -> u64 {
-        self.limit
+        self.inner.lock().limit
+    }
+
+    /// Another limit from now on. What is out above a lower one stays out; those who wait for more than it are refused.
+    pub fn set_limit(&self, limit: u64) {
+        self.inner.lock().limit = limit;
+        self.changed.notify_all();
+    }
+
+    /// The same, if that is more than now.
+    pub fn raise_limit(&self, limit: u64) {
+        let mut inner = self.inner.lock();
+        inner.limit = inner.limit.max(limit);
+        drop(inner);
+        self.changed.notify_all();
     }
 
     /// Bytes that are out.
@@ -154,6 +168,30 @@ mod tests {
             assert_eq!(served.recv_timeout(PATIENCE), Ok(3));
         });
         assert_eq!(permits.used(), 0);
+    }
+
+    #[test]
+    fn who_waits_goes_by_the_limit_of_now() {
+        let permits = Permits::new(10);
+        let held = permits.acquire(6, &never()).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| permits.acquire(8, &never()).map(drop));
+            while permits.inner.lock().queue.is_empty() {
+                std::thread::yield_now();
+            }
+            permits.set_limit(14);
+            assert_eq!(waiting.join().unwrap(), Ok(()));
+            let refused = scope.spawn(|| permits.acquire(9, &never()).map(drop));
+            while permits.inner.lock().queue.is_empty() {
+                std::thread::yield_now();
+            }
+            permits.set_limit(5);
+            assert_eq!(refused.join().unwrap(), Err(Refusal::TooLarge { limit: 5 }));
+        });
+        permits.raise_limit(4);
+        assert_eq!((permits.limit(), permits.used()), (5, 6));
+        drop(held);
+        assert!(permits.acquire(5, &never()).is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::available_parallelism;
 use std::time::Instant;
 
@@ -15,6 +15,8 @@ use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, RunError, So
 use crate::schedule::footprint::Footprints;
 use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::holding::Holdings;
+use crate::schedule::permits::{Permit, Refusal};
+use crate::schedule::shares::{Budget, Claim, Share, Watch};
 use crate::schedule::{WorkerPool, budget};
 use crate::types::Provider;
 
@@ -39,6 +41,10 @@ pub(super) struct Engine {
 pub(super) struct Device {
     pub model: Arc<dyn Model>,
     pub governor: Mutex<Governor>,
+    /// The element's part of it.
+    share: Arc<Share>,
+    /// Where the fallback runs, if there is one.
+    processor: Option<Arc<Budget>>,
     /// What its sessions hold.
     pub holdings: Arc<Holdings>,
     /// The network on the CPU, loaded when it is first needed.
@@ -60,8 +66,9 @@ pub(super) enum OpenError {
 }
 
 impl Engine {
-    /// Loads the model for each device and opens a session. Slow; call it without a lock.
-    pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+    /// Loads the model for each device and opens a session, for the member of this number of the devices' budgets. Slow; call it without
+    /// a lock.
+    pub fn open(settings: &Settings, member: u64) -> Result<Arc<Self>, OpenError> {
         let devices = settings.devices().map_err(OpenError::Settings)?;
         let mut provider = settings.execution_provider;
         let mut models: Vec<Arc<dyn Model>> = Vec::with_capacity(devices.len());
@@ -72,7 +79,7 @@ impl Engine {
             provider = model.info().provider;
             models.push(model);
         }
-        Self::with_models(models, settings)
+        Self::with_models(models, settings, member)
     }
 
     /// Whether this is what `settings` ask for.
@@ -86,7 +93,7 @@ impl Engine {
     }
 
     /// The same with models that are loaded already, one for each device.
-    pub fn with_models(models: Vec<Arc<dyn Model>>, settings: &Settings) -> Result<Self, OpenError> {
+    pub fn with_models(models: Vec<Arc<dyn Model>>, settings: &Settings, member: u64) -> Result<Arc<Self>, OpenError> {
         let mut devices = Vec::with_capacity(models.len());
         let (mut contexts, mut begin) = (Vec::new(), Vec::new());
         for (number, model) in models.into_iter().enumerate() {
@@ -95,22 +102,44 @@ impl Engine {
             let (workers, most) = workers(settings, info.provider, memory);
             let footprints = Footprints::remembered(model.key(), info.reckoned_bytes());
             let bounds = bounds(settings, info, (workers, most), 0);
-            let governor = Governor::new(bounds, footprints, info.reckoned_bytes(), limit(settings, memory));
+            let share = join(settings, &*model, member, most);
+            let processor = bounds.fallback.map(|limit| Budget::of(device::Id::Processor, limit, cores()));
+            let governor = Governor::new(bounds, footprints, info.reckoned_bytes(), Arc::clone(share.permits()));
             // The first session shows that the model runs. The others are opened by their workers when there is work for them: if
             // the device has no room for one by then, that is a step of the ladder.
             let threads = threads(info, at_a_time(settings, workers));
             let mut first = Some((model.open_session_with(threads)?, threads));
-            let permits: Arc<[_]> = governor.all_permits().into();
+            let mut permits = governor.all_permits();
+            permits.extend(
+                [Some(share.runs()), processor.as_ref().map(|budget| budget.runs())].into_iter().flatten().cloned(),
+            );
+            let permits: Arc<[_]> = permits.into();
             let holdings = Arc::default();
             contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits, &holdings)).collect());
             begin.push(workers);
             let governor = Mutex::new(governor);
-            devices.push(Device { model, governor, holdings, fallback: OnceLock::new() });
+            devices.push(Device { model, governor, share, processor, holdings, fallback: OnceLock::new() });
         }
         let pool = WorkerPool::new(contexts)?;
         begin.iter().enumerate().for_each(|(number, workers)| pool.set_active(number, *workers));
         let planned = AtomicUsize::new(begin.iter().sum());
-        Ok(Engine { devices, pool, planned, low_latency: AtomicBool::new(false), settings: settings.clone() })
+        let low_latency = AtomicBool::new(false);
+        let engine = Arc::new(Engine { devices, pool, planned, low_latency, settings: settings.clone() });
+        for device in &engine.devices {
+            device.share.watch(Arc::downgrade(&engine) as Weak<dyn Watch>);
+        }
+        Ok(engine)
+    }
+
+    /// Waits until a device has room for one more run on a rung, beside those of other elements.
+    pub fn turn(&self, number: usize, rung: Rung, cancelled: &AtomicBool) -> Result<Permit, Refusal> {
+        let device = &self.devices[number];
+        let runs =
+            device.processor.as_ref().filter(|_| rung.fallback).map_or(device.share.runs(), |budget| budget.runs());
+        // What all of this element's workers do together is all of a processor; how much of a GPU a run keeps busy, nobody tells.
+        let on_processor = rung.fallback || runs_on_processor(device.model.info().provider);
+        let units = if on_processor { runs.limit() / rung.workers.max(1) as u64 } else { 1 };
+        runs.acquire(units.max(1), cancelled)
     }
 
     /// Frames that may be between sink and source pad. It does not follow each change of the workers, as upstream's buffers and the
@@ -276,6 +305,33 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
     model::load(&Source::parse(&settings.model), options)
 }
 
+impl Watch for Engine {
+    fn share_changed(&self) {
+        for (number, device) in self.devices.iter().enumerate() {
+            let mut governor = device.governor.lock();
+            if governor.limit_changed() {
+                self.set_active(number, &governor);
+            }
+        }
+    }
+}
+
+/// The element's share of the device that a model runs on, for up to so many workers.
+fn join(settings: &Settings, model: &dyn Model, member: u64, workers: usize) -> Arc<Share> {
+    let memory = model.memory();
+    let runs = match memory {
+        _ if runs_on_processor(model.info().provider) => cores(),
+        memory => budget::most_workers(budget::workers_for_device(memory.map_or(0, |memory| memory.total))),
+    };
+    let limit = Some(settings.vram_limit).filter(|limit| *limit > 0);
+    Budget::of(model.device(), free(memory), runs).join(member, Claim { limit, runs: workers })
+}
+
+/// Whether the work of a run is the processor's.
+fn runs_on_processor(provider: Provider) -> bool {
+    matches!(provider, Provider::Cpu | Provider::OpenVino)
+}
+
 /// Frames that a device with so many `workers` begins with at a time.
 fn at_a_time(settings: &Settings, workers: usize) -> usize {
     if settings.latency_mode == LatencyMode::Low { 1 } else { workers }
@@ -284,18 +340,7 @@ fn at_a_time(settings: &Settings, workers: usize) -> usize {
 /// Threads of the processor in each of the sessions of so many `workers`. On other devices sessions are not opened anew where the
 /// workers become fewer: that takes longer, and most of the work is not the processor's.
 fn threads(info: &ModelInfo, workers: usize) -> usize {
-    match info.provider {
-        Provider::Cpu | Provider::OpenVino => budget::threads_per_worker(cores(), workers),
-        _ => info.threads,
-    }
-}
-
-/// Bytes that runs may take together.
-fn limit(settings: &Settings, memory: Option<Memory>) -> u64 {
-    match settings.vram_limit {
-        0 => free(memory),
-        set => set,
-    }
+    if runs_on_processor(info.provider) { budget::threads_per_worker(cores(), workers) } else { info.threads }
 }
 
 /// Bytes that are free, less a reserve.

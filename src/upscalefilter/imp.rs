@@ -1,5 +1,6 @@
 //! The element's object: pads, metadata, properties, changes of state. What happens on the pads is in `sink.rs` and `src.rs`.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 
 use gst::glib;
@@ -36,11 +37,16 @@ pub struct UpscaleFilter {
     pub(super) room: Condvar,
     /// The frame before the one that comes next. Only the streaming thread looks into it; others may throw it away.
     pub(super) before: Mutex<Option<Before>>,
+    /// By which the devices' budgets know the element.
+    member: u64,
     /// Of a seed of its own, so that nobody can make two frames that it takes for one.
     pub(super) fingerprinter: Fingerprinter,
     #[cfg(feature = "test-support")]
     test_models: Mutex<Vec<Arc<dyn crate::model::Model>>>,
 }
+
+/// Elements that were ever made.
+static MEMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl UpscaleFilter {
     pub(super) fn engine(&self) -> Option<Arc<Engine>> {
@@ -57,14 +63,18 @@ impl UpscaleFilter {
     }
 
     #[cfg(feature = "test-support")]
-    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Engine, OpenError> {
+    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
         let models = self.test_models.lock().clone();
-        if models.is_empty() { Engine::open(settings) } else { Engine::with_models(models, settings) }
+        if models.is_empty() {
+            Engine::open(settings, self.member)
+        } else {
+            Engine::with_models(models, settings, self.member)
+        }
     }
 
     #[cfg(not(feature = "test-support"))]
-    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Engine, OpenError> {
-        Engine::open(settings)
+    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
+        Engine::open(settings, self.member)
     }
 
     /// Loads the model and starts the workers: from NULL to READY, and again from READY to PAUSED if a property that matters was
@@ -82,12 +92,12 @@ impl UpscaleFilter {
             }
         };
         gst::info!(CAT, imp = self, "{}", describe(&engine));
-        drop(self.replace_engine(Arc::new(engine)));
+        drop(self.replace_engine(engine));
         Ok(())
     }
 
     /// TensorRT builds for minutes; CUDA takes the frames meanwhile, if TensorRT is to be had at all.
-    fn open_first(&self, settings: &Settings) -> Result<Engine, OpenError> {
+    fn open_first(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
         match settings.stand_in() {
             Some(stand_in) => {
                 model::check(settings.execution_provider)?;
@@ -232,6 +242,7 @@ impl ObjectSubclass for UpscaleFilter {
             ready: Condvar::new(),
             room: Condvar::new(),
             before: Mutex::default(),
+            member: MEMBERS.fetch_add(1, Ordering::Relaxed),
             fingerprinter: Fingerprinter::random(),
             #[cfg(feature = "test-support")]
             test_models: Mutex::default(),

@@ -259,7 +259,10 @@ impl Job for FrameJob {
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", slot.index, self.tries, describe_rung(rung));
         let begin = Instant::now();
-        let result = self.upscale(&element, &engine, rung, worker);
+        let result = match engine.turn(worker.device, rung, &worker.handle.raised) {
+            Ok(_turn) => self.upscale(&element, &engine, rung, worker),
+            Err(refusal) => Err(refusal.into()),
+        };
         match &result {
             Ok(done) if done.pixels > 0 => self.succeeded(&element, worker.device, done.pixels),
             Ok(_) => {}

@@ -33,7 +33,7 @@ struct Inner {
     /// A thread is loading.
     loading: bool,
     /// What the streaming thread is to take over.
-    ready: Option<Engine>,
+    ready: Option<Arc<Engine>>,
     /// Those that still have frames to finish.
     retired: Vec<Weak<Engine>>,
     /// Threads that wait for them.
@@ -84,7 +84,7 @@ impl UpscaleFilter {
 
     /// Opens an engine, if the one at work does not serve. One whose libraries build for each size has built for the stream's when this
     /// returns; before that is known there is none.
-    fn load_beside(&self, settings: &Settings) -> Result<Option<Engine>, OpenError> {
+    fn load_beside(&self, settings: &Settings) -> Result<Option<Arc<Engine>>, OpenError> {
         let config = self.state.lock().config.clone();
         let at_work = self.engine();
         if at_work.as_ref().is_some_and(|engine| engine.serves(settings))
@@ -127,7 +127,7 @@ impl UpscaleFilter {
         gst::info!(CAT, imp = self, "Switching to {}", describe(&engine));
         engine.set_stream(&config_of_new);
         let pace = engine.seconds_per_pixel();
-        let old = self.replace_engine(Arc::new(engine));
+        let old = self.replace_engine(engine);
         let dropped = {
             let mut state = self.state.lock();
             let dropped = state.cache.retain(|_| false);
@@ -171,7 +171,7 @@ impl UpscaleFilter {
     }
 
     /// An engine that is ready and serves `settings`, for a stream that begins; others are of no use to it.
-    pub(super) fn take_ready_engine(&self, settings: &Settings) -> Option<Engine> {
+    pub(super) fn take_ready_engine(&self, settings: &Settings) -> Option<Arc<Engine>> {
         let ready = self.swap.inner.lock().ready.take();
         ready.filter(|engine| engine.serves(settings))
     }

@@ -20,7 +20,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use self::device::{Device, Taken};
 use super::graph::{Local, Locality, Reach};
 use super::{Channels, Element, Interrupt, Model, ModelError, ModelInfo, Provider, RunError, Upscaler};
-use crate::device::Memory;
+use crate::device::{Id, Memory};
 use crate::types::Size;
 
 /// How long a test waits for something that should happen.
@@ -50,6 +50,8 @@ struct State {
     /// Runs that may pass whatever else holds.
     released: HashSet<usize>,
     waiting: Vec<Waiting>,
+    /// The most that ever stood at the gate together.
+    most_waiting: usize,
     arrived: usize,
     finished: usize,
     interrupted: usize,
@@ -182,6 +184,11 @@ impl DummyModel {
         Gate(self.shared.clone())
     }
 
+    /// The most runs that ever stood at the gate together.
+    pub fn most_waiting(&self) -> usize {
+        self.shared.state.lock().most_waiting
+    }
+
     /// Runs that have begun.
     pub fn runs(&self) -> usize {
         self.shared.state.lock().arrived
@@ -247,6 +254,10 @@ impl Model for DummyModel {
         self.shared.state.lock().device.map(|device| Memory { total: device.total, free: device.free() })
     }
 
+    fn device(&self) -> Id {
+        Id::Dummy(Arc::as_ptr(&self.shared) as usize)
+    }
+
     fn key(&self) -> Option<u128> {
         None
     }
@@ -281,6 +292,7 @@ impl DummyUpscaler {
         state.arrived += 1;
         state.threads.push(self.threads);
         state.waiting.push(Waiting { run, mark });
+        state.most_waiting = state.most_waiting.max(state.waiting.len());
         self.shared.changed.notify_all();
         let result = loop {
             if self.raised.load(Ordering::Relaxed) {

@@ -7,6 +7,7 @@
 //! | `signature` | what a network declares |
 //! | `probe` | what is found out by trial |
 //! | `session` | running it |
+//! | `shared` | models that several have loaded |
 //! | `converting` | running it between codes |
 //! | `memory` | what it holds then |
 //! | `staging` | memory from which a GPU copies |
@@ -18,6 +19,7 @@ mod probe;
 mod provider;
 mod runtime;
 mod session;
+mod shared;
 mod signature;
 mod staging;
 mod text;
@@ -74,7 +76,10 @@ impl OnnxModel {
     /// [`Provider::Auto`] takes the first of `provider::AUTO` that is there and runs the probe; the log says which, and why not
     /// those before it.
     pub fn load(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
-        let opener = Opener::read(source, options)?;
+        Self::load_from(Opener::read(source, options)?, options)
+    }
+
+    fn load_from(opener: Opener, options: LoadOptions) -> Result<Self, ModelError> {
         sniff::check(&opener.bytes).map_err(|reason| opener.invalid(reason))?;
         if options.provider != Provider::Auto {
             return Self::load_with(opener);
@@ -192,6 +197,10 @@ impl Model for OnnxModel {
 
     fn memory(&self) -> Option<Memory> {
         device::memory(self.info.provider, self.device_id)
+    }
+
+    fn device(&self) -> device::Id {
+        device::id(self.info.provider, self.device_id)
     }
 
     fn key(&self) -> Option<u128> {

@@ -15,7 +15,7 @@ fn tensors(tile: Option<u32>) -> u64 {
 
 /// For frames of 640x360 at 1 KiB a pixel: 225 MiB.
 fn governor(bounds: Bounds, limit: u64) -> Governor {
-    let mut governor = Governor::new(bounds, Footprints::remembered(None, 1024), 1024, limit);
+    let mut governor = Governor::new(bounds, Footprints::remembered(None, 1024), 1024, Permits::new(limit));
     governor.set_frame(640, Box::new(tensors), bounds);
     governor
 }
@@ -183,6 +183,27 @@ fn a_failure_ends_the_trial_of_more_workers() {
         now += std::time::Duration::from_millis(10);
         assert!(!governor.ran(now, 640 * 360, true));
     }
+}
+
+#[test]
+fn another_limit_is_followed() {
+    let mut governor = governor(BOUNDS, 2048 * MIB);
+    assert!(!governor.limit_changed());
+    governor.permits().set_limit(500 * MIB);
+    assert!(governor.limit_changed());
+    assert_eq!(governor.rung().0, rung(4, 356));
+    governor.permits().set_limit(2048 * MIB);
+    assert!(governor.limit_changed());
+    assert_eq!(governor.rung().0, rung(4, None));
+    // Below the top: what fits stays, what does not begins anew.
+    let fail = |governor: &mut Governor| governor.failed(governor.rung().1, true);
+    fail(&mut governor);
+    governor.permits().set_limit(500 * MIB);
+    assert!(!governor.limit_changed());
+    assert_eq!(governor.rung().0, rung(2, None));
+    governor.permits().set_limit(100 * MIB);
+    assert!(governor.limit_changed());
+    assert_eq!(governor.rung().0, rung(4, 160));
 }
 
 #[test]
