@@ -11,7 +11,6 @@ use crate::measure::meter::Rate;
 use crate::measure::process;
 use crate::prepare::Clip;
 
-
 /// Upscales a clip from file to file: frames by all the time that takes, the start included. `None` if there is no such command.
 pub fn run(model: &Path, clip: &Clip) -> Result<Option<Measured>> {
     // Benchmarks are built in deps/, beside which Cargo puts programs.

@@ -1,13 +1,15 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::size::{self, Size};
+
 /// Upscales a video, a sequence of pictures or a single picture with an ONNX super-resolution network.
 ///
-/// The video is decoded, upscaled and encoded again; sound and subtitles are kept as they are. Frames that were seen
-/// before are not computed again.
+/// The video is decoded, upscaled and encoded again; everything else is copied. What the result cannot hold is named. Frames
+/// that were seen before are not computed again.
 #[derive(Debug, Parser)]
 #[command(
     name = "gst-upscale",
@@ -26,20 +28,26 @@ pub struct Cli {
     #[command(flatten)]
     pub encoding: Encoding,
     #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
     pub pictures: PictureRate,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   gst-upscale holiday.mp4 holiday-x2.mp4
-  gst-upscale --model net.onnx --quality 80 anime.mkv anime-x2.mkv
+  gst-upscale --model net.onnx --encoder h265 --crf 20 anime.mkv anime-x2.mkv
+  gst-upscale --size 1080p --deinterlace tape.avi tape.mkv
+  gst-upscale --start 1:30 --duration 20 film.mkv try.mp4
+  gst-upscale *.mkv larger/                  each into the folder
   gst-upscale in.mp4 out/%05d.png            a picture for each frame
   gst-upscale --fps 24 in/%05d.png out.webm  and back
   gst-upscale photo.jpg photo-x2.png
+  gst-upscale compare in.mp4 out.mp4         what it brought, as a picture and a page
   gst-upscale plan in.mp4                    which frames are duplicates, and what reuse would save, as JSON
   gst-upscale -- -odd-name.mp4 out.mp4
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but the input was damaged, 129, 130 or 143 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -47,6 +55,8 @@ pub enum Command {
     Plan(Plan),
     /// Lists the built-in models, or tells how model files work
     Models(Models),
+    /// Shows what upscaling brought: frames of both side by side, as a picture and as a page with a slider
+    Compare(Compare),
     /// Lists where models can run here, with the memory of each, and why they cannot elsewhere
     Devices,
 }
@@ -54,12 +64,11 @@ pub enum Command {
 /// Everything about an upscaling run.
 #[derive(Args, Debug)]
 pub struct Upscale {
-    /// A video file, numbered pictures (in/%05d.png), or a picture
-    #[arg(value_name = "IN")]
-    pub input: PathBuf,
-    /// A video file (.mp4, .mkv, .webm, .mov), numbered pictures (out/%05d.png, .jpg), or a picture
-    #[arg(value_name = "OUT")]
-    pub output: PathBuf,
+    /// IN: a video, a picture, numbered pictures (in/%05d.png), a folder of them, a URL, or - for standard input; there may be several.
+    /// OUT: a video (.mp4, .mkv, .webm, .mov), an animation (.gif, .webp, .avif), numbered pictures (out/%05d.png), a picture, a folder, or
+    /// - for standard output
+    #[arg(value_names = ["IN", "OUT"], required = true, num_args = 2..)]
+    pub paths: Vec<PathBuf>,
 
     /// A built-in model's name (see `gst-upscale models`) or an ONNX file
     #[arg(long, value_name = "NAME|FILE", help_heading = "Upscaling")]
@@ -97,13 +106,22 @@ pub struct Upscale {
     /// Memory for upscaled frames that may come again: bytes, or with K, M, G [default: the element's]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Upscaling")]
     pub cache_size: Option<u64>,
-    /// Make an interlaced video progressive first (one frame for each two fields)
-    #[arg(long, help_heading = "Upscaling")]
-    pub deinterlace: bool,
+    /// The size of the result: 1920x1080, 1080p (its height), or 2x [default: what the model makes]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = "Upscaling")]
+    pub size: Option<Size>,
     /// Write which frames were duplicates, as JSON
     #[arg(long, value_name = "FILE", help_heading = "Upscaling")]
     pub plan: Option<PathBuf>,
 
+    /// Refuse, before work begins, what cannot be kept in OUT
+    #[arg(long, help_heading = "General")]
+    pub strict: bool,
+    /// Show source and result side by side in a window while it works
+    #[arg(long, help_heading = "General")]
+    pub preview: bool,
+    /// How progress is shown: json writes lines to standard output
+    #[arg(long, value_enum, default_value_t = ProgressKind::Auto, value_name = "KIND", help_heading = "General")]
+    pub progress: ProgressKind,
     /// Replace OUT if it exists
     #[arg(short = 'y', long, help_heading = "General")]
     pub overwrite: bool,
@@ -112,31 +130,81 @@ pub struct Upscale {
     pub quiet: bool,
 }
 
+impl Upscale {
+    /// All paths but the last one.
+    pub fn inputs(&self) -> &[PathBuf] {
+        &self.paths[..self.paths.len() - 1]
+    }
+
+    pub fn output(&self) -> &Path {
+        &self.paths[self.paths.len() - 1]
+    }
+}
+
+/// What of IN is taken.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Selection {
+    /// Begin at this time: seconds, or hours:minutes:seconds
+    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Input")]
+    pub start: Option<f64>,
+    /// End after this time
+    #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Input")]
+    pub duration: Option<f64>,
+    /// Make an interlaced video progressive: a frame for each two fields, one for each field (double), or take it for progressive (off)
+    #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "frame", help_heading = "Input")]
+    pub deinterlace: Option<Deinterlace>,
+    /// Bring film that was made 30 frames for television back to its 24
+    #[arg(long, conflicts_with = "deinterlace", help_heading = "Input")]
+    pub inverse_telecine: bool,
+    /// Where pictures differ in size: fit all into the first one's, with black borders
+    #[arg(long, help_heading = "Input")]
+    pub fit: bool,
+    /// Which video stream, counted from 1 [default: the one that players choose]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
+    pub video_stream: Option<u32>,
+    /// Which audio streams: numbers from 1, or languages, such as 1,3 or de [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Input")]
+    pub audio_streams: Vec<String>,
+    /// Which subtitles, in the same way; none for none [default: all]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Input")]
+    pub subtitle_streams: Vec<String>,
+}
+
 /// How the result is encoded.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct Encoding {
-    /// x264, x265, vp8, vp9, av1, ffv1, or a GStreamer encoder such as nvh264enc [default: x264; vp9 for .webm]
+    /// h264, h265, av1, vp9, vp8, ffv1, one with hardware such as h264_nvenc, hevc_vaapi, av1_qsv, or any other of FFmpeg's
+    /// [default: h264; vp9 for .webm]
     #[arg(long, value_name = "NAME", help_heading = "Encoding")]
     pub encoder: Option<String>,
+    /// Quality as the encoder counts it: smaller is better
+    #[arg(long, value_name = "N", conflicts_with = "quality", help_heading = "Encoding")]
+    pub crf: Option<f32>,
     /// Quality from 0 to 100: about 50 small, 65 good, 80 hard to tell from the source [default: 65; 92 for .jpg]
     ///
-    /// x264: CRF = 51 - N/2. x265: CRF = 53 - N/2. vp8, vp9, av1: quantizer = 63 - 2N/3. JPEG: N itself.
+    /// h264: CRF = 51 - N/2. h265: CRF = 53 - N/2. vp8, vp9, av1: CRF = 63 - 2N/3. JPEG, WebP: N itself.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100), help_heading = "Encoding")]
     pub quality: Option<u8>,
-    /// Speed against size: ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow [default: veryfast]
+    /// Speed against size: ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow [default: medium]
     #[arg(long, value_name = "NAME", help_heading = "Encoding")]
     pub preset: Option<String>,
-    /// Properties of the encoder element, set last: "key-int-max=50 tune=film" (see `gst-inspect-1.0 x264enc`)
-    #[arg(long, value_name = "PROPERTIES", help_heading = "Encoding")]
+    /// Options of the encoder, set last: "g=50 tune=film" (see `ffmpeg -h encoder=libx264`)
+    #[arg(long, value_name = "OPTIONS", help_heading = "Encoding")]
     pub encoder_options: Option<String>,
+    /// What becomes of sound: copied where OUT can hold it and else encoded, always encoded, or left out [default: copy]
+    #[arg(long, value_enum, value_name = "HOW", help_heading = "Encoding")]
+    pub audio: Option<Audio>,
+    /// The kind of file, where OUT is a folder or standard output: mp4, mkv, webm, mov, png, ... [default: as IN, or mkv]
+    #[arg(long, value_name = "EXTENSION", help_heading = "Encoding")]
+    pub format: Option<String>,
 }
 
 /// How fast pictures follow each other.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub struct PictureRate {
     /// Frames per second of numbered pictures: 25, 23.976 or 30000/1001 [default: 25]
-    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Pictures")]
-    pub fps: Option<gst::Fraction>,
+    #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Input")]
+    pub fps: Option<Rate>,
 }
 
 #[derive(Args, Debug)]
@@ -151,7 +219,31 @@ pub struct Plan {
     #[arg(long, value_name = "NAME|FILE")]
     pub model: Option<PathBuf>,
     #[command(flatten)]
+    pub selection: Selection,
+    #[command(flatten)]
     pub pictures: PictureRate,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct Compare {
+    /// The source
+    #[arg(value_name = "IN")]
+    pub input: PathBuf,
+    /// What was made of it
+    #[arg(value_name = "OUT")]
+    pub output: PathBuf,
+    /// Where to write the picture; the page is written beside it [default: OUT's name with -compare.png]
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+    /// Times to show: seconds, or hours:minutes:seconds [default: four, evenly spread]
+    #[arg(long, value_name = "TIME", value_delimiter = ',', value_parser = parse_time)]
+    pub at: Vec<f64>,
+    /// Replace what exists
+    #[arg(short = 'y', long)]
+    pub overwrite: bool,
     /// Say nothing but errors
     #[arg(short, long)]
     pub quiet: bool,
@@ -173,6 +265,41 @@ pub enum Duplicates {
     Exact,
     /// Nor those that are nearly the same: for sources with noise
     Similar,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Deinterlace {
+    /// One frame for each two fields
+    Frame,
+    /// One frame for each field: twice the rate
+    Double,
+    /// None, whatever the video says of itself
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Audio {
+    /// Copied where OUT can hold it, else encoded
+    Copy,
+    Aac,
+    Opus,
+    /// Left out
+    None,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressKind {
+    /// A bar on a terminal, elsewhere a line every ten seconds
+    Auto,
+    Json,
+    None,
+}
+
+/// Frames per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    pub numer: i32,
+    pub denom: i32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -215,13 +342,24 @@ fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(wrong)
 }
 
+/// Reads `90`, `90.5`, `1:30` or `0:01:30.5` into seconds.
+fn parse_time(text: &str) -> Result<f64, String> {
+    let wrong = || "expected seconds, or hours:minutes:seconds".to_owned();
+    let mut seconds = 0.0;
+    for part in text.trim().split(':') {
+        let part: f64 = part.parse().map_err(|_| wrong())?;
+        seconds = seconds * 60.0 + part;
+    }
+    if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err(wrong()) }
+}
+
 /// Reads `25`, `30000/1001` or `29.97`. The rates of television are written with two or three decimals but are n/1001.
-fn parse_rate(text: &str) -> Result<gst::Fraction, String> {
+fn parse_rate(text: &str) -> Result<Rate, String> {
     let wrong = || "expected frames per second such as 25, 23.976 or 30000/1001".to_owned();
     if let Some((numer, denom)) = text.split_once('/') {
         let numer: i32 = numer.trim().parse().map_err(|_| wrong())?;
         let denom: i32 = denom.trim().parse().map_err(|_| wrong())?;
-        return if numer > 0 && denom > 0 { Ok(gst::Fraction::new(numer, denom)) } else { Err(wrong()) };
+        return if numer > 0 && denom > 0 { Ok(Rate { numer, denom }) } else { Err(wrong()) };
     }
     let rate: f64 = text.trim().parse().map_err(|_| wrong())?;
     if !(0.001..=1000.0).contains(&rate) {
@@ -229,9 +367,12 @@ fn parse_rate(text: &str) -> Result<gst::Fraction, String> {
     }
     let television = (rate * 1.001).round();
     if rate.fract() != 0.0 && (television * 1000.0 / 1001.0 - rate).abs() < 0.005 {
-        return Ok(gst::Fraction::new(television as i32 * 1000, 1001));
+        return Ok(Rate { numer: television as i32 * 1000, denom: 1001 });
     }
-    Ok(gst::Fraction::new((rate * 1000.0).round() as i32, 1000))
+    if rate.fract() == 0.0 {
+        return Ok(Rate { numer: rate as i32, denom: 1 });
+    }
+    Ok(Rate { numer: (rate * 1000.0).round() as i32, denom: 1000 })
 }
 
 #[cfg(test)]
@@ -258,7 +399,9 @@ mod tests {
     #[test]
     fn names_with_a_leading_dash_come_after_two_dashes() {
         let cli = Cli::try_parse_from(["gst-upscale", "--", "-in.mp4", "-out.mp4"]).unwrap();
-        assert_eq!(cli.upscale.unwrap().input, PathBuf::from("-in.mp4"));
+        let upscale = cli.upscale.unwrap();
+        assert_eq!(upscale.inputs(), [PathBuf::from("-in.mp4")]);
+        assert_eq!(upscale.output(), Path::new("-out.mp4"));
     }
 
     #[test]
@@ -272,10 +415,20 @@ mod tests {
     }
 
     #[test]
+    fn times() {
+        assert_eq!(parse_time("90.5"), Ok(90.5));
+        assert_eq!(parse_time("1:30"), Ok(90.0));
+        assert_eq!(parse_time("1:00:02.5"), Ok(3602.5));
+        for text in ["", "-1", "x", "1:x", "inf", "nan"] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn rates() {
-        let rate = |text| parse_rate(text).map(|rate| (rate.numer(), rate.denom()));
+        let rate = |text| parse_rate(text).map(|rate| (rate.numer, rate.denom));
         assert_eq!(rate("25"), Ok((25, 1)));
-        assert_eq!(rate("12.5"), Ok((25, 2)));
+        assert_eq!(rate("12.5"), Ok((12500, 1000)));
         assert_eq!(rate("30000/1001"), Ok((30000, 1001)));
         assert_eq!(rate("23.976"), Ok((24000, 1001)));
         assert_eq!(rate("29.97"), Ok((30000, 1001)));

@@ -1,96 +1,100 @@
-//! The containers a video can be put into.
+//! The kinds of files that a video can become.
 
-use gst::prelude::*;
+use std::ffi::CStr;
 
-use crate::elements;
-use crate::failure::Result;
+use crate::args::Audio;
 
-/// Units per second of the tracks of an MP4 file.
-///
-/// A multiple of 90000 (broadcast), of 1000 (Matroska) and of 24000/1001's and 30000/1001's time base, so that the frame
-/// times of any usual source are whole numbers and nothing is rounded.
-pub const MP4_TIMESCALE: u32 = 360_000;
-
-/// A file format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     Mp4,
-    Mkv,
-    Webm,
     Mov,
+    Matroska,
+    WebM,
+    Gif,
+    WebP,
+    Avif,
 }
 
 impl Container {
-    const ALL: [Container; 4] = [Container::Mp4, Container::Mkv, Container::Webm, Container::Mov];
-
-    /// By the lower-case file name extension.
+    /// By a file name's extension, in small letters.
     pub fn from_extension(extension: &str) -> Option<Self> {
         match extension {
             "mp4" | "m4v" => Some(Container::Mp4),
-            "mkv" => Some(Container::Mkv),
-            "webm" => Some(Container::Webm),
-            "mov" | "qt" => Some(Container::Mov),
+            "mov" => Some(Container::Mov),
+            "mkv" => Some(Container::Matroska),
+            "webm" => Some(Container::WebM),
+            "gif" => Some(Container::Gif),
+            "webp" => Some(Container::WebP),
+            "avif" => Some(Container::Avif),
             _ => None,
         }
     }
 
-    /// The usual extension, with its dot.
     pub fn extension(self) -> &'static str {
         match self {
             Container::Mp4 => ".mp4",
-            Container::Mkv => ".mkv",
-            Container::Webm => ".webm",
             Container::Mov => ".mov",
+            Container::Matroska => ".mkv",
+            Container::WebM => ".webm",
+            Container::Gif => ".gif",
+            Container::WebP => ".webp",
+            Container::Avif => ".avif",
         }
     }
 
-    fn factory(self) -> &'static str {
+    /// FFmpeg's name for it.
+    pub fn muxer(self) -> &'static CStr {
         match self {
-            Container::Mp4 => "mp4mux",
-            Container::Mkv => "matroskamux",
-            Container::Webm => "webmmux",
-            Container::Mov => "qtmux",
+            Container::Mp4 => c"mp4",
+            Container::Mov => c"mov",
+            Container::Matroska => c"matroska",
+            Container::WebM => c"webm",
+            Container::Gif => c"gif",
+            Container::WebP => c"webp",
+            Container::Avif => c"avif",
         }
     }
 
-    /// Whether the format has a place for "turn the picture when you show it" that players know.
+    /// Whether it holds pictures that move and nothing else.
+    pub fn is_animation(self) -> bool {
+        matches!(self, Container::Gif | Container::WebP | Container::Avif)
+    }
+
+    /// Whether it can say that pictures are to be turned when they are shown; else they are turned before.
     pub fn keeps_rotation(self) -> bool {
         matches!(self, Container::Mp4 | Container::Mov)
     }
 
-    /// Whether the format can say that the start of a stream is not to be shown.
-    pub fn has_edit_lists(self) -> bool {
-        matches!(self, Container::Mp4 | Container::Mov)
+    pub fn is_matroska(self) -> bool {
+        matches!(self, Container::Matroska | Container::WebM)
     }
 
-    /// Makes the muxer.
-    pub fn muxer(self) -> Result<gst::Element> {
-        let muxer = elements::make(self.factory())?;
-        if self.keeps_rotation() {
-            // The default of the whole movie, in which a late start of the video is written, is coarser.
-            muxer.set_property("movie-timescale", MP4_TIMESCALE);
+    /// The encoder that is used where none is asked for.
+    pub fn encoder(self) -> &'static str {
+        match self {
+            Container::WebM => "vp9",
+            Container::Gif => "gif",
+            Container::WebP => "libwebp_anim",
+            Container::Avif => "av1",
+            _ => "h264",
         }
-        Ok(muxer)
     }
 
-    /// The muxer's request pad template that takes `caps` as they are.
-    pub fn template_for(muxer: &gst::Element, caps: &gst::Caps) -> Option<gst::PadTemplate> {
-        let webm = muxer.factory().is_some_and(|factory| factory.name() == Container::Webm.factory());
-        muxer.pad_template_list().into_iter().find(|template| {
-            // The element offers subtitles as Matroska has them, but WebM knows WebVTT alone.
-            let subtitle = template.name_template().starts_with("subtitle");
-            template.direction() == gst::PadDirection::Sink
-                && template.presence() == gst::PadPresence::Request
-                && !(webm && subtitle)
-                && template.caps().can_intersect(caps)
-        })
+    /// What sound becomes that it cannot hold.
+    pub fn sound(self) -> Audio {
+        match self {
+            Container::WebM => Audio::Opus,
+            _ => Audio::Aac,
+        }
     }
 
-    /// The containers, by extension, that would take a stream of `caps`; what `takes` says for a muxer decides.
-    pub fn that_take(takes: impl Fn(&gst::Element) -> bool) -> Vec<&'static str> {
-        let takes = |container: &Container| {
-            gst::ElementFactory::make(container.factory()).build().is_ok_and(|muxer| takes(&muxer))
-        };
-        Container::ALL.into_iter().filter(takes).map(Container::extension).collect()
+    /// The encoder for text that it cannot hold.
+    pub fn text(self) -> Option<&'static str> {
+        match self {
+            Container::Mp4 | Container::Mov => Some("mov_text"),
+            Container::Matroska => Some("subrip"),
+            Container::WebM => Some("webvtt"),
+            _ => None,
+        }
     }
 }

@@ -1,376 +1,260 @@
-//! The video encoders: which one, how good, how fast.
+//! From upscaled frames to packets.
 
-use std::sync::Arc;
-
-use gst::prelude::*;
-use parking_lot::Mutex;
+use std::collections::HashMap;
 
 use crate::args::Encoding;
-use crate::container::Container;
-use crate::elements;
-use crate::failure::{Result, failed, usage};
-use crate::probes::on_caps;
+use crate::av::{self, Dictionary, Encoder, Error, Frame, Graph, OpenError, Packet, PictureInput, PixelFormat};
+use crate::codecs::Codec;
+use crate::colour::{self, Colour};
+use crate::failure::{Failure, Result, failed, usage};
+use crate::hdr::Hdr;
+use crate::reader::Timing;
 
-/// Quality when nothing is said: visually close to the source with every encoder.
-const DEFAULT_QUALITY: u8 = 65;
-/// Speed preset when nothing is said: at the same quality the slower ones make hardly smaller files of upscaled pictures, and
-/// take the processor from the upscaler.
-const DEFAULT_PRESET: &str = "veryfast";
-/// The presets of x264, from fast to small; the other encoders' steps are named after them.
-const PRESETS: [&str; 9] =
-    ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"];
-/// Bits per second that libvpx never needs, so that the quantizer's lower bound alone decides.
-const UNBOUNDED_BITRATE: i32 = 400_000_000;
-
-/// Short names of encoders, and the elements behind them, best first.
-const NAMES: [(&str, &[&str]); 6] = [
-    ("x264", &["x264enc"]),
-    ("x265", &["x265enc"]),
-    ("vp8", &["vp8enc"]),
-    ("vp9", &["vp9enc"]),
-    ("av1", &["svtav1enc", "av1enc"]),
-    ("ffv1", &["avenc_ffv1"]),
-];
-
-/// A configured encoder.
-#[derive(Debug)]
-pub struct Encoder {
-    pub element: gst::Element,
-    /// Puts the encoder's stream into the form the muxer asks for.
-    pub parser: Option<gst::Element>,
-    /// Whether the decoded picture comes out unchanged.
-    pub lossless: bool,
+/// An encoder of video, and the filters before it.
+pub struct VideoEncoder {
+    encoder: Encoder,
+    codec: Codec,
+    graph: Option<Graph>,
+    /// Into what the graph makes pictures.
+    colour: Colour,
+    timing: Timing,
+    hdr: Hdr,
+    matrix: Option<Vec<u8>>,
+    /// How long frames are shown that are inside, by their times: not all encoders tell, and without it the last frame of an MP4 is lost.
+    durations: HashMap<i64, i64>,
+    ended: bool,
 }
 
-impl Encoder {
-    /// Chooses, makes and configures the encoder for a muxer's video.
-    pub fn new(encoding: &Encoding, container: Container, muxer: &gst::Element) -> Result<Self> {
-        let default = if container == Container::Webm { "vp9" } else { "x264" };
-        let name = encoding.encoder.as_deref().unwrap_or(default);
-        let element = make(name)?;
-        let factory = factory_name(&element);
-        let parser = link_form(&element, muxer, name, container)?;
-        if let Some(pad) = parser.as_ref().unwrap_or(&element).static_pad("src") {
-            complete_vp9_caps(&pad);
+/// What an encoder is made for.
+pub struct Job<'a> {
+    pub codec: Codec,
+    pub encoding: &'a Encoding,
+    pub timing: Timing,
+    pub hdr: Hdr,
+    /// The display matrix that the container is to keep.
+    pub matrix: Option<Vec<u8>>,
+    pub global_header: bool,
+    /// Rows of the source, by which unspecified colours are guessed.
+    pub source_rows: i32,
+    /// Whether the source has no alpha, whatever the element made of it.
+    pub is_opaque: bool,
+}
+
+impl VideoEncoder {
+    /// For frames like this one.
+    pub fn open(job: Job, frame: &Frame) -> Result<Self> {
+        let codec = job.codec;
+        let from = frame.pixel_format();
+        let (format, _) = codec.pixel_format(from, job.is_opaque);
+        let before = Colour::of(frame).enlarged(from, job.source_rows, frame.height);
+        let mut colour = colour::converted(before, from, format, frame.height);
+        if codec.name == "mjpeg" {
+            // JFIF knows one kind of colours.
+            colour.range = ffi::AVColorRange::AVCOL_RANGE_JPEG;
+            colour.matrix = ffi::AVColorSpace::AVCOL_SPC_SMPTE170M;
         }
-        let lossless = configure(&element, &factory, encoding)?;
-        if let Some(options) = &encoding.encoder_options {
-            set_options(&element, options)?;
+        let mut options = codec.options(job.encoding)?;
+        job.hdr.set_options(codec, &mut options);
+        let filters = filters(codec, (from, before), (format, colour), frame)?;
+        let input = PictureInput { base: job.timing.base, rate: job.timing.rate };
+        let wrong = |error: Error| Failure::Failed(format!("{} cannot be used: {error}", codec.name));
+        let mut graph = None;
+        if !filters.is_empty() {
+            let mut sample = frame.share().map_err(wrong)?;
+            before.describe(&mut sample);
+            let device = Device::open(codec)?;
+            graph = Some(Graph::video_on(device.0, &filters, &sample, input).map_err(wrong)?);
         }
-        Ok(Encoder { element, parser, lossless })
+        let mut encoder = Encoder::new(codec.av).map_err(wrong)?;
+        (encoder.width, encoder.height) = padded(codec, format, frame);
+        encoder.pix_fmt = format.0;
+        if let Some(graph) = &graph {
+            encoder.pix_fmt = graph.format().0;
+            let frames = graph.hardware_frames();
+            if !frames.is_null() {
+                // SAFETY: the graph's frames; the encoder gets a share.
+                encoder.hw_frames_ctx = unsafe { ffi::av_buffer_ref(frames) };
+            }
+        }
+        encoder.sample_aspect_ratio = frame.sample_aspect_ratio;
+        encoder.time_base = job.timing.base;
+        encoder.framerate = job.timing.rate;
+        encoder.thread_count = 0;
+        colour.describe_encoder(&mut encoder);
+        if job.global_header {
+            encoder.flags |= ffi::AV_CODEC_FLAG_GLOBAL_HEADER as i32;
+        }
+        open(&mut encoder, codec, options)?;
+        Ok(VideoEncoder {
+            encoder,
+            codec,
+            graph,
+            colour: before,
+            timing: job.timing,
+            hdr: job.hdr,
+            matrix: job.matrix,
+            durations: HashMap::new(),
+            ended: false,
+        })
     }
-}
 
-/// Makes the encoder by its short name or its element's name.
-fn make(name: &str) -> Result<gst::Element> {
-    if let Some((_, factories)) = NAMES.iter().find(|(short, _)| *short == name) {
-        let found = factories.iter().find_map(|factory| gst::ElementFactory::make(factory).build().ok());
-        return found.ok_or_else(|| elements::missing(factories[factories.len() - 1]));
+    pub fn base(&self) -> ffi::AVRational {
+        self.encoder.time_base
     }
-    let Some(factory) = gst::ElementFactory::find(name) else {
-        return usage(format!("no encoder is named {name}: choose one of {}", known_names()));
-    };
-    if !factory.has_type(gst::ElementFactoryType::VIDEO_ENCODER) {
-        return usage(format!("{name} is no video encoder: choose one of {}", known_names()));
+
+    pub fn encoder(&self) -> &ffi::AVCodecContext {
+        &self.encoder
     }
-    factory.create().build().or_else(|_| failed(format!("{name} cannot be used on this machine (no such device?)")))
-}
 
-/// The short names, then the other encoder elements that are installed.
-fn known_names() -> String {
-    let installed = gst::ElementFactory::factories_with_type(gst::ElementFactoryType::VIDEO_ENCODER, gst::Rank::NONE);
-    let is_short = |name: &str| NAMES.iter().any(|(_, factories)| factories.contains(&name));
-    let mut names: Vec<String> = installed
-        .into_iter()
-        .map(|factory| factory.name().to_string())
-        .filter(|name| !is_short(name) && !name.starts_with("avenc_"))
-        .collect();
-    names.sort();
-    NAMES.iter().map(|(short, _)| (*short).to_owned()).chain(names).collect::<Vec<_>>().join(", ")
-}
+    /// Frames per second, where all take as long; else 0/1.
+    pub fn constant_rate(&self) -> ffi::AVRational {
+        if self.timing.is_constant { self.timing.rate } else { ffi::AVRational { num: 0, den: 1 } }
+    }
 
-fn factory_name(element: &gst::Element) -> String {
-    element.factory().map(|factory| factory.name().to_string()).unwrap_or_default()
-}
+    /// What the container is to say of the video.
+    pub fn side_data(&self) -> Vec<(ffi::AVPacketSideDataType, &[u8])> {
+        let matrix = self.matrix.as_deref();
+        let matrix = matrix.map(|data| (ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, data));
+        self.hdr.side_data().chain(matrix).collect()
+    }
 
-/// Finds out whether the muxer takes what the encoder makes, as it is or through a parser.
-fn link_form(
-    encoder: &gst::Element,
-    muxer: &gst::Element,
-    name: &str,
-    container: Container,
-) -> Result<Option<gst::Element>> {
-    let Some(made) = encoder.static_pad("src").map(|pad| pad.pad_template_caps()) else {
-        return usage(format!("{name} has no output that could be put into {}", container.extension()));
-    };
-    let parser = parser_for(&made);
-    if Container::template_for(muxer, &made).is_some() {
-        // x264enc gives the muxer's form itself; the others may only say later that they do not.
-        let direct = matches!(name, "x264" | "x264enc") || parser == Some("vp9parse") && !container.has_edit_lists();
-        return match parser {
-            Some(parser) if !direct => elements::make(parser).map(Some),
-            _ => Ok(None),
+    /// Takes the next frame, and gives the packets that are ready; `None` is the end.
+    pub fn take(&mut self, frame: Option<Frame>) -> Result<Vec<Packet>> {
+        let name = self.codec.name;
+        let wrong = |error: Error| Failure::Failed(format!("{name} failed: {error}"));
+        let mut packets = Vec::new();
+        match frame {
+            None if self.ended => return Ok(packets),
+            None => {
+                self.ended = true;
+                self.filter(None, &mut packets).map_err(wrong)?;
+                self.encode(None, &mut packets).map_err(wrong)?;
+            }
+            Some(mut frame) => {
+                self.colour.describe(&mut frame);
+                frame.pict_type = ffi::AVPictureType::AV_PICTURE_TYPE_NONE;
+                self.filter(Some(frame), &mut packets).map_err(wrong)?;
+            }
+        }
+        Ok(packets)
+    }
+
+    fn filter(&mut self, frame: Option<Frame>, packets: &mut Vec<Packet>) -> av::Result<()> {
+        let Some(graph) = &mut self.graph else {
+            return frame.map_or(Ok(()), |frame| self.encode(Some(&frame), packets));
         };
-    }
-    if let Some(parser) = parser {
-        let parser = elements::make(parser)?;
-        let parsed = parser.static_pad("src").map(|pad| pad.pad_template_caps());
-        if parsed.is_some_and(|caps| Container::template_for(muxer, &caps).is_some()) {
-            return Ok(Some(parser));
+        match frame {
+            Some(mut frame) => graph.push(Some(&mut frame))?,
+            None => graph.push(None)?,
+        }
+        loop {
+            let Some(graph) = &mut self.graph else { return Ok(()) };
+            let Some(mut frame) = graph.pull()? else { return Ok(()) };
+            frame.pts = av::rescale(frame.pts, graph.base(), self.encoder.time_base);
+            let ticks = av::rescale(frame.ticks(), graph.base(), self.encoder.time_base);
+            frame.set_ticks(ticks);
+            // What a picture looks like, the encoder has been told; some compare.
+            frame.color_range = self.encoder.color_range;
+            frame.colorspace = self.encoder.colorspace;
+            self.encode(Some(&frame), packets)?;
         }
     }
-    let takes = |muxer: &gst::Element| Container::template_for(muxer, &made).is_some();
-    let others = Container::that_take(takes);
-    let advice = match others.is_empty() {
-        true => "choose another encoder".to_owned(),
-        false => format!("choose another encoder, or write to {}", others.join(" or ")),
-    };
-    usage(format!("{} cannot hold what {name} makes: {advice}", container.extension()))
-}
 
-/// GStreamer's MP4 muxer (1.22.0) crashes on VP9 whose chroma siting is not said. This one is VP9's default.
-fn complete_vp9_caps(pad: &gst::Pad) {
-    on_caps(pad, |caps| {
-        let missing =
-            |structure: &gst::StructureRef| structure.name() == "video/x-vp9" && !structure.has_field("chroma-site");
-        if caps.structure(0).is_some_and(missing) {
-            caps.make_mut().set("chroma-site", "v-cosited");
+    fn encode(&mut self, frame: Option<&Frame>, packets: &mut Vec<Packet>) -> av::Result<()> {
+        if let Some(frame) = frame {
+            self.durations.insert(frame.pts, frame.ticks());
         }
-    });
+        self.encoder.send(frame)?;
+        while let Some(mut packet) = self.encoder.receive()? {
+            packet.duration = self.durations.remove(&packet.pts).unwrap_or(packet.duration);
+            packets.push(packet);
+        }
+        Ok(())
+    }
 }
 
-/// The parser that converts between the stream forms of a codec.
-fn parser_for(caps: &gst::Caps) -> Option<&'static str> {
-    match caps.structure(0)?.name().as_str() {
-        "video/x-h264" => Some("h264parse"),
-        "video/x-h265" => Some("h265parse"),
-        "video/x-av1" => Some("av1parse"),
-        // Only the parser knows the profile, which MP4 asks for.
-        "video/x-vp9" => Some("vp9parse"),
+fn open(encoder: &mut Encoder, codec: Codec, options: Dictionary) -> Result<()> {
+    let (width, height) = (encoder.width, encoder.height);
+    let format = PixelFormat(encoder.pix_fmt).name();
+    match encoder.open(options) {
+        Ok(()) => Ok(()),
+        Err(OpenError::Unknown(name)) => usage(format!("{} has no option {name}", codec.name)),
+        Err(OpenError::Failed(error)) => failed(format!(
+            "{} cannot encode {width}x{height} {format} with these options ({error}): try another --encoder or --size",
+            codec.name
+        )),
+    }
+}
+
+/// The kind of device whose memory an encoder takes pictures from; `None` where they stay in the processor's.
+fn device_type(codec: Codec) -> Option<ffi::AVHWDeviceType> {
+    match codec.name {
+        name if name.ends_with("_vaapi") => Some(ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_VAAPI),
+        name if name.ends_with("_qsv") => Some(ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_QSV),
         _ => None,
     }
 }
 
-/// Sets quality, preset and threads. Returns whether the encoder is lossless.
-fn configure(element: &gst::Element, factory: &str, encoding: &Encoding) -> Result<bool> {
-    let quality = encoding.quality.unwrap_or(DEFAULT_QUALITY);
-    let threads = threads();
-    match factory {
-        "x264enc" => {
-            let preset = preset(encoding)?;
-            element.set_property_from_str("speed-preset", PRESETS[preset]);
-            element.set_property_from_str("pass", "qual");
-            element.set_property("quantizer", crf(quality, 51).min(50));
-            // In this mode `bitrate` is a ceiling, of 2 Mbit/s unless the buffer it refers to has no size.
-            element.set_property("vbv-buf-capacity", 0u32);
-            element.set_property("threads", threads);
-        }
-        "x265enc" => {
-            let preset = preset(encoding)?;
-            element.set_property_from_str("speed-preset", PRESETS[preset]);
-            // The element tunes for SSIM by default, which x265 itself advises against for viewing.
-            element.set_property_from_str("tune", "0");
-            element.set_property("option-string", format!("crf={}:pools={threads}", crf(quality, 53)));
-            // x265 does not start without a frame rate. Which one matters little to constant quality.
-            tell_rate(element, |rate| rate.filter(|rate| rate.numer() > 0).unwrap_or(gst::Fraction::new(25, 1)));
-        }
-        "vp8enc" | "vp9enc" => configure_vpx(element, factory == "vp9enc", quality, preset(encoding)?, threads),
-        "av1enc" => {
-            // The level of this mode cannot be set, and its default is lower than any quantizer allowed here: the lowest
-            // of these is the one used.
-            element.set_property_from_str("end-usage", "q");
-            element.set_property("min-quantizer", quantizer(quality) as u32);
-            element.set_property("max-quantizer", 63u32);
-            element.set_property("cpu-used", [10i32, 9, 8, 7, 6, 5, 4, 3, 2][preset(encoding)?]);
-            element.set_property("threads", threads);
-            element.set_property("keyframe-max-dist", 250i32);
-            element.set_property("lag-in-frames", 25u32);
-            // libaom's element counts time in frames of the stated rate: two frames closer than that would have the same
-            // time, which is an error, and a rate that is not known divides by zero.
-            tell_rate(element, |_| gst::Fraction::new(90_000, 1));
-        }
-        "svtav1enc" => {
-            set_if_known(element, "crf", &quantizer(quality).to_string());
-            set_if_known(element, "preset", &[12, 11, 10, 9, 8, 7, 5, 4, 2][preset(encoding)?].to_string());
-        }
-        "avenc_ffv1" => {
-            if encoding.quality.is_some() {
-                return usage("ffv1 is lossless: it takes no --quality");
-            }
-            return Ok(true);
-        }
-        _ => configure_other(element, factory, encoding, quality)?,
-    }
-    Ok(false)
-}
+/// The first device of its kind, for an encoder that needs one.
+struct Device(*mut ffi::AVBufferRef);
 
-fn configure_vpx(element: &gst::Element, vp9: bool, quality: u8, preset: usize, threads: u32) {
-    // The element does not offer libvpx's constant quality: with no lack of bits the lowest quantizer allowed is used.
-    element.set_property("target-bitrate", UNBOUNDED_BITRATE);
-    element.set_property("min-quantizer", quantizer(quality));
-    element.set_property("max-quantizer", 63i32);
-    // With the frame rate as the time base two frames closer than usual would get the same time, which is an error.
-    element.set_property("timebase", gst::Fraction::new(1, 90_000));
-    element.set_property("keyframe-max-dist", 250i32);
-    element.set_property("lag-in-frames", 25i32);
-    element.set_property("auto-alt-ref", true);
-    element.set_property("threads", threads as i32);
-    let realtime = preset < 2;
-    element.set_property("deadline", if realtime { 1i64 } else { 1_000_000 });
-    element.set_property("cpu-used", [8i32, 7, 5, 5, 4, 3, 2, 1, 0][preset]);
-    if vp9 {
-        element.set_property("row-mt", true);
-        element.set_property("frame-parallel-decoding", false);
-        element.set_property("tile-columns", 2i32);
+impl Device {
+    fn open(codec: Codec) -> Result<Self> {
+        let mut device = std::ptr::null_mut();
+        if let Some(kind) = device_type(codec) {
+            // SAFETY: the reference is ours.
+            let opened =
+                unsafe { ffi::av_hwdevice_ctx_create(&mut device, kind, std::ptr::null(), std::ptr::null_mut(), 0) };
+            av::check(opened).or_else(|error| failed(format!("{} finds no device here: {error}", codec.name)))?;
+        }
+        Ok(Device(device))
     }
 }
 
-/// Tells the encoder another frame rate than the one that is stated; what comes out again has the right one.
-fn tell_rate(element: &gst::Element, told: impl Fn(Option<gst::Fraction>) -> gst::Fraction + Send + Sync + 'static) {
-    let (Some(sink), Some(source)) = (element.static_pad("sink"), element.static_pad("src")) else { return };
-    let stated = Arc::new(Mutex::new(None::<gst::Fraction>));
-    let noted = stated.clone();
-    on_caps(&sink, move |caps| {
-        let rate = caps.structure(0).and_then(|structure| structure.get("framerate").ok());
-        *noted.lock() = rate;
-        caps.make_mut().set("framerate", told(rate));
-    });
-    on_caps(&source, move |caps| {
-        if let Some(rate) = *stated.lock() {
-            caps.make_mut().set("framerate", rate);
-        }
-    });
-}
-
-/// Hardware and other encoders: the properties that mean constant quality in the families GStreamer has.
-fn configure_other(element: &gst::Element, factory: &str, encoding: &Encoding, quality: u8) -> Result<()> {
-    let qp = crf(quality, 51).to_string();
-    let sets: [&[(&str, &str)]; 5] = [
-        // NVENC
-        &[("rc-mode", "constqp"), ("qp-const", &qp)],
-        &[("rate-control", "cqp"), ("qp-i", &qp), ("qp-p", &qp), ("qp-b", &qp)],
-        // VA
-        &[("rate-control", "cqp"), ("qpi", &qp), ("qpp", &qp), ("qpb", &qp)],
-        &[("rate-control", "cqp"), ("init-qp", &qp)],
-        // Quick Sync
-        &[("rate-control", "cqp"), ("qp-i", &qp)],
-    ];
-    let known = sets.iter().find(|set| set.iter().all(|(name, _)| element.has_property(name)));
-    match known {
-        Some(set) => set.iter().for_each(|(name, value)| {
-            set_if_known(element, name, value);
-        }),
-        None if encoding.quality.is_some() => {
-            return usage(format!("{factory} has no quality that --quality could set: use --encoder-options"));
-        }
-        None => {}
-    }
-    match &encoding.preset {
-        Some(preset) if !set_if_known(element, "preset", preset) && !set_if_known(element, "speed-preset", preset) => {
-            usage(format!("{factory} has no preset {preset}: see gst-inspect-1.0 {factory}"))
-        }
-        _ => Ok(()),
+impl Drop for Device {
+    fn drop(&mut self) {
+        // SAFETY: null, or ours.
+        unsafe { ffi::av_buffer_unref(&mut self.0) };
     }
 }
 
-/// The place of the preset in [`PRESETS`].
-fn preset(encoding: &Encoding) -> Result<usize> {
-    let name = encoding.preset.as_deref().unwrap_or(DEFAULT_PRESET);
-    match PRESETS.iter().position(|preset| *preset == name) {
-        Some(preset) => Ok(preset),
-        None => usage(format!("no preset is named {name}: choose one of {}", PRESETS.join(", "))),
-    }
+/// The size with what some encoders need beside it.
+fn padded(codec: Codec, format: PixelFormat, frame: &Frame) -> (i32, i32) {
+    let (columns, rows) = if codec.needs_even_size() { format.is_subsampled() } else { (false, false) };
+    let even = |side: i32, pad: bool| if pad { side + side % 2 } else { side };
+    (even(frame.width, columns), even(frame.height, rows))
 }
 
-/// The constant rate factor (0 best, 51 worst) of a quality; `worst` is where quality 0 would lie.
-fn crf(quality: u8, worst: u32) -> u32 {
-    (worst - u32::from(quality) / 2).clamp(1, 51)
+/// Whether a column or a row is added to this frame.
+pub fn is_padded(codec: Codec, frame_format: PixelFormat, width: i32, height: i32) -> bool {
+    let (columns, rows) = codec.pixel_format(frame_format, false).0.is_subsampled();
+    codec.needs_even_size() && (columns && width % 2 != 0 || rows && height % 2 != 0)
 }
 
-/// The quantizer (0 best, 63 worst) of VP8, VP9 and AV1 for a quality.
-fn quantizer(quality: u8) -> i32 {
-    (63 - i32::from(quality) * 2 / 3).max(0)
-}
-
-/// Threads of the encoder: one for each core. More would only hold more frames in memory.
-fn threads() -> u32 {
-    std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32)
-}
-
-/// Sets a property if the element has it and takes the value.
-fn set_if_known(element: &gst::Element, name: &str, value: &str) -> bool {
-    let Some(spec) = element.find_property(name) else { return false };
-    match glib::Value::deserialize_with_pspec(value, &spec) {
-        Ok(value) => {
-            element.set_property_from_value(name, &value);
-            true
-        }
-        Err(_) => false,
+/// From what the element makes to what the encoder takes.
+fn filters(codec: Codec, from: (PixelFormat, Colour), to: (PixelFormat, Colour), frame: &Frame) -> Result<String> {
+    let mut filters = Vec::new();
+    if codec.name == "gif" {
+        // A palette for each picture, made of that picture.
+        let rgb = (PixelFormat::from_name("bgra").expect("FFmpeg has it"), to.1);
+        let rgb = colour::conversion(from, rgb, frame.height);
+        filters.push(format!("{rgb},split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"));
+        return Ok(filters.join(","));
     }
-}
-
-/// Sets the properties the user asked for: `name=value` separated by blanks.
-fn set_options(element: &gst::Element, options: &str) -> Result<()> {
-    let factory = factory_name(element);
-    for option in options.split_whitespace() {
-        let Some((name, value)) = option.split_once('=') else {
-            return usage(format!("encoder option {option} is not of the form name=value"));
-        };
-        if !set_if_known(element, name, value) {
-            return usage(format!("{factory} takes no {name}={value}: see gst-inspect-1.0 {factory}"));
-        }
+    if from.0 != to.0
+        || from.1.is_full() != to.1.is_full() && !from.0.is_rgb()
+        || codec.name == "mjpeg" && from.1 != to.1
+    {
+        filters.push(colour::conversion(from, to, frame.height));
     }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quality_spans_the_encoders_ranges() {
-        assert_eq!((crf(0, 51), crf(65, 51), crf(100, 51)), (51, 19, 1));
-        assert_eq!((crf(0, 53), crf(65, 53), crf(100, 53)), (51, 21, 3));
-        assert_eq!((quantizer(0), quantizer(65), quantizer(100)), (63, 20, 0));
+    let (width, height) = padded(codec, to.0, frame);
+    if (width, height) != (frame.width, frame.height) {
+        let (right, bottom) = (width - frame.width, height - frame.height);
+        filters.push(format!("pad={width}:{height},fillborders=right={right}:bottom={bottom}:mode=smear"));
     }
-
-    #[test]
-    fn unknown_encoders_presets_and_options_are_usage_errors() {
-        gst::init().unwrap();
-        let muxer = Container::Mp4.muxer().unwrap();
-        let new = |encoding: Encoding| Encoder::new(&encoding, Container::Mp4, &muxer).unwrap_err();
-        let name = |name: &str| Encoding { encoder: Some(name.into()), ..Default::default() };
-        for (encoding, expected) in [
-            (name("h266"), "choose one of x264, x265"),
-            (name("identity"), "is no video encoder"),
-            (name("vp8"), "cannot hold what vp8 makes: choose another encoder, or write to .mkv or .webm"),
-            (Encoding { preset: Some("warp".into()), ..Default::default() }, "no preset is named warp"),
-            (Encoding { encoder_options: Some("x".into()), ..Default::default() }, "name=value"),
-            (Encoding { encoder_options: Some("key-int-max=no".into()), ..Default::default() }, "takes no"),
-        ] {
-            let failure = new(encoding);
-            assert_eq!(failure.exit_code(), std::process::ExitCode::from(2));
-            assert!(failure.to_string().contains(expected), "{failure}");
-        }
+    if device_type(codec).is_some() {
+        filters
+            .push(format!("format={},hwupload=extra_hw_frames=64", if to.0.depth() > 8 { "p010le" } else { "nv12" }));
     }
-
-    #[test]
-    fn each_container_has_encoders_that_fit() {
-        gst::init().unwrap();
-        for (container, names) in [
-            (Container::Mp4, &["x264", "x265", "vp9", "av1"][..]),
-            (Container::Mkv, &["x264", "x265", "vp8", "vp9", "av1", "ffv1"]),
-            (Container::Webm, &["vp8", "vp9", "av1"]),
-            (Container::Mov, &["x264", "x265"]),
-        ] {
-            let muxer = container.muxer().unwrap();
-            for name in names {
-                let encoding = Encoding { encoder: Some((*name).into()), ..Default::default() };
-                if let Err(failure) = Encoder::new(&encoding, container, &muxer) {
-                    // An encoder that is not installed is no fault of ours.
-                    assert!(failure.to_string().contains("is missing"), "{name}: {failure}");
-                }
-            }
-        }
-    }
+    Ok(filters.join(","))
 }

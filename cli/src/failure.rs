@@ -12,26 +12,33 @@ pub enum Failure {
     Usage(String),
     /// Something went wrong on the way.
     Failed(String),
-    /// Ctrl-C or a termination signal.
-    Interrupted,
+    /// A signal, by its number.
+    Interrupted(i32),
 }
 
 impl Failure {
-    /// 2 for a wrong command line, 1 for a failure, 130 (128 + SIGINT) after an interruption.
-    pub fn exit_code(&self) -> ExitCode {
+    /// 2 for a wrong command line, 1 for a failure, 128 and the signal's number after an interruption.
+    pub fn code(&self) -> u8 {
         match self {
-            Failure::Usage(_) => ExitCode::from(2),
-            Failure::Failed(_) => ExitCode::from(1),
-            Failure::Interrupted => ExitCode::from(crate::interrupt::EXIT_CODE),
+            Failure::Usage(_) => 2,
+            Failure::Failed(_) => 1,
+            Failure::Interrupted(signal) => 128 + u8::try_from(*signal).unwrap_or(0),
         }
     }
+
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code())
+    }
 }
+
+/// The exit code of a run whose input was damaged: there is a result, but parts are missing.
+pub const DAMAGED: u8 = 3;
 
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Usage(text) | Failure::Failed(text) => f.write_str(&one_line(text)),
-            Failure::Interrupted => f.write_str("interrupted: nothing was written"),
+            Failure::Interrupted(_) => f.write_str("interrupted: nothing was written"),
         }
     }
 }
@@ -58,5 +65,10 @@ mod tests {
     #[test]
     fn a_text_of_several_lines_becomes_one() {
         assert_eq!(Failure::Failed("a\n  b\tc".into()).to_string(), "a b c");
+    }
+
+    #[test]
+    fn a_signal_gives_the_exit_code_that_shells_report() {
+        assert_eq!([2, 15, 1].map(|signal| Failure::Interrupted(signal).code()), [130, 143, 129]);
     }
 }

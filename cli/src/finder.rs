@@ -18,8 +18,10 @@ use gstupscale::types::Channels;
 use gstupscale::types::Size;
 use parking_lot::Mutex;
 
+use crate::av::{self, Frame};
 use crate::failure::{Failure, Result, failed};
 use crate::progress::Counts;
+use crate::upscaler;
 
 /// The element's defaults.
 const SIMILAR: Mode = Mode::Similar { tolerance: DEFAULT_TOLERANCE, max_age: DEFAULT_MAX_AGE };
@@ -92,9 +94,14 @@ impl Finder {
     }
 
     /// Takes the next frame.
-    pub fn take(&self, buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<()> {
+    pub fn take(&self, frame: &Frame) -> Result<()> {
         let error = |what: &str| Failure::Failed(format!("a frame cannot be read: {what}"));
-        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(|_| error("no memory"))?;
+        let info = upscaler::video_info(frame)?;
+        let buffer = upscaler::to_buffer(frame, &info)?;
+        let nanoseconds = ffi::AVRational { num: 1, den: 1_000_000_000 };
+        let pts = u64::try_from(av::rescale(frame.pts, frame.time_base, nanoseconds)).ok();
+        let frame =
+            gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &info).map_err(|_| error("no memory"))?;
         let format = PixelFormat::from_name(info.format().to_str()).ok_or_else(|| error(info.format().to_str()))?;
         let strides = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0));
         let planes: Vec<_> = frame.planes_data().into_iter().zip(strides).take(format.planes()).collect();
@@ -105,7 +112,7 @@ impl Finder {
         let mut found = self.found.lock();
         let index = found.recorder.frames();
         let unique = *found.seen.entry(fingerprint).or_insert(index);
-        found.recorder.record(buffer.pts().map(gst::ClockTime::nseconds), unique);
+        found.recorder.record(pts, unique);
         if found.kind != Some((format, size)) {
             found.kind = Some((format, size));
             let rules = self.rules(format, size);

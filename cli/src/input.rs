@@ -1,23 +1,32 @@
-//! What IN is: a media file or pictures.
+//! What IN is: a media file, a URL, standard input, or pictures.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use gst::prelude::*;
-
+use crate::args::Rate;
 use crate::failure::{Failure, Result, failed, usage};
 use crate::pattern::Pattern;
 
 /// Frames per second of pictures when nothing is said.
-pub const DEFAULT_FPS: (i32, i32) = (25, 1);
+pub const DEFAULT_FPS: Rate = Rate { numer: 25, denom: 1 };
 
 /// What is upscaled.
 #[derive(Debug)]
 pub enum Input {
-    /// A file with a video stream in it.
-    File(PathBuf),
+    /// Something with a video stream in it.
+    Media(Media),
     Pictures(Pictures),
+}
+
+/// A file, a URL, or standard input.
+#[derive(Clone, Debug)]
+pub struct Media {
+    /// As the user wrote it.
+    pub name: PathBuf,
+    /// As FFmpeg takes it.
+    pub url: String,
 }
 
 /// Pictures, each a file.
@@ -27,31 +36,44 @@ pub struct Pictures {
     pub files: Vec<(u64, PathBuf)>,
     /// Whether the files are numbered; else there is one file.
     pub numbered: bool,
-    pub fps: gst::Fraction,
-    /// Caps name of the first one.
-    pub media_type: &'static str,
+    pub fps: Rate,
 }
 
 impl Input {
     /// Finds out what `path` is, and that it can be read.
-    pub fn open(path: &Path, fps: Option<gst::Fraction>) -> Result<Self> {
-        let rate = fps.unwrap_or_else(|| gst::Fraction::new(DEFAULT_FPS.0, DEFAULT_FPS.1));
+    pub fn open(path: &Path, fps: Option<Rate>) -> Result<Self> {
+        let rate = fps.unwrap_or(DEFAULT_FPS);
+        let media = |url: String| match fps {
+            Some(_) => usage(format!("--fps is for pictures: {} has frame times of its own", path.display())),
+            None => Ok(Input::Media(Media { name: path.to_owned(), url })),
+        };
+        if path == Path::new("-") {
+            return media("pipe:0".into());
+        }
+        if let Some(url) = path.to_str().filter(|text| is_url(text)) {
+            return media(url.to_owned());
+        }
         match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
                 usage(format!("{0} is a folder: name its pictures as in {0}/%05d.png", path.display()))
             }
-            Ok(_) => match media_type(&first_bytes(path)?) {
-                Some(media_type) => Ok(Input::Pictures(Pictures {
-                    files: vec![(1, path.to_owned())],
-                    numbered: false,
-                    fps: rate,
-                    media_type,
-                })),
-                None if fps.is_some() => {
-                    usage(format!("--fps is for pictures: {} has frame times of its own", path.display()))
+            // What is in a pipe can be read once.
+            Ok(metadata) if !metadata.is_file() => media(file_url(path)?),
+            Ok(_) => {
+                let first = first_bytes(path)?;
+                if is_animated_webp(&first) {
+                    return failed(format!(
+                        "{}: animated WebP cannot be read; convert it to GIF or video",
+                        path.display()
+                    ));
                 }
-                None => Ok(Input::File(path.to_owned())),
-            },
+                match picture_demuxer(&first) {
+                    Some(_) => {
+                        Ok(Input::Pictures(Pictures { files: vec![(1, path.to_owned())], numbered: false, fps: rate }))
+                    }
+                    None => media(file_url(path)?),
+                }
+            }
             Err(error) => match Pattern::parse(path) {
                 Some(pattern) => Self::numbered(path, &pattern, rate),
                 None if error.kind() == std::io::ErrorKind::NotFound => {
@@ -62,7 +84,7 @@ impl Input {
         }
     }
 
-    fn numbered(path: &Path, pattern: &Pattern, fps: gst::Fraction) -> Result<Self> {
+    fn numbered(path: &Path, pattern: &Pattern, fps: Rate) -> Result<Self> {
         let files = pattern
             .files()
             .map_err(|error| Failure::Failed(format!("cannot read folder {}: {error}", pattern.folder().display())))?;
@@ -74,32 +96,40 @@ impl Input {
                 pattern.name(1)
             ));
         };
-        let Some(media_type) = media_type(&first_bytes(first)?) else {
+        if picture_demuxer(&first_bytes(first)?).is_none() {
             return failed(format!("{} is no picture of a known kind (PNG, JPEG, WebP, BMP, TIFF)", first.display()));
-        };
-        Ok(Input::Pictures(Pictures { files, numbered: true, fps, media_type }))
+        }
+        Ok(Input::Pictures(Pictures { files, numbered: true, fps }))
     }
 }
 
 impl Pictures {
-    /// When picture `index` (from 0) is shown.
-    pub fn pts(&self, index: usize) -> gst::ClockTime {
-        let (numer, denom) = (self.fps.numer() as u64, self.fps.denom() as u64);
-        let frames = gst::ClockTime::from_seconds(index as u64);
-        frames.mul_div_floor(denom, numer).unwrap_or(gst::ClockTime::MAX)
-    }
-
     /// The first number that is missing, if one is.
     pub fn first_gap(&self) -> Option<u64> {
         self.files.windows(2).find(|pair| pair[1].0 != pair[0].0 + 1).map(|pair| pair[0].0 + 1)
     }
 }
 
+/// Whether FFmpeg shall open it by its protocol: a scheme and `://`.
+pub fn is_url(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+    })
+}
+
+/// A file's name for FFmpeg, which takes what stands before a colon for a protocol.
+pub fn file_url(path: &Path) -> Result<String> {
+    match path.to_str() {
+        Some(path) => Ok(format!("file:{path}")),
+        None => failed(format!("{}: names must be UTF-8", path.display())),
+    }
+}
+
 /// Enough of a file to tell pictures by. Says clearly why a file cannot be read.
-fn first_bytes(path: &Path) -> Result<Vec<u8>> {
+pub fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     let read = || {
         let mut bytes = Vec::new();
-        File::open(path)?.take(16).read_to_end(&mut bytes)?;
+        File::open(path)?.take(32).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
     let bytes =
@@ -107,16 +137,23 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     if bytes.is_empty() { failed(format!("{} is empty", path.display())) } else { Ok(bytes) }
 }
 
-/// The caps name of a picture file, by its magic number. GIF is left to the demuxers: it may be a video.
-pub fn media_type(bytes: &[u8]) -> Option<&'static str> {
+/// FFmpeg's demuxer for a picture, by its magic number. GIF is left to be a video.
+pub fn picture_demuxer(bytes: &[u8]) -> Option<&'static CStr> {
     match bytes {
-        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Some("image/png"),
-        [0xFF, 0xD8, 0xFF, ..] => Some("image/jpeg"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some("image/webp"),
-        [b'B', b'M', ..] => Some("image/bmp"),
-        [b'I', b'I', 0x2A, 0x00, ..] | [b'M', b'M', 0x00, 0x2A, ..] => Some("image/tiff"),
+        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Some(c"png_pipe"),
+        [0xFF, 0xD8, 0xFF, ..] => Some(c"jpeg_pipe"),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(c"webp_pipe"),
+        [b'B', b'M', ..] => Some(c"bmp_pipe"),
+        [b'I', b'I', 0x2A, 0x00, ..] | [b'M', b'M', 0x00, 0x2A, ..] => Some(c"tiff_pipe"),
         _ => None,
     }
+}
+
+/// The second bit of the flags of WebP's extended header.
+fn is_animated_webp(bytes: &[u8]) -> bool {
+    picture_demuxer(bytes) == Some(c"webp_pipe")
+        && bytes.get(12..16) == Some(b"VP8X")
+        && bytes.get(20).is_some_and(|flags| flags & 2 != 0)
 }
 
 #[cfg(test)]
@@ -130,23 +167,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("100%d.mp4");
         std::fs::write(&path, b"\0\0\0\x18ftypisom").unwrap();
-        assert!(matches!(Input::open(&path, None), Ok(Input::File(_))));
+        assert!(matches!(Input::open(&path, None), Ok(Input::Media(_))));
     }
 
     #[test]
-    fn numbered_pictures_are_found_and_timed() {
+    fn urls_are_told_from_files() {
+        assert!(is_url("https://example.org/a.mp4") && is_url("rtsp://host/1"));
+        assert!(!is_url("a.mp4") && !is_url("C://a") && !is_url("a b://c") && !is_url("concat:a|b"));
+    }
+
+    #[test]
+    fn numbered_pictures_are_found() {
         let folder = tempfile::tempdir().unwrap();
         for number in [3, 4, 6] {
             std::fs::write(folder.path().join(format!("{number:02}.png")), PNG).unwrap();
         }
-        let rate = gst::Fraction::new(30000, 1001);
-        let Input::Pictures(pictures) = Input::open(&folder.path().join("%02d.png"), Some(rate)).unwrap() else {
+        let Input::Pictures(pictures) = Input::open(&folder.path().join("%02d.png"), None).unwrap() else {
             panic!("not pictures");
         };
         assert_eq!(pictures.files.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [3, 4, 6]);
         assert_eq!(pictures.first_gap(), Some(5));
-        assert_eq!(pictures.pts(30000).seconds(), 1001);
-        assert_eq!(pictures.pts(1).nseconds(), 33_366_666);
     }
 
     #[test]

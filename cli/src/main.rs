@@ -1,79 +1,106 @@
-//! `gst-upscale`: upscales a file from the command line with the element `upscalefilter`.
+//! `gst-upscale`: upscales videos and pictures with the element `upscalefilter`, between FFmpeg's libraries.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`args`] | the command line |
+//! | [`args`], [`size`] | the command line |
 //! | [`input`], [`pattern`], [`output`] | what IN and OUT are; the temporary place of the result |
-//! | [`upscale`], [`plan`], [`models`], [`devices`] | what the command does |
-//! | [`finder`] | what reuse would find, for a plan |
-//! | [`source`], [`streams`], [`timing`], [`subtitles`], [`probes`] | from a file to decoded frames and kept streams |
-//! | [`chain`], [`frames`], [`encoder`], [`container`], [`pictures`], [`mp4`], [`matroska`] | from decoded frames to the result |
-//! | [`upscaler`] | the element, configured |
-//! | [`mod@run`], [`shared`], [`progress`], [`interrupt`] | running it, watching it, ending it |
-//! | [`failure`], [`elements`] | what to say when something is wrong |
+//! | [`batch`], [`mod@upscale`] | many files; one of them |
+//! | [`reader`] | from IN to decoded frames, and the packets of everything else |
+//! | [`streams`] | what becomes of each stream |
+//! | [`filters`], [`colour`], [`hdr`] | pictures on their way to the element: deinterlacing, turning, formats; what their numbers mean |
+//! | [`upscaler`] | the element |
+//! | [`codecs`], [`encoder`], [`sound`], [`subtitles`] | encoding |
+//! | [`container`], [`file`], [`pictures`] | writing |
+//! | [`plan`], [`finder`], [`models`], [`devices`], [`compare`] | the other commands |
+//! | [`progress`], [`preview`], [`console`], [`signals`], [`failure`] | watching it, ending it |
+//! | [`av`] | FFmpeg's libraries |
+//!
+//! A run has three threads: one reads, decodes and filters, and pushes frames into the element; one pulls them out, encodes and writes;
+//! the main thread shows progress and looks for signals. The element has a bounded number of frames inside, so that memory does not
+//! grow with the length of the video.
 
 mod args;
-mod chain;
+mod av;
+mod batch;
+mod codecs;
+mod colour;
+mod compare;
+mod console;
 mod container;
 mod devices;
-mod elements;
 mod encoder;
 mod failure;
+mod file;
+mod filters;
 mod finder;
-mod frames;
+mod hdr;
 mod input;
-mod interrupt;
-mod matroska;
 mod models;
-mod mp4;
 mod output;
 mod pattern;
 mod pictures;
 mod plan;
-mod probes;
+mod preview;
 mod progress;
-mod run;
-mod shared;
-mod source;
+mod reader;
+mod signals;
+mod size;
+mod sound;
 mod streams;
 mod subtitles;
-mod timing;
 mod upscale;
 mod upscaler;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Command};
+use args::{Cli, Command, ProgressKind};
+use console::{Console, say};
 use failure::{Failure, Result};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Cli::parse()) {
+        Ok(code) => code,
         Err(failure) => {
-            eprintln!("gst-upscale: {failure}");
+            say(&failure.to_string());
             failure.exit_code()
         }
     }
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     if let Some(Command::Models(models)) = &cli.command {
-        return if models.analyse.is_empty() { models::list() } else { models::analyse(&models.analyse) };
+        let done = if models.analyse.is_empty() { models::list() } else { models::analyse(&models.analyse) };
+        return done.map(|()| ExitCode::SUCCESS);
     }
     if let Some(Command::Devices) = &cli.command {
-        return devices::list();
+        return devices::list().map(|()| ExitCode::SUCCESS);
     }
+    av::silence();
+    signals::install()?;
     gst::init().map_err(|error| Failure::Failed(format!("GStreamer cannot be started: {error}")))?;
     gstupscale::plugin_register_static()
         .map_err(|error| Failure::Failed(format!("the plugin cannot be registered: {error}")))?;
-    interrupt::install()?;
     match (cli.command, cli.upscale) {
-        (Some(Command::Plan(args)), _) => plan::run(&args),
-        (_, Some(args)) => upscale::run(&args, &cli.encoding, cli.pictures.fps),
+        (Some(Command::Plan(args)), _) => plan::run(&args).map(|()| ExitCode::SUCCESS),
+        (Some(Command::Compare(args)), _) => compare::run(&args).map(|()| ExitCode::SUCCESS),
+        (_, Some(args)) => {
+            let console = Console::new(args.quiet, args.progress == ProgressKind::Auto);
+            let options = upscale::Options {
+                upscale: &args,
+                encoding: &cli.encoding,
+                selection: &cli.selection,
+                fps: cli.pictures.fps,
+            };
+            batch::run(options, &console)
+        }
         // clap asks for IN and OUT where there is no subcommand.
-        (_, None) => Cli::command().print_help().or_else(|error| failure::failed(error.to_string())),
+        (_, None) => {
+            let help = Cli::command().render_help();
+            std::io::stdout().write_all(help.to_string().as_bytes()).ok();
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }

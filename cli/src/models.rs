@@ -37,7 +37,7 @@ pub fn analyse(files: &[PathBuf]) -> Result<()> {
         match read(file) {
             Ok(analysis) => rows.push(row(file, &analysis)),
             Err(reason) => {
-                eprintln!("gst-upscale: {}: {reason}", file.display());
+                crate::console::say(&format!("{}: {reason}", file.display()));
                 unread += 1;
             }
         }

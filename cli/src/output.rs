@@ -1,63 +1,93 @@
 //! What OUT is, and how it comes into being: under a temporary name beside its place, renamed when it is whole.
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use crate::container::Container;
 use crate::failure::{Failure, Result, failed, usage};
 use crate::input::Input;
-use crate::interrupt::Unfinished;
 use crate::pattern::Pattern;
+use crate::signals::Unfinished;
 
 /// With less free space than this (bytes) no result worth having fits.
-const MIN_FREE: u64 = 16 << 20;
+const MIN_FREE: u64 = 1 << 20;
 /// The longest file name most file systems take, in bytes.
 const MAX_NAME: usize = 255;
+/// How temporary names begin and end. What stands between is OUT's name, and letters that make it unique.
+const PREFIX: &str = ".";
+const SUFFIX: &str = ".gst-upscale-part";
 
 /// How a picture is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PictureFormat {
     Png,
     Jpeg,
+    WebP,
+    Avif,
 }
 
 /// Where the result goes.
 #[derive(Clone, Debug)]
 pub enum Output {
-    Video { path: PathBuf, container: Container },
-    Pictures { path: PathBuf, pattern: Pattern, format: PictureFormat },
-    Picture { path: PathBuf, format: PictureFormat },
+    Video {
+        path: PathBuf,
+        container: Container,
+    },
+    /// Standard output.
+    Pipe {
+        container: Container,
+    },
+    Pictures {
+        path: PathBuf,
+        pattern: Pattern,
+        format: PictureFormat,
+    },
+    Picture {
+        path: PathBuf,
+        format: PictureFormat,
+    },
 }
 
 impl Output {
-    /// Reads OUT by its extension; `input` tells whether one picture is enough.
-    pub fn parse(path: &Path, input: &Input) -> Result<Self> {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_ascii_lowercase();
-        if let Some(container) = Container::from_extension(&extension) {
-            return Ok(Output::Video { path: path.to_owned(), container });
+    /// Reads OUT by its extension; `input` tells whether one picture is enough. `format` is for standard output.
+    pub fn parse(path: &Path, format: Option<&str>, input: &Input) -> Result<Self> {
+        if path == Path::new("-") {
+            let extension = format.unwrap_or("mkv").to_ascii_lowercase();
+            return match Container::from_extension(&extension) {
+                Some(container @ (Container::Mp4 | Container::Matroska | Container::WebM)) => {
+                    Ok(Output::Pipe { container })
+                }
+                _ => usage(format!("standard output takes --format mkv, webm or mp4, not {extension}")),
+            };
         }
-        let format = match extension.as_str() {
-            "png" => PictureFormat::Png,
-            "jpg" | "jpeg" => PictureFormat::Jpeg,
-            _ => {
-                let what = if extension.is_empty() { "no extension".into() } else { format!("extension .{extension}") };
-                return usage(format!(
-                    "{} has {what}: expected .mp4, .mkv, .webm or .mov for a video, .png or .jpg for pictures",
-                    path.display()
-                ));
-            }
-        };
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("").to_ascii_lowercase();
         let single = matches!(input, Input::Pictures(pictures) if !pictures.numbered);
-        match Pattern::parse(path) {
-            _ if single => Ok(Output::Picture { path: path.to_owned(), format }),
-            Some(pattern) => Ok(Output::Pictures { path: path.to_owned(), pattern, format }),
-            None => {
-                let stem = path.with_extension("");
+        let pattern = Pattern::parse(path);
+        let picture = match extension.as_str() {
+            "png" => Some(PictureFormat::Png),
+            "jpg" | "jpeg" => Some(PictureFormat::Jpeg),
+            // These hold pictures that move, too.
+            "webp" if single || pattern.is_some() => Some(PictureFormat::WebP),
+            "avif" if single || pattern.is_some() => Some(PictureFormat::Avif),
+            _ => None,
+        };
+        match (picture, Container::from_extension(&extension)) {
+            (Some(format), _) if single => Ok(Output::Picture { path: path.to_owned(), format }),
+            (Some(format), _) => match pattern {
+                Some(pattern) => Ok(Output::Pictures { path: path.to_owned(), pattern, format }),
+                None => {
+                    let (name, stem) = (path.display(), path.with_extension(""));
+                    usage(format!("{name} names one picture: number them as in {}-%05d.{extension}", stem.display()))
+                }
+            },
+            (None, Some(container)) => Ok(Output::Video { path: path.to_owned(), container }),
+            (None, None) => {
+                let what = if extension.is_empty() { "no extension".into() } else { format!("extension .{extension}") };
                 usage(format!(
-                    "{} names one picture: number them as in {}-%05d.{extension}",
-                    path.display(),
-                    stem.display()
+                    "{} has {what}: expected .mp4, .mkv, .webm or .mov for a video, .gif, .webp or .avif for an animation, \
+                     .png or .jpg for pictures",
+                    path.display()
                 ))
             }
         }
@@ -67,14 +97,15 @@ impl Output {
     pub fn path(&self) -> &Path {
         match self {
             Output::Video { path, .. } | Output::Pictures { path, .. } | Output::Picture { path, .. } => path,
+            Output::Pipe { .. } => Path::new("standard output"),
         }
     }
 
-    /// The folder the result is put into.
-    pub fn folder(&self) -> &Path {
+    /// The kind of file; `None` for pictures.
+    pub fn container(&self) -> Option<Container> {
         match self {
-            Output::Video { path, .. } | Output::Picture { path, .. } => parent(path),
-            Output::Pictures { pattern, .. } => pattern.folder(),
+            Output::Video { container, .. } | Output::Pipe { container } => Some(*container),
+            Output::Pictures { .. } | Output::Picture { .. } => None,
         }
     }
 
@@ -82,38 +113,34 @@ impl Output {
     pub fn claim(&self, input: &Input, overwrite: bool) -> Result<Claim> {
         self.check_not_input(input)?;
         let overwrite = self.check_existing(overwrite)?;
-        let claim = match self {
-            Output::Video { path, .. } | Output::Picture { path, .. } => {
-                Claim { output: self.clone(), part: create_part_file(path)?, overwrite, made: MadeFolders::default() }
-            }
-            Output::Pictures { pattern, .. } => {
-                let made = MadeFolders::create(pattern.folder())?;
-                let path = pattern.folder().join(format!(".part-{}", std::process::id()));
-                std::fs::create_dir(&path).map_err(|error| cannot_write(pattern.folder(), &error))?;
-                Claim { output: self.clone(), part: Unfinished::new(path), overwrite, made }
-            }
+        let (part, folder) = match self {
+            Output::Pipe { .. } => (Part::Pipe, None),
+            Output::Video { path, .. } | Output::Picture { path, .. } => (Part::file(path)?, Some(parent(path))),
+            Output::Pictures { pattern, .. } => (Part::folder(pattern)?, Some(pattern.folder())),
         };
-        match free_space(self.folder()) {
-            Some(free) if free < MIN_FREE => failed(format!(
+        match folder.and_then(|folder| Some((folder, free_space(folder)?))) {
+            Some((folder, free)) if free < MIN_FREE => failed(format!(
                 "{} is full ({} free): make room or choose another folder for OUT",
-                self.folder().display(),
+                folder.display(),
                 indicatif::HumanBytes(free)
             )),
-            _ => Ok(claim),
+            _ => Ok(Claim { output: self.clone(), part, overwrite }),
         }
     }
 
     /// Writing over what is being read would destroy it.
     fn check_not_input(&self, input: &Input) -> Result<()> {
         let same = match (self, input) {
-            (Output::Video { path, .. } | Output::Picture { path, .. }, Input::File(source)) => same_file(path, source),
+            (Output::Video { path, .. } | Output::Picture { path, .. }, Input::Media(media)) => {
+                same_file(path, &media.name)
+            }
             (Output::Pictures { pattern, .. }, Input::Pictures(pictures)) => {
                 pictures.files.iter().any(|(number, source)| same_file(&pattern.path(*number), source))
             }
             (Output::Video { path, .. } | Output::Picture { path, .. }, Input::Pictures(pictures)) => {
                 pictures.files.iter().any(|(_, source)| same_file(path, source))
             }
-            (Output::Pictures { .. }, Input::File(_)) => false,
+            (Output::Pictures { .. }, Input::Media(_)) | (Output::Pipe { .. }, _) => false,
         };
         if same { usage(format!("IN and OUT are the same: {}", self.path().display())) } else { Ok(()) }
     }
@@ -121,6 +148,7 @@ impl Output {
     /// Whether what is there may be replaced: by `-y`, or because the user says so.
     fn check_existing(&self, overwrite: bool) -> Result<bool> {
         let existing = match self {
+            Output::Pipe { .. } => None,
             Output::Video { path, .. } | Output::Picture { path, .. } => {
                 if path.is_dir() {
                     return usage(format!("{} is a folder", path.display()));
@@ -138,49 +166,140 @@ impl Output {
     }
 }
 
+/// The temporary place of a result. Removed when dropped.
+enum Part {
+    Pipe,
+    File { file: tempfile::NamedTempFile, _unfinished: Unfinished },
+    Folder { folder: tempfile::TempDir, _lock: File, made: MadeFolders, _unfinished: Unfinished },
+}
+
+impl Part {
+    /// A hidden file beside `path`. That it can be created shows that the folder can be written.
+    fn file(path: &Path) -> Result<Self> {
+        let folder = parent(path);
+        if !folder.is_dir() {
+            return failed(format!("folder {} does not exist: make it first", folder.display()));
+        }
+        let prefix = prefix(path);
+        remove_stale(folder, &prefix);
+        let wrong = |error: std::io::Error| cannot_write(folder, &error);
+        let file = builder(&prefix, 0o666).tempfile_in(folder).map_err(wrong)?;
+        // Held as long as we live: by that others see that it is no leftover. Some file systems have no locks.
+        file.as_file().lock().ok();
+        let _unfinished = Unfinished::new(file.path());
+        Ok(Part::File { file, _unfinished })
+    }
+
+    fn folder(pattern: &Pattern) -> Result<Self> {
+        let made = MadeFolders::create(pattern.folder())?;
+        let prefix = prefix(Path::new("pictures"));
+        remove_stale(pattern.folder(), &prefix);
+        let wrong = |error: std::io::Error| cannot_write(pattern.folder(), &error);
+        let folder = builder(&prefix, 0o777).tempdir_in(pattern.folder()).map_err(wrong)?;
+        let lock = File::open(folder.path()).map_err(wrong)?;
+        lock.lock().ok();
+        let _unfinished = Unfinished::new(folder.path());
+        Ok(Part::Folder { folder, _lock: lock, made, _unfinished })
+    }
+}
+
+fn prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!("{PREFIX}{name}.");
+    // Room for the letters that make it unique.
+    if prefix.len() + SUFFIX.len() + 8 > MAX_NAME { format!("{PREFIX}gst-upscale.") } else { prefix }
+}
+
+/// `mode` is what the user's mask takes from, as with any other new file.
+fn builder(prefix: &str, mode: u32) -> tempfile::Builder<'_, '_> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(SUFFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    builder
+}
+
+/// Removes what runs left that were killed: nobody holds its lock.
+fn remove_stale(folder: &Path, prefix: &str) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_part = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX));
+        let path = entry.path();
+        if is_part && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }.ok();
+        }
+    }
+}
+
 /// A place for the result that is removed again unless [`Claim::finish`] is reached.
 pub struct Claim {
     output: Output,
-    part: Unfinished,
+    part: Part,
     overwrite: bool,
-    made: MadeFolders,
 }
 
 impl Claim {
-    /// The temporary file; for numbered pictures the temporary folder.
-    pub fn part(&self) -> &Path {
-        self.part.path()
-    }
-
-    /// Where picture `number` is to be written now.
-    pub fn part_of(&self, number: u64) -> PathBuf {
-        match &self.output {
-            Output::Pictures { pattern, .. } => self.part().join(pattern.name(number)),
-            Output::Video { .. } | Output::Picture { .. } => self.part().to_owned(),
+    /// Where a file is to be written now; `None` is standard output.
+    pub fn file(&self) -> Option<&Path> {
+        match &self.part {
+            Part::Pipe => None,
+            Part::File { file, .. } => Some(file.path()),
+            Part::Folder { folder, .. } => Some(folder.path()),
         }
     }
 
-    /// Gives the result its final name. Returns its size in bytes, and a remark if there is one to make.
-    pub fn finish(self) -> Result<(u64, Option<String>)> {
+    /// Where picture `number` is to be written now.
+    pub fn picture(&self, number: u64) -> PathBuf {
+        let path = self.file().unwrap_or(Path::new("-"));
         match &self.output {
-            Output::Video { path, .. } | Output::Picture { path, .. } => {
-                if !self.overwrite && path.symlink_metadata().is_ok() {
-                    return failed(format!("{} appeared meanwhile: nothing was replaced", path.display()));
-                }
-                let size = self.part().metadata().map(|metadata| metadata.len()).unwrap_or(0);
-                std::fs::rename(self.part(), path).map_err(|error| cannot_write(path, &error))?;
-                self.part.keep();
-                Ok((size, None))
-            }
-            Output::Pictures { pattern, .. } => {
+            Output::Pictures { pattern, .. } => path.join(pattern.name(number)),
+            _ => path.to_owned(),
+        }
+    }
+
+    /// What picture `number` will be called.
+    pub fn final_picture(&self, number: u64) -> PathBuf {
+        match &self.output {
+            Output::Pictures { pattern, .. } => pattern.path(number),
+            output => output.path().to_owned(),
+        }
+    }
+
+    /// Gives the result its final name, once it is safe on the disk. Returns its size in bytes, and a remark if there is one to make.
+    pub fn finish(self) -> Result<(u64, Option<String>)> {
+        match (&self.output, self.part) {
+            (Output::Pictures { pattern, .. }, Part::Folder { folder, made, .. }) => {
                 let before: Vec<u64> = pattern.files().unwrap_or_default().iter().map(|(number, _)| *number).collect();
-                let (size, written) = move_pictures(self.part(), pattern)?;
+                let (size, written) = move_pictures(folder.path(), pattern)?;
                 let left = before.iter().filter(|number| written.binary_search(number).is_err()).count();
                 let remark =
                     (left > 0).then(|| format!("{left} older pictures in {} were left", pattern.folder().display()));
-                self.made.keep();
+                made.keep();
                 Ok((size, remark))
             }
+            (output, Part::File { file, .. }) => {
+                let path = output.path();
+                let error = |error: &std::io::Error| cannot_write(path, error);
+                file.as_file().sync_all().map_err(|e| error(&e))?;
+                let size = file.as_file().metadata().map_or(0, |metadata| metadata.len());
+                if self.overwrite {
+                    file.persist(path).map_err(|failure| error(&failure.error))?;
+                } else {
+                    file.persist_noclobber(path).map_err(|failure| match failure.error.kind() {
+                        std::io::ErrorKind::AlreadyExists => {
+                            Failure::Failed(format!("{} appeared meanwhile: nothing was replaced", path.display()))
+                        }
+                        _ => error(&failure.error),
+                    })?;
+                }
+                // The name is part of the folder; some file systems cannot be asked for it.
+                File::open(parent(path)).and_then(|folder| folder.sync_all()).ok();
+                Ok((size, None))
+            }
+            _ => Ok((0, None)),
         }
     }
 }
@@ -199,7 +318,9 @@ fn move_pictures(part: &Path, pattern: &Pattern) -> Result<(u64, Vec<u64>)> {
     let mut size = 0;
     for (number, name) in &names {
         let from = part.join(name);
-        size += from.metadata().map(|metadata| metadata.len()).unwrap_or(0);
+        let file = File::open(&from).map_err(error)?;
+        file.sync_all().map_err(error)?;
+        size += file.metadata().map_or(0, |metadata| metadata.len());
         std::fs::rename(&from, pattern.path(*number)).map_err(error)?;
     }
     Ok((size, names.into_iter().map(|(number, _)| number).collect()))
@@ -235,31 +356,15 @@ impl Drop for MadeFolders {
     }
 }
 
-/// Creates the temporary file beside `path`, hidden. That it can be created shows that the folder can be written.
-fn create_part_file(path: &Path) -> Result<Unfinished> {
-    let folder = parent(path);
-    if !folder.is_dir() {
-        return failed(format!("folder {} does not exist: make it first", folder.display()));
-    }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let pid = std::process::id();
-    let mut part = format!(".{name}.part-{pid}");
-    if part.len() > MAX_NAME {
-        part = format!(".gst-upscale.part-{pid}");
-    }
-    let part = folder.join(part);
-    match OpenOptions::new().write(true).create(true).truncate(true).open(&part) {
-        Ok(_) => Ok(Unfinished::new(part)),
-        Err(error) => Err(cannot_write(folder, &error)),
-    }
-}
-
 fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    if error.kind() == std::io::ErrorKind::StorageFull {
+        return Failure::Failed(format!("no space left for {}: make room or choose another folder", path.display()));
+    }
     Failure::Failed(format!("cannot write to {}: {error}", path.display()))
 }
 
 /// The folder a file is in.
-fn parent(path: &Path) -> &Path {
+pub fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -284,16 +389,17 @@ fn confirm(path: &Path) -> Result<bool> {
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return refusal();
     }
-    eprint!("{} exists. Replace it? [y/N] ", path.display());
-    std::io::stderr().flush().ok();
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{} exists. Replace it? [y/N] ", path.display()).ok();
+    stderr.flush().ok();
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).ok();
-    crate::interrupt::check()?;
+    crate::signals::check()?;
     if matches!(answer.trim(), "y" | "Y" | "yes" | "Yes") { Ok(true) } else { refusal() }
 }
 
-/// Bytes that may still be written to the file system `folder` is on; `None` where that cannot be found out.
-pub fn free_space(folder: &Path) -> Option<u64> {
+/// Bytes that may still be written to the file system `folder` is on; `None` where that cannot be told.
+fn free_space(folder: &Path) -> Option<u64> {
     #[cfg(unix)]
     {
         let stat = nix::sys::statvfs::statvfs(folder).ok()?;
@@ -307,86 +413,4 @@ pub fn free_space(folder: &Path) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn file(path: &Path) -> Input {
-        std::fs::write(path, b"video").unwrap();
-        Input::File(path.to_owned())
-    }
-
-    #[test]
-    fn out_is_read_by_its_extension() {
-        let input = Input::File("in.mp4".into());
-        let parse = |path: &str| Output::parse(Path::new(path), &input);
-        assert!(matches!(parse("a.MP4"), Ok(Output::Video { container: Container::Mp4, .. })));
-        assert!(matches!(parse("out/%05d.jpeg"), Ok(Output::Pictures { format: PictureFormat::Jpeg, .. })));
-        for path in ["a", "a.avi", "a.png", "a%s.png"] {
-            assert!(matches!(parse(path), Err(Failure::Usage(_))), "{path}");
-        }
-    }
-
-    #[test]
-    fn nothing_is_left_unless_the_run_finishes() {
-        let folder = tempfile::tempdir().unwrap();
-        let input = file(&folder.path().join("in.mp4"));
-        for out in ["out.mp4", "a/b/%03d.png"] {
-            let output = Output::parse(&folder.path().join(out), &input).unwrap();
-            let claim = output.claim(&input, false).unwrap();
-            assert!(claim.part().exists());
-            std::fs::write(claim.part_of(1), b"x").unwrap();
-            drop(claim);
-            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "{out}");
-        }
-    }
-
-    #[test]
-    fn a_finished_run_has_its_final_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let input = file(&folder.path().join("in.mp4"));
-        for (out, expected) in [("out.mp4", "out.mp4"), ("o/%03d.png", "o/001.png")] {
-            let output = Output::parse(&folder.path().join(out), &input).unwrap();
-            let claim = output.claim(&input, false).unwrap();
-            std::fs::write(claim.part_of(1), b"abc").unwrap();
-            assert_eq!(claim.finish().unwrap(), (3, None));
-            assert_eq!(std::fs::read(folder.path().join(expected)).unwrap(), b"abc");
-        }
-    }
-
-    #[test]
-    fn what_exists_is_not_replaced_unasked() {
-        let folder = tempfile::tempdir().unwrap();
-        let input = file(&folder.path().join("in.mp4"));
-        std::fs::write(folder.path().join("out.mp4"), b"old").unwrap();
-        let output = Output::parse(&folder.path().join("out.mp4"), &input).unwrap();
-        if !std::io::stdin().is_terminal() {
-            let refused = output.claim(&input, false).err().unwrap();
-            assert!(refused.to_string().contains("add -y"));
-        }
-        let claim = output.claim(&input, true).unwrap();
-        std::fs::write(claim.part(), b"new").unwrap();
-        assert_eq!(std::fs::read(folder.path().join("out.mp4")).unwrap(), b"old");
-        claim.finish().unwrap();
-        assert_eq!(std::fs::read(folder.path().join("out.mp4")).unwrap(), b"new");
-    }
-
-    #[test]
-    fn in_and_out_may_not_be_the_same() {
-        let folder = tempfile::tempdir().unwrap();
-        let input = file(&folder.path().join("in.mp4"));
-        let link = folder.path().join("link.mp4");
-        std::os::unix::fs::symlink(folder.path().join("in.mp4"), &link).unwrap();
-        for path in [folder.path().join("in.mp4"), folder.path().join(".").join("in.mp4"), link] {
-            let output = Output::parse(&path, &input).unwrap();
-            assert!(matches!(output.claim(&input, true), Err(Failure::Usage(_))), "{}", path.display());
-        }
-    }
-
-    #[test]
-    fn a_name_of_full_length_has_a_temporary_name_too() {
-        let folder = tempfile::tempdir().unwrap();
-        let input = file(&folder.path().join("in.mp4"));
-        let output = Output::parse(&folder.path().join(format!("{}.mp4", "x".repeat(251))), &input).unwrap();
-        output.claim(&input, false).unwrap().finish().unwrap();
-    }
-}
+mod tests;

@@ -1,100 +1,145 @@
-//! Writing frames as picture files.
+//! Pictures, each a file of its own.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use gst::prelude::*;
+use std::path::Path;
 
 use crate::args::Encoding;
-use crate::elements;
-use crate::failure::{Failure, Result, failed, usage};
-use crate::input::Input;
+use crate::av::{Encoder, Error, Frame, Muxer, Packet};
+use crate::codecs::Codec;
+use crate::container::Container;
+use crate::encoder::{Job, VideoEncoder};
+use crate::failure::{Failure, Result, failed};
+use crate::file::write_failure;
+use crate::hdr::Hdr;
 use crate::output::{Claim, PictureFormat};
-use crate::shared::Shared;
+use crate::reader::Timing;
 
-/// JPEG quality when nothing is said.
-const DEFAULT_JPEG_QUALITY: u8 = 92;
-
-/// The numbers in the names of the pictures that are written.
-#[derive(Clone, Debug)]
-pub enum Numbers {
-    /// The frames of a video: from 1.
-    Counted,
-    /// Pictures keep the numbers they had.
-    Given(Vec<u64>),
-}
+/// Which numbers the pictures get: those of IN's, or 1, 2, 3.
+pub struct Numbers(Vec<u64>);
 
 impl Numbers {
-    pub fn of(input: &Input) -> Self {
+    pub fn of(input: &crate::input::Input) -> Self {
         match input {
-            Input::File(_) => Numbers::Counted,
-            Input::Pictures(pictures) => Numbers::Given(pictures.files.iter().map(|(number, _)| *number).collect()),
+            crate::input::Input::Pictures(pictures) => {
+                Numbers(pictures.files.iter().map(|(number, _)| *number).collect())
+            }
+            crate::input::Input::Media(_) => Numbers(Vec::new()),
         }
     }
 
-    /// The number of frame `index` (from 0).
-    pub fn get(&self, index: usize) -> Option<u64> {
-        match self {
-            Numbers::Counted => Some(index as u64 + 1),
-            Numbers::Given(numbers) => numbers.get(index).copied(),
+    fn number(&self, frame: &Frame, written: u64) -> u64 {
+        // The time of a picture of IN is its place there: others may have been left out.
+        let place = usize::try_from(frame.pts).ok();
+        place.and_then(|place| self.0.get(place).copied()).unwrap_or(written + 1)
+    }
+}
+
+pub struct PictureFiles {
+    format: PictureFormat,
+    encoding: Encoding,
+    numbers: Numbers,
+    timing: Timing,
+    source_rows: i32,
+    is_opaque: bool,
+    written: u64,
+}
+
+impl PictureFiles {
+    pub fn new(format: PictureFormat, encoding: &Encoding, numbers: Numbers, timing: Timing, first: &Frame) -> Self {
+        PictureFiles {
+            format,
+            encoding: encoding.clone(),
+            numbers,
+            timing,
+            source_rows: first.height,
+            is_opaque: !first.pixel_format().has_alpha(),
+            written: 0,
         }
     }
-}
 
-/// The quality pictures are stored with; PNG has none.
-pub fn quality(encoding: &Encoding) -> u8 {
-    encoding.quality.unwrap_or(DEFAULT_JPEG_QUALITY)
-}
-
-/// Makes the encoder of a picture format.
-pub fn encoder(format: PictureFormat, encoding: &Encoding) -> Result<gst::Element> {
-    if encoding.encoder.is_some() || encoding.preset.is_some() || encoding.encoder_options.is_some() {
-        return usage("--encoder, --preset and --encoder-options are for videos: pictures are PNG or JPEG");
+    pub fn written(&self) -> u64 {
+        self.written
     }
+
+    /// Writes a frame. Each gets an encoder of its own, as pictures may differ in size.
+    pub fn take(&mut self, frame: Frame, claim: &Claim) -> Result<()> {
+        let number = self.numbers.number(&frame, self.written);
+        let (path, name) = (claim.picture(number), claim.final_picture(number));
+        let codec = codec(self.format)?;
+        let (quality, default) = (self.encoding.quality, if self.format == PictureFormat::Jpeg { 92 } else { 80 });
+        let mut encoding =
+            Encoding { quality: quality.or(self.encoding.crf.is_none().then_some(default)), ..self.encoding.clone() };
+        if self.format == PictureFormat::Jpeg {
+            let quality = encoding.quality.take().unwrap_or(default);
+            encoding.encoder_options = Some(jpeg_options(quality, encoding.encoder_options.as_deref()));
+        }
+        if self.format == PictureFormat::Png {
+            encoding.quality = None;
+        }
+        let job = Job {
+            codec,
+            encoding: &encoding,
+            timing: self.timing,
+            hdr: Hdr::default(),
+            matrix: None,
+            global_header: self.format == PictureFormat::Avif,
+            source_rows: self.source_rows,
+            is_opaque: self.is_opaque,
+        };
+        let mut encoder = VideoEncoder::open(job, &frame)?;
+        let mut packets = encoder.take(Some(frame))?;
+        packets.extend(encoder.take(None)?);
+        match self.format {
+            PictureFormat::Avif => avif(&path, &name, &encoder, packets)?,
+            _ => plain(&path, &name, &packets)?,
+        }
+        self.written += 1;
+        Ok(())
+    }
+}
+
+/// The encoder for a kind of picture.
+pub fn codec(format: PictureFormat) -> Result<Codec> {
     match format {
-        PictureFormat::Png if encoding.quality.is_some() => usage("PNG is lossless: it takes no --quality"),
-        PictureFormat::Png => {
-            let encoder = elements::make("pngenc")?;
-            encoder.set_property("snapshot", false);
-            Ok(encoder)
-        }
-        PictureFormat::Jpeg => {
-            let encoder = elements::make("jpegenc")?;
-            encoder.set_property("quality", i32::from(quality(encoding)));
-            encoder.set_property_from_str("idct-method", "islow");
-            Ok(encoder)
-        }
+        PictureFormat::Png => Codec::find("png"),
+        PictureFormat::Jpeg => Codec::find("mjpeg"),
+        PictureFormat::WebP => Codec::find("libwebp"),
+        // SVT-AV1 cannot make a single picture before its version 2.
+        PictureFormat::Avif if Encoder::find("libaom-av1").is_some() => Codec::find("libaom-av1"),
+        PictureFormat::Avif => Codec::find("av1"),
     }
 }
 
-/// Makes the sink that writes each encoded picture to a file of its own.
-///
-/// It does not keep OUT: a streaming thread that is just ending may hold the sink for a moment longer than the pipeline does.
-pub fn sink(claim: &Arc<Claim>, numbers: Numbers, shared: &Arc<Shared>) -> gst_app::AppSink {
-    let sink = gst_app::AppSink::builder().sync(false).build();
-    let (shared, claim, next) = (shared.clone(), Arc::downgrade(claim), AtomicUsize::new(0));
-    sink.set_callbacks(
-        gst_app::AppSinkCallbacks::builder()
-            .new_sample(move |sink| {
-                let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                // In NULL no sample comes any more, so that nobody finishes OUT while this writes.
-                let claim = claim.upgrade().ok_or(gst::FlowError::Flushing)?;
-                let index = next.fetch_add(1, Ordering::SeqCst);
-                write(&sample, index, &numbers, &claim).map(|()| gst::FlowSuccess::Ok).map_err(|failure| {
-                    shared.fail(sink, failure);
-                    gst::FlowError::Error
-                })
-            })
-            .build(),
-    );
-    sink
+/// FFmpeg's scale goes from 2, the best, to 31; with 4:4:4 where little is to be lost.
+fn jpeg_options(quality: u8, more: Option<&str>) -> String {
+    let scale = (31.0 - f32::from(quality) * 0.3).round().clamp(1.0, 31.0);
+    format!("flags=+qscale global_quality={} qmin=1 {}", (scale * 118.0) as i32, more.unwrap_or_default())
 }
 
-fn write(sample: &gst::Sample, index: usize, numbers: &Numbers, claim: &Claim) -> Result<()> {
-    let map = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
-    let (Some(map), Some(number)) = (map, numbers.get(index)) else {
-        return failed(format!("the encoder made a picture nobody asked for (number {})", index + 1));
-    };
-    let path = claim.part_of(number);
-    std::fs::write(&path, &map).map_err(|error| Failure::Failed(format!("cannot write {}: {error}", path.display())))
+/// Encoders of pictures make whole files.
+fn plain(path: &Path, name: &Path, packets: &[Packet]) -> Result<()> {
+    let [packet] = packets else { return failed(format!("{}: the encoder made no picture", name.display())) };
+    std::fs::write(path, packet.bytes()).map_err(|error| match error.kind() {
+        std::io::ErrorKind::StorageFull => write_failure(&name.display().to_string(), Error(ffi::AVERROR(ffi::ENOSPC))),
+        _ => Failure::Failed(format!("cannot write {}: {error}", name.display())),
+    })
+}
+
+fn avif(path: &Path, name: &Path, encoder: &VideoEncoder, packets: Vec<Packet>) -> Result<()> {
+    let name = name.display().to_string();
+    let wrong = |error| write_failure(&name, error);
+    let mut muxer = Muxer::create(Container::Avif.muxer(), &crate::input::file_url(path)?).map_err(wrong)?;
+    // SAFETY: parameters of zeros are those of an unknown stream; they are filled below.
+    let index = muxer.add(&unsafe { std::mem::zeroed() }, encoder.base()).map_err(wrong)?;
+    let stream = muxer.stream(index);
+    // SAFETY: the stream has parameters, and the encoder is open.
+    crate::av::check(unsafe { ffi::avcodec_parameters_from_context(stream.codecpar, encoder.encoder()) })
+        .map_err(wrong)?;
+    muxer.begin(crate::av::Dictionary::new()).map_err(wrong)?;
+    let to = muxer.stream(index).time_base;
+    for mut packet in packets {
+        packet.rescale(encoder.base(), to);
+        packet.stream_index = index as i32;
+        muxer.write(packet).map_err(wrong)?;
+    }
+    muxer.finish().map_err(wrong)
 }

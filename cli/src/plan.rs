@@ -4,24 +4,23 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use gst::prelude::*;
-use gstupscale::picture::format::PixelFormat;
 use gstupscale::plan::{self as file, Recorder};
 use serde::{Deserialize, Serialize};
 
-use crate::args::Plan;
-use crate::elements;
-use crate::failure::{Failure, Result, failed};
+use crate::args::{Plan, ProgressKind, Selection};
+use crate::av::Frame;
+use crate::console::Console;
+use crate::failure::{Result, failed};
+use crate::filters::Before;
 use crate::finder::Finder;
 use crate::input::Input;
 use crate::output::Output;
 use crate::pattern::Pattern;
-use crate::progress::{Console, Counts, Progress};
-use crate::run::Run;
-use crate::shared::Shared;
-use crate::source::{self, Consumer, Kept, add_linked, static_pad};
-use crate::streams::Stream;
+use crate::progress::{Counts, Progress, Snapshot};
+use crate::reader::{Event, Reader};
+use crate::signals;
 
 /// What the frames of a plan are called.
 pub struct Names {
@@ -35,7 +34,7 @@ impl Names {
     pub fn of(input: &Input, output: &Output) -> Self {
         let outputs = match output {
             Output::Pictures { pattern, .. } => Some(pattern.clone()),
-            Output::Video { .. } | Output::Picture { .. } => None,
+            Output::Video { .. } | Output::Pipe { .. } | Output::Picture { .. } => None,
         };
         Names { inputs: files(input), outputs }
     }
@@ -44,7 +43,7 @@ impl Names {
 /// The picture files of an input.
 fn files(input: &Input) -> Vec<(u64, PathBuf)> {
     match input {
-        Input::File(_) => Vec::new(),
+        Input::Media(_) => Vec::new(),
         Input::Pictures(pictures) => pictures.files.clone(),
     }
 }
@@ -123,18 +122,13 @@ pub fn run(args: &Plan) -> Result<()> {
             .or_else(|error| failed(format!("the plan cannot be written to {}: {error}", path.display())))?;
     }
     let names = Names { inputs: files(&input), outputs: None };
-    let total = (!names.inputs.is_empty()).then_some(names.inputs.len() as u64);
-    let console = Console::new(args.quiet);
-    let mut progress = Progress::new(&console);
+    let console = Console::new(args.quiet, true);
+    let mut progress = Progress::new(&console, ProgressKind::Auto);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let finder = Arc::new(Finder::new(jobs, args.model.as_deref())?);
-    let pipeline = gst::Pipeline::new();
-    let shared = Arc::new(Shared::default());
-    let consumer = Frames::add(&pipeline, &finder, &shared)?;
-    source::add(&pipeline, input, Arc::new(consumer), &shared)?;
-    let run =
-        Run { pipeline: &pipeline, shared: &shared, input: &args.input, output: &args.input, total, console: &console };
-    run.to_the_end(&mut progress, || finder.counts())?;
+    let finder = Finder::new(jobs, args.model.as_deref())?;
+    let found = find(&input, &args.selection, &finder, &mut progress);
+    progress.clear();
+    found?;
 
     let (recorder, foreseen) = finder.recorder();
     write(&recorder, args.output.as_deref(), &names)?;
@@ -149,6 +143,33 @@ pub fn run(args: &Plan) -> Result<()> {
         foreseen.similar
     ));
     Ok(())
+}
+
+/// Shows all frames to the finder, as the element would get them.
+fn find(input: &Input, selection: &Selection, finder: &Finder, progress: &mut Progress) -> Result<()> {
+    let stop = Arc::new(AtomicBool::new(false));
+    signals::on_signal(&stop);
+    let mut reader = Reader::open(input, selection, &stop)?;
+    if let Some(media) = reader.media() {
+        media.keep_only(&[]);
+    }
+    reader.first_frame()?;
+    let mut before = Before::new(selection, reader.timing(), None, "IN".into());
+    let total = before.timing().total;
+    let mut frames = 0;
+    let mut take = |frame: Frame| {
+        frames += 1;
+        finder.take(&frame)?;
+        let total = total.map(|total| total.max(frames));
+        progress.update(Snapshot { frames, total, counts: finder.counts() });
+        signals::check()
+    };
+    while let Some(event) = reader.next()? {
+        if let Event::Frame(frame) = event {
+            before.filter(Some(frame), &mut take)?;
+        }
+    }
+    before.filter(None, &mut take)
 }
 
 /// Writes the plan to a file, or to standard output.
@@ -171,55 +192,5 @@ fn write(recorder: &Recorder, path: Option<&Path>, names: &Names) -> Result<()> 
                 _ => failed(format!("the plan cannot be printed: {error}")),
             })
         }
-    }
-}
-
-/// The end of the pipeline that makes a plan.
-struct Frames {
-    head: gst::Element,
-}
-
-impl Frames {
-    fn add(pipeline: &gst::Pipeline, finder: &Arc<Finder>, shared: &Arc<Shared>) -> Result<Self> {
-        let head = elements::make("videoconvert")?;
-        let formats = gst::List::new(PixelFormat::ALL.iter().map(|format| format.name()));
-        let caps = gst::Caps::builder("video/x-raw").field("format", formats).build();
-        let sink = gst_app::AppSink::builder().sync(false).caps(&caps).max_buffers(2).build();
-        add_linked(pipeline, &[&head, sink.upcast_ref()])?;
-        shared.count_frames(&static_pad(sink.upcast_ref(), "sink")?);
-        let (finder, shared) = (finder.clone(), shared.clone());
-        sink.set_callbacks(
-            gst_app::AppSinkCallbacks::builder()
-                .new_sample(move |sink| {
-                    let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                    let info = sample.caps().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok());
-                    let taken = match (sample.buffer(), info) {
-                        (Some(buffer), Some(info)) => finder.take(buffer, &info),
-                        _ => failed("a frame has no description"),
-                    };
-                    taken.map(|()| gst::FlowSuccess::Ok).map_err(|failure| {
-                        shared.fail(sink, failure);
-                        gst::FlowError::Error
-                    })
-                })
-                .build(),
-        );
-        Ok(Frames { head })
-    }
-}
-
-impl Consumer for Frames {
-    fn video(&self, pad: &gst::Pad) -> Result<()> {
-        pad.link(&static_pad(&self.head, "sink")?)
-            .map_err(|_| Failure::Failed("frames of this kind cannot be compared".into()))?;
-        Ok(())
-    }
-
-    fn other(&self, _stream: &Stream) -> Result<Option<Kept>> {
-        Ok(None)
-    }
-
-    fn takes_lead_in(&self) -> bool {
-        false
     }
 }

@@ -1,48 +1,28 @@
-//! What the user sees while a run goes on: a bar on a terminal, a line now and then elsewhere.
+//! What the user sees while a run goes on: a bar on a terminal, a line now and then elsewhere, or JSON.
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
+
+use crate::args::ProgressKind;
+use crate::console::{Console, STEPS, say};
 
 /// Time between two lines where there is no bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// The same for JSON.
+const JSON_INTERVAL: Duration = Duration::from_secs(1);
 /// How far back speed and remaining time look.
 const WINDOW: Duration = Duration::from_secs(20);
-/// Steps of the bar.
-const STEPS: u64 = 10_000;
-
-/// Standard error, shared by everything that has something to say.
-#[derive(Clone, Debug)]
-pub struct Console {
-    quiet: bool,
-    bar: ProgressBar,
-}
-
-impl Console {
-    /// With a bar, if standard error is a terminal.
-    pub fn new(quiet: bool) -> Self {
-        let bar =
-            if !quiet && std::io::stderr().is_terminal() { ProgressBar::new(STEPS) } else { ProgressBar::hidden() };
-        Console { quiet, bar }
-    }
-
-    /// Says something that is good to know, above the bar.
-    pub fn note(&self, text: &str) {
-        if !self.quiet {
-            self.bar.suspend(|| eprintln!("gst-upscale: {}", crate::failure::one_line(text)));
-        }
-    }
-}
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Snapshot {
     /// Frames done.
     pub frames: u64,
-    /// How much of the whole that is, 0 to 1; `None` if the length is not known.
-    pub fraction: Option<f64>,
+    /// Frames in all; `None` if that is not known.
+    pub total: Option<u64>,
     pub counts: Counts,
 }
 
@@ -78,58 +58,115 @@ impl std::fmt::Display for Counts {
 /// Follows a run.
 pub struct Progress {
     console: Console,
+    kind: ProgressKind,
     started: Instant,
     last_line: Option<Instant>,
-    samples: VecDeque<(Instant, Snapshot)>,
+    samples: VecDeque<(Instant, u64)>,
 }
 
 impl Progress {
-    pub fn new(console: &Console) -> Self {
+    pub fn new(console: &Console, kind: ProgressKind) -> Self {
         if !console.bar.is_hidden() {
+            console.bar.reset();
             console.bar.set_style(style("{spinner} {wide_msg}"));
             console.bar.set_message("starting");
             console.bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Progress { console: console.clone(), started: Instant::now(), last_line: None, samples: VecDeque::new() }
+        Progress { console: console.clone(), kind, started: Instant::now(), last_line: None, samples: VecDeque::new() }
     }
 
     /// Shows where the run is. Call it a few times per second.
     pub fn update(&mut self, snapshot: Snapshot) {
         let now = Instant::now();
-        if self.console.quiet || snapshot.frames == 0 {
+        if snapshot.frames == 0 {
             return;
         }
-        self.samples.push_back((now, snapshot));
-        while self.samples.front().is_some_and(|(time, _)| now.duration_since(*time) > WINDOW) {
+        self.samples.push_back((now, snapshot.frames));
+        while self.samples.len() > 2 && now.duration_since(self.samples[0].0) > WINDOW {
             self.samples.pop_front();
         }
-        let text = self.describe(now, snapshot);
-        if !self.console.bar.is_hidden() {
-            if let Some(fraction) = snapshot.fraction {
-                if self.console.bar.position() == 0 {
-                    self.console.bar.set_style(style("{bar:20} {percent:>3} % {wide_msg}"));
-                }
-                self.console.bar.set_position((fraction * STEPS as f64) as u64);
+        let interval = if self.kind == ProgressKind::Json { JSON_INTERVAL } else { LINE_INTERVAL };
+        let due = self.last_line.is_none_or(|last| now.duration_since(last) >= interval);
+        if self.kind == ProgressKind::Json {
+            if due {
+                self.json(now, snapshot, false);
             }
-            self.console.bar.set_message(text);
-        } else if snapshot.fraction == Some(1.0) {
-            // The summary follows at once.
-        } else if self.last_line.is_none_or(|last| now.duration_since(last) >= LINE_INTERVAL) {
+        } else if !self.console.bar.is_hidden() {
+            self.show_bar(now, snapshot);
+        } else if due && snapshot.total != Some(snapshot.frames) && !self.console.is_quiet() {
+            say(&self.describe(now, snapshot));
+        } else {
+            return;
+        }
+        if due {
             self.last_line = Some(now);
-            let percent = snapshot.fraction.map(|fraction| format!("{:.0} % ", fraction * 100.0)).unwrap_or_default();
-            eprintln!("gst-upscale: {percent}{text}");
         }
     }
 
-    /// As in "120 frames, 12.3 fps, ETA 0:12, 80 unique, 40 duplicates (33 %)".
+    fn show_bar(&self, now: Instant, snapshot: Snapshot) {
+        let bar = &self.console.bar;
+        if let Some(total) = snapshot.total {
+            if bar.position() == 0 {
+                bar.set_style(style("{bar:20} {percent:>3} % {wide_msg}"));
+            }
+            bar.set_position(snapshot.frames.min(total) * STEPS / total.max(1));
+        }
+        bar.set_message(self.describe(now, snapshot));
+    }
+
+    /// The last word: all frames are done.
+    pub fn finish(&mut self, frames: u64, counts: Counts) {
+        let snapshot = Snapshot { frames, total: Some(frames), counts };
+        let now = Instant::now();
+        if self.kind == ProgressKind::Json {
+            self.json(now, snapshot, true);
+        } else if self.console.bar.is_hidden() && !self.console.is_quiet() {
+            say(&self.describe(now, snapshot));
+        }
+        self.clear();
+    }
+
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        self.console.bar.finish_and_clear();
+    }
+
+    /// As in "33 %, 120 of 360 frames, 12.3 fps, ETA 0:12, 80 unique, 40 duplicates (33 %)".
     fn describe(&self, now: Instant, snapshot: Snapshot) -> String {
-        let mut parts = vec![format!("{} frames", snapshot.frames)];
+        let mut parts = Vec::new();
+        match snapshot.total {
+            Some(total) => {
+                if self.console.bar.is_hidden() {
+                    parts.push(format!("{} %", (snapshot.frames * 100 / total.max(1)).min(100)));
+                }
+                parts.push(format!("{} of {total} frames", snapshot.frames));
+            }
+            None => parts.push(format!("{} frames", snapshot.frames)),
+        }
         if let Some((fps, eta)) = self.speed(now, snapshot) {
             parts.push(format!("{fps:.1} fps"));
-            parts.extend(eta.map(|eta| format!("ETA {}", clock(eta))));
+            parts.extend(eta.filter(|eta| !eta.is_zero()).map(|eta| format!("ETA {}", clock(eta))));
         }
         parts.push(snapshot.counts.to_string());
         parts.join(", ")
+    }
+
+    /// A line of JSON on standard output.
+    fn json(&self, now: Instant, snapshot: Snapshot, done: bool) {
+        let speed = self.speed(now, snapshot);
+        let line = serde_json::json!({
+            "frames": snapshot.frames,
+            "total": snapshot.total,
+            "percent": snapshot.total.map(|total| snapshot.frames as f64 * 100.0 / total.max(1) as f64),
+            "fps": speed.map(|(fps, _)| fps),
+            "eta_seconds": speed.and_then(|(_, eta)| eta).map(|eta| eta.as_secs_f64()),
+            "elapsed_seconds": self.elapsed().as_secs_f64(),
+            "unique": snapshot.counts.unique,
+            "duplicates": snapshot.counts.duplicates,
+            "done": done,
+        });
+        // Whoever reads may have read enough.
+        std::io::stdout().write_all(format!("{line}\n").as_bytes()).ok();
     }
 
     /// Frames per second lately, and how long the rest takes at that pace.
@@ -139,22 +176,15 @@ impl Progress {
         if seconds < 0.2 {
             return None;
         }
-        let fps = (snapshot.frames - first.frames) as f64 / seconds;
-        let eta = snapshot.fraction.zip(first.fraction).and_then(|(fraction, first)| {
-            let rate = (fraction - first) / seconds;
-            Duration::try_from_secs_f64((1.0 - fraction) / rate).ok()
-        });
+        let fps = (snapshot.frames - first) as f64 / seconds;
+        let left = snapshot.total.map(|total| total.saturating_sub(snapshot.frames));
+        let eta = left.and_then(|left| Duration::try_from_secs_f64(left as f64 / fps).ok());
         Some((fps, eta))
     }
 
     /// Time since the start.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    /// Takes the bar away.
-    pub fn finish(&self) {
-        self.console.bar.finish_and_clear();
     }
 }
 
@@ -192,14 +222,23 @@ mod tests {
 
     #[test]
     fn speed_and_remaining_time_follow_the_samples() {
-        let mut progress = Progress::new(&Console::new(true));
+        let mut progress = Progress::new(&Console::new(true, false), ProgressKind::Auto);
         let start = Instant::now();
-        let at = |frames, fraction| Snapshot { frames, fraction: Some(fraction), ..Default::default() };
-        progress.samples.push_back((start, at(10, 0.1)));
-        let (fps, eta) = progress.speed(start + Duration::from_secs(2), at(30, 0.3)).unwrap();
+        let at = |frames| Snapshot { frames, total: Some(100), ..Default::default() };
+        progress.samples.push_back((start, 10));
+        let (fps, eta) = progress.speed(start + Duration::from_secs(2), at(30)).unwrap();
         assert_eq!(fps, 10.0);
         assert!((eta.unwrap().as_secs_f64() - 7.0).abs() < 1e-6);
         // No progress: the remaining time is not known.
-        assert_eq!(progress.speed(start + Duration::from_secs(2), at(10, 0.1)).unwrap().1, None);
+        assert_eq!(progress.speed(start + Duration::from_secs(2), at(10)).unwrap().1, None);
+    }
+
+    #[test]
+    fn a_line_has_one_count_that_ends_at_the_total() {
+        let mut progress = Progress::new(&Console::new(true, false), ProgressKind::Auto);
+        progress.samples.push_back((Instant::now(), 17));
+        let snapshot = Snapshot { frames: 17, total: Some(17), counts: Counts::default() };
+        let text = progress.describe(Instant::now(), snapshot);
+        assert_eq!(text, "100 %, 17 of 17 frames, 0 unique, 0 duplicates (0 %)");
     }
 }

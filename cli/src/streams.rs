@@ -1,244 +1,223 @@
-//! The streams of a media file: which one is the video, and which others the new container takes as they are.
+//! What becomes of the streams of IN beside the video that is upscaled.
 
-use gst::prelude::*;
+use ffi::AVMediaType::{
+    AVMEDIA_TYPE_ATTACHMENT, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_DATA, AVMEDIA_TYPE_SUBTITLE, AVMEDIA_TYPE_VIDEO,
+};
 
+use crate::args::{Audio, Encoding, Selection};
+use crate::av::{Demuxer, Muxer, Stream};
 use crate::container::Container;
+use crate::failure::{Result, usage};
 
-/// What a stream holds.
+/// What becomes of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Video,
-    Audio,
-    Subtitle,
-    Other,
+pub enum Fate {
+    /// The video that is upscaled.
+    Upscaled,
+    Copied,
+    /// Sound that is encoded anew.
+    Sound(Audio),
+    /// Subtitles that are encoded anew, with this encoder.
+    Text(&'static str),
+    /// A cover, which becomes an attachment.
+    Attached,
+    LeftOut,
 }
 
-/// A stream as the demuxer shows it.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    pub pad: gst::Pad,
-    pub caps: gst::Caps,
-    pub kind: Kind,
-    /// From 1, among all streams of the file.
-    pub number: usize,
-}
-
-/// How a stream gets into the muxer.
+/// Something that the user is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fit {
-    /// As it is.
-    Direct,
-    /// Through this parser, which changes the packaging but not the coded data.
-    Parser(&'static str),
-    /// Text whose markup this container writes another way.
-    Text(Markup),
+pub struct Note {
+    pub text: String,
+    /// Something of IN will be missing: with `--strict` an error.
+    pub is_loss: bool,
 }
 
-/// What happens to the markup of subtitles.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Markup {
-    /// Tags stay, as in SubRip.
-    Keep,
-    /// Tags are taken out.
-    Strip,
-}
-
-impl Stream {
-    pub fn new(pad: gst::Pad, number: usize) -> Self {
-        let described = || pad.stream().and_then(|stream| stream.caps());
-        let caps = pad.current_caps().or_else(described).unwrap_or_else(|| pad.query_caps(None));
-        let kind = caps.structure(0).map_or(Kind::Other, kind);
-        Stream { pad, caps, kind, number }
+impl Note {
+    pub fn loss(text: impl Into<String>) -> Self {
+        Note { text: text.into(), is_loss: true }
     }
 
-    /// As in "audio stream 2 (MPEG-4 AAC, eng)".
-    pub fn describe(&self) -> String {
-        let kind = match self.kind {
-            Kind::Video => "video stream",
-            Kind::Audio => "audio stream",
-            Kind::Subtitle => "subtitle stream",
-            Kind::Other => "stream",
+    pub fn change(text: impl Into<String>) -> Self {
+        Note { text: text.into(), is_loss: false }
+    }
+}
+
+/// What is to be written, as far as streams depend on it.
+pub struct Wanted<'a> {
+    /// `None` for pictures.
+    pub container: Option<Container>,
+    pub encoding: &'a Encoding,
+    pub selection: &'a Selection,
+}
+
+/// Decides for all streams, in their order.
+pub fn decide(demuxer: &Demuxer, video: usize, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<Vec<Fate>> {
+    let streams = demuxer.streams();
+    check_selected(&streams, AVMEDIA_TYPE_AUDIO, "--audio-streams", &wanted.selection.audio_streams)?;
+    check_selected(&streams, AVMEDIA_TYPE_SUBTITLE, "--subtitle-streams", &wanted.selection.subtitle_streams)?;
+    let mut fates = Vec::new();
+    for stream in &streams {
+        let fate = if stream.index() == video {
+            Fate::Upscaled
+        } else if is_carried_otherwise(demuxer, *stream) || !is_selected(&streams, *stream, wanted) {
+            Fate::LeftOut
+        } else {
+            of_stream(*stream, wanted, notes)?
         };
-        let codec = match (self.caps.is_fixed(), self.caps.structure(0)) {
-            (true, _) => gst_pbutils::pb_utils_get_codec_description(&self.caps).to_string(),
-            (false, Some(structure)) => structure.name().to_string(),
-            (false, None) => "unknown".to_owned(),
-        };
-        let tags = self.pad.stream().and_then(|stream| stream.tags());
-        let language =
-            tags.and_then(|tags| tags.get::<gst::tags::LanguageCode>().map(|language| format!(", {}", language.get())));
-        format!("{kind} {} ({codec}{})", self.number, language.unwrap_or_default())
+        fates.push(fate);
     }
-
-    /// A picture that goes with sound, not a video: it has no frame rate and does not stand alone.
-    fn is_cover(&self, others: &[Stream]) -> bool {
-        let Some(structure) = self.caps.structure(0) else { return false };
-        let rate = structure.get::<gst::Fraction>("framerate").map_or(0, |rate| rate.numer());
-        structure.name().starts_with("image/")
-            && rate == 0
-            && others.iter().any(|other| other.number != self.number && matches!(other.kind, Kind::Audio | Kind::Video))
+    let chapters = demuxer.context().nb_chapters;
+    if chapters > 0 && wanted.container.is_none_or(Container::is_animation) {
+        notes.push(Note::loss(format!("{chapters} chapters are left out: {}", cannot_hold(wanted))));
     }
-}
-
-/// The kind of a stream, by its caps.
-fn kind(structure: &gst::StructureRef) -> Kind {
-    let name = structure.name().as_str();
-    match name.split('/').next().unwrap_or("") {
-        "video" | "image" => Kind::Video,
-        "audio" => Kind::Audio,
-        "text" | "subtitle" | "subpicture" | "closedcaption" => Kind::Subtitle,
-        "application" if ["ssa", "ass", "usf", "subtitle", "teletext"].iter().any(|part| name.contains(part)) => {
-            Kind::Subtitle
+    if matches!(wanted.container, Some(Container::Mp4 | Container::Mov)) {
+        let lost = crate::file::tags_without_place(&demuxer.metadata());
+        if !lost.is_empty() {
+            notes.push(Note::loss(format!(
+                "tags are left out ({}): .mp4 and .mov have no place for them",
+                lost.join(", ")
+            )));
         }
-        _ => Kind::Other,
     }
+    Ok(fates)
 }
 
-/// The stream to upscale: the first video that is no cover picture.
-pub fn choose_video(streams: &[Stream]) -> Option<&Stream> {
-    streams.iter().find(|stream| stream.kind == Kind::Video && !stream.is_cover(streams))
-}
-
-/// How `caps` get into `muxer`; `None` if they do not.
-pub fn fit(caps: &gst::Caps, muxer: &gst::Element) -> Option<Fit> {
-    if Container::template_for(muxer, caps).is_some() {
-        return Some(parser_for(caps).map_or(Fit::Direct, Fit::Parser));
-    }
-    if let Some(parser) = parser_for(caps) {
-        let made = gst::ElementFactory::make(parser).build().ok()?;
-        let parsed = made.static_pad("src")?.pad_template_caps();
-        // A parser repackages one codec: which one it is stays, so nothing but the form is left open.
-        let codec = codec_only(caps);
-        let parsed = parsed.intersect(&codec);
-        return Container::template_for(muxer, &parsed).map(|_| Fit::Parser(parser));
-    }
-    let structure = caps.structure(0)?;
-    if structure.name() == "text/x-raw" && structure.get::<&str>("format") == Ok("pango-markup") {
-        Container::template_for(muxer, &plain_text())?;
-        let matroska = muxer.factory().is_some_and(|factory| factory.name() == "matroskamux");
-        return Some(Fit::Text(if matroska { Markup::Keep } else { Markup::Strip }));
-    }
-    None
-}
-
-/// The caps of subtitles without markup, the only text the muxers take.
-pub fn plain_text() -> gst::Caps {
-    gst::Caps::builder("text/x-raw").field("format", "utf8").build()
-}
-
-/// The caps without what a parser may change.
-fn codec_only(caps: &gst::Caps) -> gst::Caps {
-    let mut caps = caps.copy();
-    for structure in caps.make_mut().iter_mut() {
-        structure.remove_fields(["stream-format", "alignment", "framed", "parsed", "codec_data", "streamheader"]);
-    }
-    caps
-}
-
-/// The parser that repackages a sound codec for a muxer, if it comes in several packagings.
-fn parser_for(caps: &gst::Caps) -> Option<&'static str> {
-    let structure = caps.structure(0)?;
-    match structure.name().as_str() {
-        "audio/mpeg" if structure.get::<i32>("mpegversion") == Ok(1) => None,
-        // LOAS and LATM cannot be unpacked by the parser.
-        "audio/mpeg" if structure.get::<&str>("stream-format") == Ok("adts") => Some("aacparse"),
-        _ => None,
-    }
-}
-
-/// Turns pango markup into what a container's plain text is.
-///
-/// Demuxers hand out SubRip as pango markup, in which `&`, `<` and `>` of the text itself are escaped.
-pub fn convert_markup(text: &str, markup: Markup) -> String {
-    let text = match markup {
-        Markup::Keep => text.to_owned(),
-        Markup::Strip => strip_tags(text),
+fn of_stream(stream: Stream, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<Fate> {
+    let Some(container) = wanted.container.filter(|container| !container.is_animation()) else {
+        notes.push(Note::loss(format!("{} is left out: {}", describe(stream), cannot_hold(wanted))));
+        return Ok(Fate::LeftOut);
     };
-    // The ampersand last: "&amp;lt;" is the text "&lt;".
-    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&#39;", "'"), ("&amp;", "&")]
-        .iter()
-        .fold(text, |text, (escaped, plain)| text.replace(escaped, plain))
+    if stream.kind() == AVMEDIA_TYPE_AUDIO && wanted.encoding.audio.is_some_and(|audio| audio != Audio::Copy) {
+        return asked_for(stream, wanted.encoding.audio, container);
+    }
+    if stream.is_cover() && container == Container::Matroska {
+        return Ok(Fate::Attached);
+    }
+    let accepted = match stream.kind() {
+        // Tried alone they fail for the want of a name, and WebM takes them and writes none.
+        AVMEDIA_TYPE_ATTACHMENT => container == Container::Matroska,
+        _ => Muxer::accepts(container.muxer(), stream.parameters(), stream.base()),
+    };
+    if accepted {
+        return Ok(Fate::Copied);
+    }
+    let becomes = match stream.kind() {
+        AVMEDIA_TYPE_AUDIO => Some((Fate::Sound(container.sound()), audio_name(container.sound()))),
+        AVMEDIA_TYPE_SUBTITLE if is_text(stream) => container.text().map(|encoder| (Fate::Text(encoder), encoder)),
+        _ => None,
+    };
+    let what = describe(stream);
+    let Some((fate, name)) = becomes else {
+        notes.push(Note::loss(format!("{what} is left out: {} (.mkv may)", cannot_hold(wanted))));
+        return Ok(Fate::LeftOut);
+    };
+    if stream.codec_name() == "ass" {
+        notes
+            .push(Note::loss(format!("{what} becomes {name}: styles and places are lost, as {}", cannot_hold(wanted))));
+    } else {
+        notes.push(Note::change(format!("{what} becomes {name}: {}", cannot_hold(wanted))));
+    }
+    Ok(fate)
 }
 
-/// Takes `<...>` out. A text's own angle brackets are escaped at this point.
-fn strip_tags(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('<') {
-        plain.push_str(before);
-        match after.split_once('>') {
-            Some((_, after)) => rest = after,
-            None => {
-                plain.push('<');
-                rest = after;
-            }
-        }
+/// Sound that is to be left out, or of a codec.
+fn asked_for(stream: Stream, audio: Option<Audio>, container: Container) -> Result<Fate> {
+    let audio = audio.unwrap_or(Audio::Copy);
+    match audio {
+        Audio::None => Ok(Fate::LeftOut),
+        Audio::Aac if container == Container::WebM => usage(".webm cannot hold AAC: choose --audio opus"),
+        _ if stream.codec_name() == audio_name(audio).to_ascii_lowercase() => Ok(Fate::Copied),
+        _ => Ok(Fate::Sound(audio)),
     }
-    plain.push_str(rest);
-    plain
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::str::FromStr;
+fn audio_name(audio: Audio) -> &'static str {
+    if audio == Audio::Opus { "Opus" } else { "AAC" }
+}
 
-    fn caps(text: &str) -> gst::Caps {
-        gst::Caps::from_str(text).unwrap()
+fn cannot_hold(wanted: &Wanted) -> String {
+    match wanted.container {
+        Some(container) => format!("{} cannot hold it", container.extension()),
+        None => "pictures cannot hold it".into(),
     }
+}
 
-    fn fit_in(container: Container, text: &str) -> Option<Fit> {
-        fit(&caps(text), &container.muxer().unwrap())
+/// Whether a stream comes over without being copied: chapters as text or pictures, and time codes, which are a tag.
+fn is_carried_otherwise(demuxer: &Demuxer, stream: Stream) -> bool {
+    let is_discarded = stream.0.discard == ffi::AVDiscard::AVDISCARD_ALL;
+    let tag = stream.parameters().codec_tag.to_le_bytes();
+    let is_timecode = stream.kind() == AVMEDIA_TYPE_DATA && &tag == b"tmcd";
+    is_timecode || is_discarded && demuxer.context().nb_chapters > 0
+}
+
+fn is_text(stream: Stream) -> bool {
+    // SAFETY: descriptors are static.
+    let descriptor = unsafe { ffi::avcodec_descriptor_get(stream.parameters().codec_id).as_ref() };
+    descriptor.is_some_and(|descriptor| descriptor.props & ffi::AV_CODEC_PROP_TEXT_SUB != 0)
+}
+
+fn is_selected(streams: &[Stream], stream: Stream, wanted: &Wanted) -> bool {
+    let list = match stream.kind() {
+        AVMEDIA_TYPE_AUDIO => &wanted.selection.audio_streams,
+        AVMEDIA_TYPE_SUBTITLE => &wanted.selection.subtitle_streams,
+        _ => return true,
+    };
+    list.is_empty() || list.iter().any(|word| matches(streams, stream, word))
+}
+
+/// Whether a number, counted among streams of its kind, or a language means this stream.
+fn matches(streams: &[Stream], stream: Stream, word: &str) -> bool {
+    if let Ok(number) = word.parse::<usize>() {
+        let of_kind = streams.iter().filter(|other| other.kind() == stream.kind());
+        return of_kind.map(|other| other.index()).nth(number.wrapping_sub(1)) == Some(stream.index());
     }
+    // "de" means "deu" and "ger", too, as far as their letters go.
+    let language = stream.tag("language").unwrap_or_default().to_ascii_lowercase();
+    let word = word.to_ascii_lowercase();
+    !language.is_empty()
+        && (language == word || language.starts_with(&word) && word.len() >= 2 || same_language(&language, &word))
+}
 
-    #[test]
-    fn streams_fit_where_the_container_takes_them() {
-        gst::init().unwrap();
-        let aac = "audio/mpeg, mpegversion=4, stream-format=raw, channels=2, rate=48000, codec_data=(buffer)1190";
-        let adts = "audio/mpeg, mpegversion=4, stream-format=adts, channels=2, rate=48000";
-        let loas = "audio/mpeg, mpegversion=4, stream-format=loas, channels=2, rate=48000";
-        let opus = "audio/x-opus, channel-mapping-family=0, channels=2, rate=48000";
-        let vorbis = "audio/x-vorbis, channels=2, rate=48000";
-        let srt = "text/x-raw, format=pango-markup";
-        for (container, stream, expected) in [
-            (Container::Mp4, aac, Some(Fit::Direct)),
-            (Container::Mp4, adts, Some(Fit::Parser("aacparse"))),
-            (Container::Mkv, adts, Some(Fit::Parser("aacparse"))),
-            (Container::Mkv, loas, None),
-            (Container::Webm, aac, None),
-            (Container::Mp4, opus, Some(Fit::Direct)),
-            (Container::Webm, opus, Some(Fit::Direct)),
-            (Container::Mp4, vorbis, None),
-            (Container::Mkv, vorbis, Some(Fit::Direct)),
-            (Container::Mp4, srt, Some(Fit::Text(Markup::Strip))),
-            (Container::Mkv, srt, Some(Fit::Text(Markup::Keep))),
-        ] {
-            assert_eq!(fit_in(container, stream), expected, "{container:?} {stream}");
+/// The two codes of languages whose names in English begin otherwise than their own.
+fn same_language(one: &str, other: &str) -> bool {
+    const CODES: [[&str; 3]; 12] = [
+        ["de", "deu", "ger"],
+        ["fr", "fra", "fre"],
+        ["es", "spa", "spa"],
+        ["zh", "zho", "chi"],
+        ["nl", "nld", "dut"],
+        ["cs", "ces", "cze"],
+        ["el", "ell", "gre"],
+        ["fa", "fas", "per"],
+        ["ro", "ron", "rum"],
+        ["sk", "slk", "slo"],
+        ["ja", "jpn", "jpn"],
+        ["pl", "pol", "pol"],
+    ];
+    CODES.iter().any(|codes| codes.contains(&one) && codes.contains(&other))
+}
+
+fn check_selected(streams: &[Stream], kind: ffi::AVMediaType, option: &str, words: &[String]) -> Result<()> {
+    for word in words.iter().filter(|word| *word != "none") {
+        if !streams.iter().any(|stream| stream.kind() == kind && matches(streams, *stream, word)) {
+            return usage(format!("{option}: there is no stream {word}"));
         }
     }
+    Ok(())
+}
 
-    #[test]
-    fn kinds() {
-        gst::init().unwrap();
-        for (text, expected) in [
-            ("video/x-h264", Kind::Video),
-            ("image/jpeg", Kind::Video),
-            ("audio/x-opus", Kind::Audio),
-            ("text/x-raw", Kind::Subtitle),
-            ("application/x-ass", Kind::Subtitle),
-            ("subpicture/x-dvd", Kind::Subtitle),
-            ("application/x-id3", Kind::Other),
-            ("meta/x-klv", Kind::Other),
-        ] {
-            assert_eq!(kind(caps(text).structure(0).unwrap()), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn markup_becomes_plain_text() {
-        let text = "<i>Tom &amp; Jerry</i> &lt;3 a &amp;lt; b";
-        assert_eq!(convert_markup(text, Markup::Keep), "<i>Tom & Jerry</i> <3 a &lt; b");
-        assert_eq!(convert_markup(text, Markup::Strip), "Tom & Jerry <3 a &lt; b");
-        assert_eq!(convert_markup("a < b", Markup::Strip), "a < b");
-    }
+/// As in "audio stream 2 (aac, deu)". Streams are counted from 1.
+pub fn describe(stream: Stream) -> String {
+    let kind = match stream.kind() {
+        _ if stream.is_cover() => "cover",
+        AVMEDIA_TYPE_VIDEO => "video",
+        AVMEDIA_TYPE_AUDIO => "audio",
+        AVMEDIA_TYPE_SUBTITLE => "subtitle",
+        AVMEDIA_TYPE_ATTACHMENT => "attachment",
+        AVMEDIA_TYPE_DATA => "data",
+        _ => "unknown",
+    };
+    let more = stream.tag("language").filter(|language| language != "und").or(stream.tag("filename"));
+    let more = more.map(|more| format!(", {more}")).unwrap_or_default();
+    format!("{kind} stream {} ({}{more})", stream.index() + 1, stream.codec_name())
 }

@@ -1,30 +1,37 @@
-//! Subtitles whose markup has to be written another way for the new container.
+//! Subtitles that are encoded anew, because the container has another kind.
 
-use crate::elements;
-use crate::failure::Result;
-use crate::probes::{on_buffer, on_caps};
-use crate::source::{add_running, static_pad};
-use crate::streams::{Markup, convert_markup, plain_text};
+use crate::av::{Decoder, Dictionary, Encoder, Packet, Stream};
+use crate::failure::{Failure, Result, failed};
 
-/// Adds a converter to the pipeline.
-pub fn add_converter(pipeline: &gst::Pipeline, markup: Markup) -> Result<gst::Element> {
-    let element = elements::make("identity")?;
-    let sink = static_pad(&element, "sink")?;
-    // On the way in: the element then only ever sees what the muxer takes.
-    on_caps(&sink, |caps| *caps = plain_text());
-    on_buffer(&sink, move |buffer| convert_buffer(buffer, markup));
-    add_running(pipeline, &element)?;
-    Ok(element)
+pub struct Text {
+    decoder: Decoder,
+    pub encoder: Encoder,
 }
 
-/// The same buffer with plain text in it; `None` if it holds no text.
-fn convert_buffer(buffer: &gst::Buffer, markup: Markup) -> Option<gst::Buffer> {
-    let text = {
-        let map = buffer.map_readable().ok()?;
-        convert_markup(std::str::from_utf8(&map).ok()?.trim_end_matches('\0'), markup)
-    };
-    let mut converted = gst::Buffer::from_mut_slice(text.into_bytes());
-    let flags = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
-    buffer.copy_into(converted.get_mut()?, flags, ..).ok()?;
-    Some(converted)
+impl Text {
+    pub fn open(stream: Stream, encoder: &str) -> Result<Self> {
+        let name = crate::streams::describe(stream);
+        let wrong = |error| Failure::Failed(format!("{name} cannot be encoded anew: {error}"));
+        let decoder = Decoder::open(stream.parameters(), stream.base()).map_err(wrong)?;
+        let Some(codec) = Encoder::find(encoder) else {
+            return failed(format!("{name} cannot be encoded anew: this FFmpeg has no {encoder}"));
+        };
+        let mut encoder = Encoder::new(codec).map_err(wrong)?;
+        encoder.time_base = stream.base();
+        encoder.take_subtitle_header(&decoder).map_err(wrong)?;
+        match encoder.open(Dictionary::new()) {
+            Ok(()) => Ok(Text { decoder, encoder }),
+            Err(_) => failed(format!("{name} cannot be encoded anew")),
+        }
+    }
+
+    /// The same text in the other kind, at the same time. `None` for one that is empty or cannot be read.
+    pub fn take(&mut self, mut packet: Packet) -> Option<Packet> {
+        let subtitle = self.decoder.subtitle(&mut packet).ok()??;
+        let bytes = self.encoder.subtitle(&subtitle).ok().filter(|bytes| !bytes.is_empty())?;
+        let mut text = Packet::copied(&bytes).ok()?;
+        (text.pts, text.dts, text.duration) = (packet.pts, packet.pts, packet.duration);
+        text.flags |= ffi::AV_PKT_FLAG_KEY;
+        Some(text)
+    }
 }

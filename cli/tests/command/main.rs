@@ -1,16 +1,19 @@
 //! The command `gst-upscale`, run as a user runs it.
 //!
-//! The clips are made here with GStreamer; what comes out is read with GStreamer too, and with ffprobe where it is
-//! installed.
+//! The clips are made here with GStreamer and ffmpeg; what comes out is read with other people's programs: GStreamer, ffprobe, mkvinfo.
 
 mod clips;
 mod common;
 mod ending;
+mod kept;
 mod make;
 mod models;
+mod options;
 mod pictures;
 mod plans;
+mod probe;
 mod read;
 mod refusals;
+mod robust;
 mod run;
 mod videos;

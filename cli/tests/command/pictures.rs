@@ -132,6 +132,9 @@ fn a_picture_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     make::pictures(&folder.path().join("in"), 5, 1);
     std::fs::write(folder.path().join("in/003.png"), b"<html></html>").unwrap();
-    run_in(folder.path(), ["in/%03d.png", "out.mp4"]).expect_failure(1, "003.png");
-    assert_eq!(names(folder.path()), ["in"]);
+    let outcome =
+        run_in(folder.path(), ["-q", "in/%03d.png", "out.mp4"]).expect_failure(3, "1 picture could not be decoded");
+    assert!(outcome.stderr.contains("003.png is no picture of a known kind"), "{}", outcome.stderr);
+    assert_eq!(read::times(&folder.path().join("out.mp4")).len(), 4);
+    assert_eq!(names(folder.path()), ["in", "out.mp4"]);
 }

@@ -88,6 +88,53 @@ pub fn sound(path: &Path) -> Vec<Vec<String>> {
     streams.into_values().collect()
 }
 
+/// Seconds of sound that can be decoded.
+pub fn sound_duration(path: &Path) -> f64 {
+    let args = ["-select_streams", "a:0", "-show_entries", "frame=nb_samples", "-of", "csv=p=0"];
+    let text = ffprobe(path, &args);
+    let samples: u64 = text.lines().filter_map(|line| line.trim_end_matches(',').parse::<u64>().ok()).sum();
+    let rate = ffprobe(path, &["-select_streams", "a:0", "-show_entries", "stream=sample_rate", "-of", "csv=p=0"]);
+    samples as f64 / rate.trim().parse::<f64>().expect("a number")
+}
+
+/// The share of frames that FFmpeg's `idet` takes for interlaced.
+pub fn combed_share(path: &Path) -> f64 {
+    let args = ["-hide_banner", "-nostats", "-vf", "scale=iw:ih/2:flags=neighbor,idet", "-f", "null", "-"];
+    let output = Command::new("ffmpeg").arg("-i").arg(path).args(args).output().expect("ffmpeg is there");
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().rfind(|line| line.contains("Multi frame detection")).expect("idet counts");
+    let count = |name: &str| -> f64 {
+        let after = line.split(name).nth(1).expect("a count");
+        after.split_whitespace().next().expect("a number").parse().expect("a number")
+    };
+    let (combed, progressive) = (count("TFF:") + count("BFF:"), count("Progressive:"));
+    combed / (combed + progressive).max(1.0)
+}
+
+/// The luma of the first row of the first frame, of 8 bits.
+pub fn first_luma_row(path: &Path, width: usize) -> Vec<u8> {
+    raw(path, "gray", "extractplanes=y", width)
+}
+
+/// The first row of the first frame as R'G'B'.
+pub fn first_rgb_row(path: &Path, width: usize) -> Vec<u8> {
+    raw(path, "rgb24", "null", 3 * width)
+}
+
+fn raw(path: &Path, format: &str, filter: &str, bytes: usize) -> Vec<u8> {
+    let args = ["-frames:v", "1", "-vf", filter, "-f", "rawvideo", "-pix_fmt", format, "-"];
+    let output =
+        Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(path).args(args).output().expect("ffmpeg is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout[..bytes].to_vec()
+}
+
+/// What the first frame and the stream say beside pixels.
+pub fn first_frame_side_data(path: &Path) -> String {
+    let args = ["-select_streams", "v:0", "-read_intervals", "%+#1", "-show_frames", "-show_streams"];
+    ffprobe(path, &[&args[..], &["-of", "json"]].concat())
+}
+
 /// When subtitles are shown, in milliseconds, as ffprobe says. Those without text end the one before.
 pub fn subtitles(path: &Path) -> Vec<u64> {
     let args = ["-select_streams", "s", "-show_entries", "packet=pts_time,size", "-of", "csv=p=0"];
@@ -118,6 +165,13 @@ pub fn discover(path: &Path) -> gst_pbutils::DiscovererInfo {
     let uri = glib::filename_to_uri(path.canonicalize().expect("the file is there"), None).expect("a path has a URI");
     let discoverer = gst_pbutils::Discoverer::new(PATIENCE).expect("the discoverer starts");
     discoverer.discover_uri(&uri).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The title of the whole file, or else of its first stream.
+pub fn title(path: &Path) -> String {
+    let entries = "format_tags=title:stream_tags=title";
+    let text = ffprobe(path, &["-show_entries", entries, "-of", "csv=p=0"]);
+    text.lines().rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// A tag of the whole file, or of one of its streams.

@@ -31,6 +31,15 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Fails the test unless the command line was refused with these words.
+    #[track_caller]
+    pub fn expect_usage(self, text: &str) {
+        assert_eq!(self.code, Some(2), "{}", self.stderr);
+        assert!(self.stderr.contains(text), "{} does not say {text:?}", self.stderr);
+    }
+}
+
 /// The command, ready for more arguments; nobody is there to be asked.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gst-upscale"));

@@ -1,0 +1,173 @@
+//! Reading containers.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Error, Packet, Result, c_string, check, entries, text};
+
+/// An open file or stream.
+pub struct Demuxer {
+    context: NonNull<ffi::AVFormatContext>,
+    /// What the context's callback looks at.
+    _stop: Arc<AtomicBool>,
+}
+
+// SAFETY: a demuxer is used by one thread at a time.
+unsafe impl Send for Demuxer {}
+
+/// Whether reading is to end, asked by FFmpeg while it waits for data.
+unsafe extern "C" fn is_stopped(stop: *mut c_void) -> c_int {
+    // SAFETY: it points to the flag that the demuxer holds a share of.
+    c_int::from(unsafe { &*stop.cast::<AtomicBool>() }.load(Ordering::Relaxed))
+}
+
+impl Demuxer {
+    /// Opens a URL (`file:...` for a file) and looks into it until its streams are known. Reading ends early when `stop` is set.
+    /// `format` is the demuxer, where the contents shall not tell it.
+    pub fn open(url: &str, format: Option<&CStr>, stop: &Arc<AtomicBool>) -> Result<Self> {
+        let url = c_string(url);
+        // SAFETY: the context is ours until opening it fails, which frees it; the flag outlives it.
+        unsafe {
+            let mut context = ffi::avformat_alloc_context();
+            if context.is_null() {
+                return Err(Error::NO_MEMORY);
+            }
+            (*context).interrupt_callback =
+                ffi::AVIOInterruptCB { callback: Some(is_stopped), opaque: Arc::as_ptr(stop).cast_mut().cast() };
+            let format = format.map_or(ptr::null(), |name| ffi::av_find_input_format(name.as_ptr()));
+            check(ffi::avformat_open_input(&mut context, url.as_ptr(), format, ptr::null_mut()))?;
+            let demuxer =
+                Demuxer { context: NonNull::new(context).expect("opening it succeeded"), _stop: Arc::clone(stop) };
+            check(ffi::avformat_find_stream_info(context, ptr::null_mut()))?;
+            Ok(demuxer)
+        }
+    }
+
+    pub fn context(&self) -> &ffi::AVFormatContext {
+        // SAFETY: it lives as long as we do.
+        unsafe { self.context.as_ref() }
+    }
+
+    pub fn streams(&self) -> Vec<Stream<'_>> {
+        let context = self.context();
+        // SAFETY: the list holds so many streams, which live as long as the context.
+        (0..context.nb_streams as usize).map(|index| Stream(unsafe { &**context.streams.add(index) })).collect()
+    }
+
+    pub fn stream(&self, index: usize) -> Stream<'_> {
+        self.streams()[index]
+    }
+
+    /// Tags of the whole.
+    pub fn metadata(&self) -> Vec<(String, String)> {
+        // SAFETY: nobody changes it meanwhile.
+        unsafe { entries(self.context().metadata) }
+    }
+
+    /// Leaves out a stream's packets.
+    pub fn discard(&mut self, index: usize) {
+        // SAFETY: the context is ours, and has this stream.
+        unsafe { (**(*self.context.as_ptr()).streams.add(index)).discard = ffi::AVDiscard::AVDISCARD_ALL };
+    }
+
+    /// The next packet; `None` at the end.
+    pub fn read(&mut self) -> Result<Option<Packet>> {
+        let mut packet = Packet::new();
+        // SAFETY: both are alive.
+        match check(unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_mut_ptr()) }) {
+            Ok(_) => Ok(Some(packet)),
+            Err(Error::EOF) => {
+                // A read that failed looks like the end, except here.
+                let io = self.context().pb;
+                // SAFETY: null, or the context's own.
+                let error = unsafe { io.as_ref() }.map_or(0, |io| io.error);
+                if error < 0 && error != ffi::AVERROR_EOF { Err(Error(error)) } else { Ok(None) }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Goes to the last key frame before a time, in microseconds.
+    pub fn seek(&mut self, time: i64) -> Result<()> {
+        let flags = ffi::AVSEEK_FLAG_BACKWARD;
+        // SAFETY: the context is ours.
+        check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), -1, time, flags as c_int) })?;
+        Ok(())
+    }
+}
+
+impl Drop for Demuxer {
+    fn drop(&mut self) {
+        let mut context = self.context.as_ptr();
+        // SAFETY: it is ours.
+        unsafe { ffi::avformat_close_input(&mut context) };
+    }
+}
+
+/// A stream of a container.
+#[derive(Clone, Copy)]
+pub struct Stream<'a>(pub &'a ffi::AVStream);
+
+impl<'a> Stream<'a> {
+    pub fn index(self) -> usize {
+        usize::try_from(self.0.index).unwrap_or(0)
+    }
+
+    pub fn parameters(self) -> &'a ffi::AVCodecParameters {
+        // SAFETY: every stream has some.
+        unsafe { &*self.0.codecpar }
+    }
+
+    pub fn kind(self) -> ffi::AVMediaType {
+        self.parameters().codec_type
+    }
+
+    pub fn base(self) -> ffi::AVRational {
+        self.0.time_base
+    }
+
+    pub fn tags(self) -> Vec<(String, String)> {
+        // SAFETY: nobody changes it meanwhile.
+        unsafe { entries(self.0.metadata) }
+    }
+
+    pub fn tag(self, name: &str) -> Option<String> {
+        self.tags().into_iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    pub fn has_disposition(self, flag: c_int) -> bool {
+        self.0.disposition & flag != 0
+    }
+
+    /// A picture that stands for the whole, such as a cover.
+    pub fn is_cover(self) -> bool {
+        self.has_disposition(ffi::AV_DISPOSITION_ATTACHED_PIC)
+    }
+
+    /// The codec's name in words, as in "aac".
+    pub fn codec_name(self) -> String {
+        // SAFETY: the name is static.
+        unsafe { text(ffi::avcodec_get_name(self.parameters().codec_id)) }
+    }
+
+    pub fn side_data(self, kind: ffi::AVPacketSideDataType) -> Option<&'a [u8]> {
+        // SAFETY: the stream is alive, and so is its data.
+        unsafe {
+            #[cfg(ffmpeg_6_1)]
+            {
+                let parameters = self.parameters();
+                let data =
+                    ffi::av_packet_side_data_get(parameters.coded_side_data, parameters.nb_coded_side_data, kind);
+                data.as_ref().map(|data| std::slice::from_raw_parts(data.data, data.size))
+            }
+            #[cfg(not(ffmpeg_6_1))]
+            {
+                let mut size = 0;
+                let data = ffi::av_stream_get_side_data(self.0, kind, &mut size);
+                (!data.is_null()).then(|| std::slice::from_raw_parts(data, size))
+            }
+        }
+    }
+}

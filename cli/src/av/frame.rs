@@ -1,0 +1,213 @@
+//! Decoded pictures and sound.
+
+use std::ffi::c_int;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+
+use super::{Result, check, text};
+
+/// A frame, and with it a share of what it holds.
+pub struct Frame(NonNull<ffi::AVFrame>);
+
+// SAFETY: a frame is used by one thread at a time; its data is shared by reference counting with atomics.
+unsafe impl Send for Frame {}
+
+impl Frame {
+    pub fn new() -> Self {
+        // SAFETY: it allocates, or returns null.
+        let frame = unsafe { ffi::av_frame_alloc() };
+        Frame(NonNull::new(frame).expect("FFmpeg has memory for a frame"))
+    }
+
+    /// A picture that is to be filled.
+    pub fn picture(format: PixelFormat, width: i32, height: i32) -> Result<Self> {
+        let mut frame = Frame::new();
+        (frame.format, frame.width, frame.height) = (format.0 as c_int, width, height);
+        // SAFETY: the frame is new and described.
+        check(unsafe { ffi::av_frame_get_buffer(frame.as_mut_ptr(), 0) })?;
+        Ok(frame)
+    }
+
+    pub fn as_ptr(&self) -> *const ffi::AVFrame {
+        self.0.as_ptr()
+    }
+
+    pub fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
+        self.0.as_ptr()
+    }
+
+    /// Another frame with the same contents, which are shared.
+    pub fn share(&self) -> Result<Self> {
+        let mut frame = Frame::new();
+        // SAFETY: both are ours.
+        check(unsafe { ffi::av_frame_ref(frame.as_mut_ptr(), self.as_ptr()) })?;
+        Ok(frame)
+    }
+
+    /// Takes over what describes another frame beside its pixels: times, colours, side data.
+    pub fn copy_description(&mut self, from: &Frame) -> Result<()> {
+        // SAFETY: both are ours.
+        check(unsafe { ffi::av_frame_copy_props(self.as_mut_ptr(), from.as_ptr()) })?;
+        Ok(())
+    }
+
+    pub fn pixel_format(&self) -> PixelFormat {
+        PixelFormat::from_raw(self.format)
+    }
+
+    /// When it is shown, as well as the decoder knows.
+    pub fn time(&self) -> Option<i64> {
+        let times = [self.best_effort_timestamp, self.pts];
+        times.into_iter().find(|time| *time != ffi::AV_NOPTS_VALUE)
+    }
+
+    /// How long it is shown, in ticks; 0 where that is not known.
+    pub fn ticks(&self) -> i64 {
+        #[cfg(ffmpeg_6_0)]
+        return self.duration;
+        #[cfg(not(ffmpeg_6_0))]
+        return self.pkt_duration;
+    }
+
+    pub fn set_ticks(&mut self, ticks: i64) {
+        #[cfg(ffmpeg_6_0)]
+        (self.duration = ticks);
+        #[cfg(not(ffmpeg_6_0))]
+        (self.pkt_duration = ticks);
+    }
+
+    /// Whether the decoder had to guess parts of it.
+    pub fn is_damaged(&self) -> bool {
+        self.decode_error_flags != 0 || self.flags & ffi::AV_FRAME_FLAG_CORRUPT as c_int != 0
+    }
+
+    pub fn side_data(&self, kind: ffi::AVFrameSideDataType) -> Option<&[u8]> {
+        // SAFETY: the frame is ours; the data lives as long as it.
+        unsafe {
+            let data = ffi::av_frame_get_side_data(self.as_ptr(), kind);
+            if data.is_null() { None } else { Some(std::slice::from_raw_parts((*data).data, (*data).size)) }
+        }
+    }
+
+    pub fn remove_side_data(&mut self, kind: ffi::AVFrameSideDataType) {
+        // SAFETY: the frame is ours.
+        unsafe { ffi::av_frame_remove_side_data(self.as_mut_ptr(), kind) };
+    }
+
+    /// Rows of a plane, each as long as the picture is wide.
+    pub fn rows(&self, plane: usize) -> impl Iterator<Item = &[u8]> {
+        let (length, rows) = self.pixel_format().plane(plane, self.width, self.height);
+        let (data, stride) = (self.data[plane], self.linesize[plane] as isize);
+        // SAFETY: the plane holds so many rows, `stride` bytes apart, each of at least `length` bytes.
+        (0..rows as isize).map(move |row| unsafe { std::slice::from_raw_parts(data.offset(row * stride), length) })
+    }
+
+    /// The same to be written.
+    pub fn rows_mut(&mut self, plane: usize) -> impl Iterator<Item = &mut [u8]> {
+        let (length, rows) = self.pixel_format().plane(plane, self.width, self.height);
+        let (data, stride) = (self.data[plane], self.linesize[plane] as isize);
+        // SAFETY: as above, and the rows do not overlap.
+        (0..rows as isize).map(move |row| unsafe { std::slice::from_raw_parts_mut(data.offset(row * stride), length) })
+    }
+}
+
+impl Deref for Frame {
+    type Target = ffi::AVFrame;
+
+    fn deref(&self) -> &ffi::AVFrame {
+        // SAFETY: it lives as long as we do.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl DerefMut for Frame {
+    fn deref_mut(&mut self) -> &mut ffi::AVFrame {
+        // SAFETY: it lives as long as we do, and nobody else has it.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        let mut frame = self.0.as_ptr();
+        // SAFETY: it is ours.
+        unsafe { ffi::av_frame_free(&mut frame) };
+    }
+}
+
+/// How pixels are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PixelFormat(pub ffi::AVPixelFormat);
+
+impl PixelFormat {
+    pub fn from_raw(format: c_int) -> Self {
+        // SAFETY: FFmpeg's own number for a format; the bindings were made from the headers of the library.
+        PixelFormat(unsafe { std::mem::transmute::<c_int, ffi::AVPixelFormat>(format) })
+    }
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        let name = super::c_string(name);
+        // SAFETY: a text.
+        let format = unsafe { ffi::av_get_pix_fmt(name.as_ptr()) };
+        (format != ffi::AVPixelFormat::AV_PIX_FMT_NONE).then_some(PixelFormat(format))
+    }
+
+    pub fn name(self) -> String {
+        // SAFETY: the name is FFmpeg's own, or null.
+        unsafe { text(ffi::av_get_pix_fmt_name(self.0)) }
+    }
+
+    fn description(self) -> &'static ffi::AVPixFmtDescriptor {
+        // SAFETY: the descriptors are static; NONE alone has none.
+        unsafe { ffi::av_pix_fmt_desc_get(self.0).as_ref() }.expect("a frame has a format")
+    }
+
+    fn has(self, flag: c_int) -> bool {
+        self.description().flags & flag as u64 != 0
+    }
+
+    pub fn is_rgb(self) -> bool {
+        self.has(ffi::AV_PIX_FMT_FLAG_RGB) || self.has(ffi::AV_PIX_FMT_FLAG_PAL)
+    }
+
+    pub fn is_grey(self) -> bool {
+        let description = self.description();
+        description.nb_components - u8::from(self.has_alpha()) == 1 && !self.is_rgb()
+    }
+
+    pub fn has_alpha(self) -> bool {
+        self.has(ffi::AV_PIX_FMT_FLAG_ALPHA) || self.has(ffi::AV_PIX_FMT_FLAG_PAL)
+    }
+
+    /// Whether the frames are in a device's memory.
+    pub fn is_hardware(self) -> bool {
+        self.has(ffi::AV_PIX_FMT_FLAG_HWACCEL)
+    }
+
+    /// Bits of a sample.
+    pub fn depth(self) -> i32 {
+        self.description().comp[0].depth
+    }
+
+    /// Whether chroma has fewer columns, and fewer rows.
+    pub fn is_subsampled(self) -> (bool, bool) {
+        let description = self.description();
+        (description.log2_chroma_w > 0, description.log2_chroma_h > 0)
+    }
+
+    /// Bytes of a row of a plane, and rows.
+    pub fn plane(self, plane: usize, width: i32, height: i32) -> (usize, usize) {
+        let description = self.description();
+        // SAFETY: plain arithmetic on the description.
+        let length = unsafe { ffi::av_image_get_linesize(self.0, width, plane as c_int) };
+        let chroma = (plane == 1 || plane == 2) && !self.is_rgb();
+        let shift = if chroma { description.log2_chroma_h } else { 0 };
+        let rows = -((-height) >> shift);
+        (usize::try_from(length).unwrap_or(0), usize::try_from(rows).unwrap_or(0))
+    }
+
+    pub fn planes(self) -> usize {
+        // SAFETY: plain arithmetic on the description.
+        usize::try_from(unsafe { ffi::av_pix_fmt_count_planes(self.0) }).unwrap_or(0)
+    }
+}

@@ -1,0 +1,174 @@
+//! Writing containers.
+
+use std::ffi::{CStr, c_int};
+use std::ptr::{self, NonNull};
+
+use super::{Dictionary, Error, Packet, Result, c_string, check};
+
+/// A container that is being written.
+pub struct Muxer {
+    context: NonNull<ffi::AVFormatContext>,
+}
+
+// SAFETY: a muxer is used by one thread at a time.
+unsafe impl Send for Muxer {}
+
+impl Muxer {
+    /// Of a kind such as "matroska", into a file (`file:...`) or another URL.
+    pub fn create(format: &CStr, url: &str) -> Result<Self> {
+        let muxer = Muxer::new(format)?;
+        let url = c_string(url);
+        // SAFETY: the context is ours; the opened file is closed with it.
+        check(unsafe {
+            ffi::avio_open(&mut (*muxer.context.as_ptr()).pb, url.as_ptr(), ffi::AVIO_FLAG_WRITE as c_int)
+        })?;
+        Ok(muxer)
+    }
+
+    fn new(format: &CStr) -> Result<Self> {
+        let mut context = ptr::null_mut();
+        // SAFETY: the context is ours from here on.
+        check(unsafe { ffi::avformat_alloc_output_context2(&mut context, ptr::null(), format.as_ptr(), ptr::null()) })?;
+        Ok(Muxer { context: NonNull::new(context).ok_or(Error::NO_MEMORY)? })
+    }
+
+    /// Whether a container of that kind can hold a stream of these parameters: it is tried, into memory.
+    pub fn accepts(format: &CStr, parameters: &ffi::AVCodecParameters, base: ffi::AVRational) -> bool {
+        let tried = || -> Result<()> {
+            let mut muxer = Muxer::new(format)?;
+            // SAFETY: the buffer in memory is closed below, before the context is freed.
+            unsafe {
+                let context = muxer.context.as_ptr();
+                check(ffi::avio_open_dyn_buf(&mut (*context).pb))?;
+                let written = muxer.add(parameters, base).and_then(|_| muxer.begin(Dictionary::new()));
+                let mut bytes = ptr::null_mut();
+                ffi::avio_close_dyn_buf((*context).pb, &mut bytes);
+                (*context).pb = ptr::null_mut();
+                ffi::av_free(bytes.cast());
+                written
+            }
+        };
+        tried().is_ok()
+    }
+
+    pub fn context(&mut self) -> &mut ffi::AVFormatContext {
+        // SAFETY: it lives as long as we do, and nobody else has it.
+        unsafe { self.context.as_mut() }
+    }
+
+    fn has_flag(&mut self, flag: c_int) -> bool {
+        // SAFETY: formats are static.
+        unsafe { (*self.context().oformat).flags & flag != 0 }
+    }
+
+    /// Whether encoders are to leave headers to the container.
+    pub fn wants_global_header(&mut self) -> bool {
+        self.has_flag(ffi::AVFMT_GLOBALHEADER)
+    }
+
+    /// A stream of these parameters. Returns its number.
+    pub fn add(&mut self, parameters: &ffi::AVCodecParameters, base: ffi::AVRational) -> Result<usize> {
+        // SAFETY: the stream is the context's; the parameters are copied.
+        unsafe {
+            let stream = ffi::avformat_new_stream(self.context.as_ptr(), ptr::null());
+            if stream.is_null() {
+                return Err(Error::NO_MEMORY);
+            }
+            check(ffi::avcodec_parameters_copy((*stream).codecpar, parameters))?;
+            (*stream).time_base = base;
+            let tags = (*self.context().oformat).codec_tag;
+            // Tags mean something in one family of containers alone.
+            let tag = parameters.codec_tag;
+            let known = tags.is_null() || ffi::av_codec_get_id(tags, tag) == parameters.codec_id;
+            let free = known || tags.is_null() || ffi::av_codec_get_tag(tags, parameters.codec_id) == 0;
+            (*(*stream).codecpar).codec_tag = if free { tag } else { 0 };
+            Ok(usize::try_from((*stream).index).unwrap_or(0))
+        }
+    }
+
+    pub fn stream(&mut self, index: usize) -> &mut ffi::AVStream {
+        // SAFETY: the context has this stream, and nobody else has the context.
+        unsafe { &mut **self.context().streams.add(index) }
+    }
+
+    /// Side data for a whole stream, as in HDR's.
+    pub fn add_side_data(&mut self, index: usize, kind: ffi::AVPacketSideDataType, bytes: &[u8]) -> Result<()> {
+        let stream = self.stream(index);
+        // SAFETY: the stream gets room for so many bytes.
+        unsafe {
+            #[cfg(ffmpeg_6_1)]
+            let data = {
+                let parameters = &mut *stream.codecpar;
+                let all = &mut parameters.coded_side_data;
+                let new = ffi::av_packet_side_data_new(all, &mut parameters.nb_coded_side_data, kind, bytes.len(), 0);
+                if new.is_null() { ptr::null_mut() } else { (*new).data }
+            };
+            #[cfg(not(ffmpeg_6_1))]
+            let data = ffi::av_stream_new_side_data(stream, kind, bytes.len());
+            if data.is_null() {
+                return Err(Error::NO_MEMORY);
+            }
+            ptr::copy_nonoverlapping(bytes.as_ptr(), data, bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Parts of the whole, with times in ticks of `base`.
+    pub fn add_chapter(&mut self, id: i64, base: ffi::AVRational, times: (i64, i64), tags: Dictionary) -> Result<()> {
+        // SAFETY: the chapter and the list that holds it are FFmpeg's allocations, which the context frees.
+        unsafe {
+            let chapter = ffi::av_mallocz(size_of::<ffi::AVChapter>()).cast::<ffi::AVChapter>();
+            if chapter.is_null() {
+                return Err(Error::NO_MEMORY);
+            }
+            (*chapter).id = id;
+            (*chapter).time_base = base;
+            ((*chapter).start, (*chapter).end) = times;
+            (*chapter).metadata = tags.into_raw();
+            let context = self.context();
+            let mut count = context.nb_chapters as c_int;
+            ffi::av_dynarray_add((&raw mut context.chapters).cast(), &mut count, chapter.cast());
+            context.nb_chapters = count as u32;
+        }
+        Ok(())
+    }
+
+    /// Writes what stands before the first packet. No stream can be added any more.
+    pub fn begin(&mut self, mut options: Dictionary) -> Result<()> {
+        // SAFETY: the context is ours and has its streams.
+        check(unsafe { ffi::avformat_write_header(self.context.as_ptr(), options.as_mut_ptr()) })?;
+        Ok(())
+    }
+
+    /// Writes a packet, in the order of time with those of other streams.
+    pub fn write(&mut self, mut packet: Packet) -> Result<()> {
+        // SAFETY: the context was begun; the packet's share is taken over.
+        check(unsafe { ffi::av_interleaved_write_frame(self.context.as_ptr(), packet.as_mut_ptr()) })?;
+        self.io_error()
+    }
+
+    /// Writes what is left and what stands behind the last packet, and closes the file.
+    pub fn finish(&mut self) -> Result<()> {
+        // SAFETY: the context was begun, and nothing is written after this.
+        check(unsafe { ffi::av_write_trailer(self.context.as_ptr()) })?;
+        self.io_error()?;
+        // SAFETY: the file is the context's.
+        check(unsafe { ffi::avio_closep(&mut self.context().pb) })?;
+        Ok(())
+    }
+
+    fn io_error(&mut self) -> Result<()> {
+        // SAFETY: null, or the context's own.
+        check(unsafe { self.context().pb.as_ref() }.map_or(0, |io| io.error)).map(drop)
+    }
+}
+
+impl Drop for Muxer {
+    fn drop(&mut self) {
+        // SAFETY: both are ours; a file that was closed is null.
+        unsafe {
+            ffi::avio_closep(&mut self.context().pb);
+            ffi::avformat_free_context(self.context.as_ptr());
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What colours the numbers of a picture mean.
+
+use ffi::AVColorRange::AVCOL_RANGE_JPEG;
+use ffi::AVColorSpace::{AVCOL_SPC_BT709, AVCOL_SPC_RGB, AVCOL_SPC_SMPTE170M, AVCOL_SPC_UNSPECIFIED};
+use ffi::{AVChromaLocation, AVColorPrimaries, AVColorRange, AVColorSpace, AVColorTransferCharacteristic};
+
+use crate::av::{Encoder, Frame, PixelFormat};
+
+/// Pictures with more rows are BT.709 where nothing is said; players guess so, too.
+const MAX_SD_ROWS: i32 = 576;
+
+/// As it stands in a frame or a stream; anything may be unspecified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Colour {
+    pub range: AVColorRange,
+    pub matrix: AVColorSpace,
+    pub primaries: AVColorPrimaries,
+    pub transfer: AVColorTransferCharacteristic,
+    pub site: AVChromaLocation,
+}
+
+impl Colour {
+    pub fn of(frame: &Frame) -> Self {
+        Colour {
+            range: frame.color_range,
+            matrix: frame.colorspace,
+            primaries: frame.color_primaries,
+            transfer: frame.color_trc,
+            site: frame.chroma_location,
+        }
+    }
+
+    /// Writes it into a frame.
+    pub fn describe(self, frame: &mut Frame) {
+        frame.color_range = self.range;
+        frame.colorspace = self.matrix;
+        frame.color_primaries = self.primaries;
+        frame.color_trc = self.transfer;
+        frame.chroma_location = self.site;
+    }
+
+    /// Writes it into an encoder that is not open yet.
+    pub fn describe_encoder(self, encoder: &mut Encoder) {
+        encoder.color_range = self.range;
+        encoder.colorspace = self.matrix;
+        encoder.color_primaries = self.primaries;
+        encoder.color_trc = self.transfer;
+        encoder.chroma_sample_location = self.site;
+    }
+
+    pub fn is_full(self) -> bool {
+        self.range == AVCOL_RANGE_JPEG
+    }
+
+    /// The matrix that is meant in a picture of so many rows.
+    pub fn known_matrix(self, rows: i32) -> AVColorSpace {
+        match self.matrix {
+            AVCOL_SPC_UNSPECIFIED if rows > MAX_SD_ROWS => AVCOL_SPC_BT709,
+            AVCOL_SPC_UNSPECIFIED => AVCOL_SPC_SMPTE170M,
+            matrix => matrix,
+        }
+    }
+
+    /// The same in words for a picture that has become larger: what was to be guessed by its size is said where the larger one would
+    /// be guessed otherwise.
+    pub fn enlarged(self, format: PixelFormat, rows: i32, enlarged_rows: i32) -> Self {
+        let known = self.known_matrix(rows);
+        let guessed = format.is_rgb() || known == self.known_matrix(enlarged_rows);
+        Colour { matrix: if guessed { self.matrix } else { known }, ..self }
+    }
+}
+
+/// JPEG's formats say the range by their names; the others, which have the same layout, leave it to the frame.
+pub fn without_jpeg_format(frame: &mut Frame) {
+    let name = frame.pixel_format().name();
+    if let Some(plain) = name.strip_prefix("yuvj").and_then(|rest| PixelFormat::from_name(&format!("yuv{rest}"))) {
+        frame.format = plain.0 as i32;
+        frame.color_range = AVCOL_RANGE_JPEG;
+    }
+}
+
+/// A filter that converts pixels and keeps what they mean. `from` says what they mean now, `to` what they shall mean.
+pub fn conversion(from: (PixelFormat, Colour), to: (PixelFormat, Colour), rows: i32) -> String {
+    let matrix = |(format, colour): (PixelFormat, Colour)| {
+        // RGB has none, but swscale wants to know which one its other side has.
+        let colour = if format.is_rgb() { None } else { Some(colour) };
+        colour.and_then(|colour| matrix_name(colour.known_matrix(rows)))
+    };
+    let range = |(format, colour): (PixelFormat, Colour)| {
+        if format.is_rgb() || colour.is_full() { "full" } else { "limited" }
+    };
+    let (inner, outer) = (matrix(from).or(matrix(to)), matrix(to).or(matrix(from)));
+    let mut filter = format!("scale=in_range={}:out_range={}", range(from), range(to));
+    if let (Some(inner), Some(outer)) = (inner, outer) {
+        filter += &format!(":in_color_matrix={inner}:out_color_matrix={outer}");
+    }
+    filter + &format!(":flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,format={}", to.0.name())
+}
+
+/// The name that the filter `scale` has for a matrix; it knows the common ones.
+fn matrix_name(matrix: AVColorSpace) -> Option<&'static str> {
+    match matrix {
+        AVCOL_SPC_BT709 => Some("bt709"),
+        AVCOL_SPC_SMPTE170M | AVColorSpace::AVCOL_SPC_BT470BG => Some("smpte170m"),
+        AVColorSpace::AVCOL_SPC_FCC => Some("fcc"),
+        AVColorSpace::AVCOL_SPC_SMPTE240M => Some("smpte240m"),
+        AVColorSpace::AVCOL_SPC_BT2020_NCL | AVColorSpace::AVCOL_SPC_BT2020_CL => Some("bt2020"),
+        _ => None,
+    }
+}
+
+/// The colour of R'G'B' pictures made from pictures of `colour`, and of Y'CbCr pictures made from R'G'B'.
+pub fn converted(colour: Colour, from: PixelFormat, to: PixelFormat, rows: i32) -> Colour {
+    match (from.is_rgb(), to.is_rgb()) {
+        (false, true) => Colour { range: AVCOL_RANGE_JPEG, matrix: AVCOL_SPC_RGB, ..colour },
+        (true, false) => {
+            let unspecified = Colour { matrix: AVCOL_SPC_UNSPECIFIED, ..colour };
+            let range = AVColorRange::AVCOL_RANGE_MPEG;
+            Colour { range, matrix: unspecified.known_matrix(rows), ..colour }
+        }
+        _ => colour,
+    }
+}
+
+/// GStreamer's words for it.
+pub fn colorimetry(colour: Colour, format: PixelFormat, rows: i32) -> gst_video::VideoColorimetry {
+    use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoTransferFunction};
+    let matrix = if format.is_rgb() {
+        VideoColorMatrix::Rgb
+    } else {
+        VideoColorMatrix::from_iso(colour.known_matrix(rows) as u32)
+    };
+    let full = format.is_rgb() || colour.is_full();
+    let range = if full { VideoColorRange::Range0_255 } else { VideoColorRange::Range16_235 };
+    gst_video::VideoColorimetry::new(
+        range,
+        if matrix == VideoColorMatrix::Unknown { VideoColorMatrix::Bt709 } else { matrix },
+        VideoTransferFunction::from_iso(colour.transfer as u32),
+        VideoColorPrimaries::from_iso(colour.primaries as u32),
+    )
+}
+
+/// Where chroma lies, in GStreamer's words. What is not said is what the decoders take it for.
+pub fn chroma_site(colour: Colour) -> gst_video::VideoChromaSite {
+    use AVChromaLocation::{
+        AVCHROMA_LOC_BOTTOM, AVCHROMA_LOC_BOTTOMLEFT, AVCHROMA_LOC_CENTER, AVCHROMA_LOC_TOP, AVCHROMA_LOC_TOPLEFT,
+    };
+    use gst_video::VideoChromaSite as Site;
+    match colour.site {
+        AVCHROMA_LOC_CENTER => Site::JPEG,
+        AVCHROMA_LOC_TOPLEFT => Site::COSITED,
+        AVCHROMA_LOC_TOP => Site::V_COSITED,
+        AVCHROMA_LOC_BOTTOMLEFT => Site::H_COSITED | Site::ALT_LINE,
+        AVCHROMA_LOC_BOTTOM => Site::JPEG | Site::ALT_LINE,
+        _ => Site::MPEG2,
+    }
+}

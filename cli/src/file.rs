@@ -1,0 +1,448 @@
+//! A video file that is being written: the upscaled video, and beside it what is copied or encoded anew.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::av::{self, Dictionary, Encoder, Error, Muxer, Packet, Stream};
+use crate::container::Container;
+use crate::encoder::VideoEncoder;
+use crate::failure::{Failure, Result, failed};
+use crate::reader::MediaReader;
+use crate::sound::Sound;
+use crate::streams::Fate;
+use crate::subtitles::Text;
+
+/// What the containers of this family say of themselves, and statistics of what was encoded before.
+const OWN_TAGS: [&str; 9] = [
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "duration",
+    "bps",
+    "number_of_frames",
+    "number_of_bytes",
+    "vendor_id",
+];
+/// The tags that MP4 files have a place for, by FFmpeg's names.
+const MP4_TAGS: [&str; 26] = [
+    "title",
+    "artist",
+    "author",
+    "album_artist",
+    "album",
+    "composer",
+    "date",
+    "comment",
+    "genre",
+    "copyright",
+    "grouping",
+    "lyrics",
+    "description",
+    "synopsis",
+    "show",
+    "episode_id",
+    "network",
+    "episode_sort",
+    "season_number",
+    "media_type",
+    "hd_video",
+    "gapless_playback",
+    "compilation",
+    "track",
+    "disc",
+    "creation_time",
+];
+
+/// Seconds before 0 that decoders of sound need to begin.
+const LEAD_IN: f64 = 0.1;
+
+/// How a stream gets into the file.
+enum Way {
+    Copied,
+    Sound(Box<Sound>),
+    Text(Box<Text>),
+}
+
+struct Kept {
+    /// Its number in the file.
+    index: usize,
+    way: Way,
+    /// What its packets' times count: in IN, and when they are written.
+    from: ffi::AVRational,
+    base: ffi::AVRational,
+}
+
+pub struct VideoFile {
+    muxer: Muxer,
+    container: Container,
+    name: String,
+    is_pipe: bool,
+    /// The video's number in the file.
+    video: usize,
+    /// By their numbers in IN.
+    kept: HashMap<usize, Kept>,
+    has_begun: bool,
+    /// Packets that came before the video's encoder was ready, with what their times count.
+    waiting: Vec<(Packet, ffi::AVRational)>,
+    /// The last decoding time of each stream in the file.
+    last: Vec<Option<i64>>,
+}
+
+impl VideoFile {
+    /// Prepares a file at `path` (`None`: standard output) with the streams that are kept.
+    pub fn create(
+        path: Option<&Path>,
+        name: &Path,
+        container: Container,
+        reader: Option<&mut MediaReader>,
+        fates: &[Fate],
+    ) -> Result<Self> {
+        let url = path.map_or(Ok("pipe:1".into()), crate::input::file_url)?;
+        let name = name.display().to_string();
+        let muxer = Muxer::create(container.muxer(), &url).map_err(|error| write_failure(&name, error))?;
+        let mut file = VideoFile {
+            muxer,
+            container,
+            name,
+            is_pipe: path.is_none(),
+            video: 0,
+            kept: HashMap::new(),
+            has_begun: false,
+            waiting: Vec::new(),
+            last: Vec::new(),
+        };
+        match reader {
+            Some(reader) => file.add_streams(reader, fates)?,
+            None => file.add_video(None)?,
+        }
+        Ok(file)
+    }
+
+    fn add_streams(&mut self, reader: &mut MediaReader, fates: &[Fate]) -> Result<()> {
+        for (index, fate) in fates.iter().enumerate() {
+            let stream = reader.demuxer().stream(index);
+            let way = match fate {
+                Fate::LeftOut => continue,
+                Fate::Upscaled => {
+                    self.add_video(Some(stream))?;
+                    continue;
+                }
+                Fate::Attached => {
+                    self.attach(stream)?;
+                    continue;
+                }
+                Fate::Copied => Way::Copied,
+                Fate::Sound(audio) => {
+                    Way::Sound(Box::new(Sound::open(stream, *audio, self.muxer.wants_global_header())?))
+                }
+                Fate::Text(encoder) => Way::Text(Box::new(Text::open(stream, encoder)?)),
+            };
+            self.add_kept(stream, way)?;
+        }
+        let kept: Vec<usize> = self.kept.keys().copied().collect();
+        reader.keep_only(&kept);
+        self.describe_whole(reader)
+    }
+
+    fn failure(&self, error: Error) -> Failure {
+        write_failure(&self.name, error)
+    }
+
+    /// The place of the video; what is in it is known when the first frame has been upscaled.
+    fn add_video(&mut self, stream: Option<Stream>) -> Result<()> {
+        // SAFETY: parameters of zeros are those of an unknown stream; nothing in them is owned.
+        let unknown: ffi::AVCodecParameters = unsafe { std::mem::zeroed() };
+        let parameters = stream.map_or(&unknown, Stream::parameters);
+        let base = stream.map_or(ffi::AVRational { num: 1, den: 1000 }, Stream::base);
+        self.video = self.muxer.add(parameters, base).map_err(|error| self.failure(error))?;
+        if let Some(from) = stream {
+            let metadata = self.stream_tags(from);
+            let to = self.muxer.stream(self.video);
+            to.disposition = from.0.disposition;
+            to.metadata = metadata.into_raw();
+        }
+        Ok(())
+    }
+
+    fn add_kept(&mut self, stream: Stream, way: Way) -> Result<()> {
+        let wrong = |error| write_failure(&self.name, error);
+        let base = match &way {
+            Way::Sound(sound) => sound.base(),
+            Way::Copied | Way::Text(_) => stream.base(),
+        };
+        let index = self.muxer.add(stream.parameters(), base).map_err(wrong)?;
+        let encoder: Option<&Encoder> = match &way {
+            Way::Copied => None,
+            Way::Sound(sound) => Some(&sound.encoder),
+            Way::Text(text) => Some(&text.encoder),
+        };
+        let to = self.muxer.stream(index);
+        if let Some(encoder) = encoder {
+            // SAFETY: the stream has parameters, and the encoder is open.
+            av::check(unsafe { ffi::avcodec_parameters_from_context(to.codecpar, &**encoder) }).map_err(wrong)?;
+        } else {
+            to.avg_frame_rate = stream.0.avg_frame_rate;
+            to.sample_aspect_ratio = stream.0.sample_aspect_ratio;
+        }
+        to.disposition = stream.0.disposition;
+        let metadata = self.stream_tags(stream);
+        self.muxer.stream(index).metadata = metadata.into_raw();
+        self.kept.insert(stream.index(), Kept { index, way, from: stream.base(), base });
+        Ok(())
+    }
+
+    /// A stream's tags. MP4 has a title for each since lately; programs know it as the name of its handler.
+    fn stream_tags(&self, stream: Stream) -> Dictionary {
+        let mut all = tags(stream.tags());
+        if let (Container::Mp4 | Container::Mov, Some(title), None) =
+            (self.container, stream.tag("title"), stream.tag("handler_name"))
+        {
+            all.set("handler_name", &title);
+        }
+        if stream.kind() == ffi::AVMediaType::AVMEDIA_TYPE_ATTACHMENT {
+            // Matroska asks for both.
+            if stream.tag("filename").is_none() {
+                all.set("filename", &format!("attachment-{}", stream.index()));
+            }
+            if stream.tag("mimetype").is_none() {
+                all.set("mimetype", "application/octet-stream");
+            }
+        }
+        all
+    }
+
+    /// A cover as a file that is attached, as Matroska has it.
+    fn attach(&mut self, cover: Stream) -> Result<()> {
+        let wrong = |error| write_failure(&self.name, error);
+        // SAFETY: as in `add_video`.
+        let mut parameters: ffi::AVCodecParameters = unsafe { std::mem::zeroed() };
+        parameters.codec_type = ffi::AVMediaType::AVMEDIA_TYPE_ATTACHMENT;
+        parameters.codec_id = cover.parameters().codec_id;
+        let index = self.muxer.add(&parameters, cover.base()).map_err(wrong)?;
+        let (data, size) = (cover.0.attached_pic.data, cover.0.attached_pic.size.max(0));
+        let (name, kind) = match cover.codec_name().as_str() {
+            "png" => ("cover.png", "image/png"),
+            _ => ("cover.jpg", "image/jpeg"),
+        };
+        let to = self.muxer.stream(index);
+        // SAFETY: the cover holds so many bytes; the copy is FFmpeg's own, with the room behind it that it asks for.
+        unsafe {
+            let copy = ffi::av_mallocz(size as usize + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
+            if copy.is_null() || data.is_null() {
+                return Err(wrong(Error::NO_MEMORY));
+            }
+            std::ptr::copy_nonoverlapping(data, copy, size as usize);
+            (*to.codecpar).extradata = copy;
+            (*to.codecpar).extradata_size = size;
+        }
+        let mut metadata = Dictionary::new();
+        metadata.set("filename", cover.tag("filename").as_deref().unwrap_or(name));
+        metadata.set("mimetype", cover.tag("mimetype").as_deref().unwrap_or(kind));
+        to.metadata = metadata.into_raw();
+        Ok(())
+    }
+
+    /// Tags and chapters.
+    fn describe_whole(&mut self, reader: &MediaReader) -> Result<()> {
+        if self.container.is_animation() {
+            return Ok(());
+        }
+        let mut all = reader.demuxer().metadata();
+        let has_title = all.iter().any(|(name, _)| name.eq_ignore_ascii_case("title"));
+        // Programs that write Matroska may give the title to the video.
+        if let (Container::Mp4 | Container::Mov, false, Some(title)) =
+            (self.container, has_title, reader.video().tag("title"))
+        {
+            all.push(("title".into(), title));
+        }
+        self.muxer.context().metadata = tags(all).into_raw();
+        let (offset, end) = reader.span();
+        let from = reader.demuxer().context();
+        for index in 0..from.nb_chapters as usize {
+            // SAFETY: the list holds so many chapters, which nobody changes.
+            let (chapter, all) = unsafe {
+                let chapter = &**from.chapters.add(index);
+                (chapter, av::entries(chapter.metadata))
+            };
+            let base = chapter.time_base;
+            let offset = av::rescale(offset, crate::reader::MICROSECONDS, base);
+            let last = end.map_or(i64::MAX, |end| av::rescale(end, crate::reader::MICROSECONDS, base));
+            let times = ((chapter.start - offset).max(0), (chapter.end - offset).min(last));
+            if times.0 < times.1 {
+                self.muxer.add_chapter(chapter.id, base, times, tags(all)).map_err(|error| self.failure(error))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn wants_global_header(&mut self) -> bool {
+        self.muxer.wants_global_header()
+    }
+
+    /// Fills in the video's place, and writes what stands before the first packet.
+    pub fn begin(&mut self, video: &VideoEncoder) -> Result<()> {
+        let index = self.video;
+        let stream = self.muxer.stream(index);
+        stream.time_base = video.base();
+        stream.avg_frame_rate = video.constant_rate();
+        // SAFETY: the stream has parameters, and the encoder is open.
+        let filled = av::check(unsafe { ffi::avcodec_parameters_from_context(stream.codecpar, video.encoder()) });
+        stream.sample_aspect_ratio = video.encoder().sample_aspect_ratio;
+        filled.map_err(|error| self.failure(error))?;
+        for (kind, data) in video.side_data() {
+            self.muxer.add_side_data(index, kind, data).map_err(|error| write_failure(&self.name, error))?;
+        }
+        if self.container.is_matroska() {
+            // What a decoder needs before the first sample stands before 0; FFmpeg would move all streams instead.
+            self.muxer.context().avoid_negative_ts = ffi::AVFMT_AVOID_NEG_TS_DISABLED;
+        }
+        let options = self.options();
+        self.muxer.begin(options).map_err(|error| self.failure(error))?;
+        self.has_begun = true;
+        self.last = vec![None; self.muxer.context().nb_streams as usize];
+        for (packet, base) in std::mem::take(&mut self.waiting) {
+            self.write(packet, base)?;
+        }
+        Ok(())
+    }
+
+    fn options(&mut self) -> Dictionary {
+        let mut options = Dictionary::new();
+        if matches!(self.container, Container::Mp4 | Container::Mov) {
+            let mut flags = Vec::new();
+            // SAFETY: the context's own.
+            let tags = unsafe { av::entries(self.muxer.context().metadata) };
+            // A list of its own, which fewer programs read: for sources that have one.
+            if tags.iter().any(|(name, _)| name.starts_with("com.")) {
+                flags.push("use_metadata_tags");
+            }
+            if self.is_pipe {
+                flags.push("frag_keyframe+empty_moov+default_base_moof");
+            }
+            if !flags.is_empty() {
+                options.set("movflags", &format!("+{}", flags.join("+")));
+            }
+        }
+        if self.container == Container::WebP || self.container == Container::Gif {
+            options.set("loop", "0");
+        }
+        options
+    }
+
+    /// Takes a packet of IN.
+    pub fn take(&mut self, packet: Packet) -> Result<()> {
+        let source = usize::try_from(packet.stream_index).unwrap_or(usize::MAX);
+        let Some(kept) = self.kept.get_mut(&source) else { return Ok(()) };
+        let (index, base) = (kept.index, kept.base);
+        // An edit list hides what stands before 0; where there is none, little more goes in than a decoder needs to begin.
+        if self.container.is_matroska() && av::seconds(packet.pts.saturating_add(packet.duration), kept.from) < -LEAD_IN
+        {
+            return Ok(());
+        }
+        let packets = match &mut kept.way {
+            Way::Copied => vec![packet],
+            Way::Sound(sound) => sound.take(Some(&packet))?,
+            Way::Text(text) => text.take(packet).into_iter().collect(),
+        };
+        self.write_all(packets, index, base)
+    }
+
+    fn write_all(&mut self, packets: Vec<Packet>, index: usize, base: ffi::AVRational) -> Result<()> {
+        for mut packet in packets {
+            packet.stream_index = index as i32;
+            if self.has_begun {
+                self.write(packet, base)?;
+            } else {
+                self.waiting.push((packet, base));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a packet of the upscaled video.
+    pub fn take_video(&mut self, mut packet: Packet, base: ffi::AVRational) -> Result<()> {
+        packet.stream_index = self.video as i32;
+        self.write(packet, base)
+    }
+
+    /// Writes a packet whose stream is one of the file's.
+    fn write(&mut self, mut packet: Packet, base: ffi::AVRational) -> Result<()> {
+        let index = packet.stream_index as usize;
+        let to = self.muxer.stream(index).time_base;
+        packet.rescale(base, to);
+        packet.pos = -1;
+        if packet.dts == ffi::AV_NOPTS_VALUE {
+            packet.dts = packet.pts;
+        }
+        // Muxers refuse times that go back, which damaged and cut files have.
+        if let Some(last) = self.last[index]
+            && packet.dts != ffi::AV_NOPTS_VALUE
+            && packet.dts <= last
+            && !self.allows_equal_times(packet.dts == last)
+        {
+            packet.dts = last + 1;
+            packet.pts = if packet.pts == ffi::AV_NOPTS_VALUE { packet.dts } else { packet.pts.max(packet.dts) };
+        }
+        if packet.dts != ffi::AV_NOPTS_VALUE {
+            self.last[index] = Some(packet.dts);
+        }
+        self.muxer.write(packet).map_err(|error| self.failure(error))
+    }
+
+    fn allows_equal_times(&self, is_equal: bool) -> bool {
+        is_equal && self.container.is_matroska()
+    }
+
+    /// Writes what is left, and closes the file.
+    pub fn finish(&mut self) -> Result<()> {
+        if !self.has_begun {
+            return failed(format!("{}: nothing was upscaled", self.name));
+        }
+        let mut left = Vec::new();
+        for kept in self.kept.values_mut() {
+            if let Way::Sound(sound) = &mut kept.way {
+                left.push((sound.take(None)?, kept.index, kept.base));
+            }
+        }
+        for (packets, index, base) in left {
+            self.write_all(packets, index, base)?;
+        }
+        self.muxer.finish().map_err(|error| self.failure(error))
+    }
+}
+
+/// The tags of the whole that MP4 has no place for.
+pub fn tags_without_place(all: &[(String, String)]) -> Vec<String> {
+    if all.iter().any(|(name, _)| name.starts_with("com.")) {
+        return Vec::new();
+    }
+    let names = all.iter().map(|(name, _)| name.clone());
+    names.filter(|name| !MP4_TAGS.contains(&name.to_ascii_lowercase().as_str()) && !is_own_tag(name)).collect()
+}
+
+/// Whether a container makes this tag itself. Matroska's statistics have a language behind them.
+fn is_own_tag(name: &str) -> bool {
+    let plain = name.to_ascii_lowercase();
+    OWN_TAGS.contains(&plain.split('-').next().unwrap_or_default()) || plain.starts_with("_statistics")
+}
+
+/// Tags without those that a container makes itself.
+fn tags(all: Vec<(String, String)>) -> Dictionary {
+    let mut tags = Dictionary::new();
+    for (name, value) in all {
+        if !is_own_tag(&name) {
+            tags.set(&name, &value);
+        }
+    }
+    tags
+}
+
+/// A failure to write, in words.
+pub fn write_failure(name: &str, error: Error) -> Failure {
+    if error.is_no_space() {
+        Failure::Failed(format!("no space left for {name}: make room or choose another folder"))
+    } else {
+        Failure::Failed(format!("cannot write {name}: {error}"))
+    }
+}

@@ -1,0 +1,217 @@
+//! What is done to pictures before and after they are upscaled, as FFmpeg's filters.
+
+use crate::args::{Deinterlace, Selection};
+use crate::av::{self, Frame, Graph, PictureInput, PixelFormat};
+use crate::colour::{self, Colour};
+use crate::failure::{Failure, Result, failed};
+use crate::reader::Timing;
+use crate::upscaler;
+
+/// How a picture is to be turned when it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    filters: &'static str,
+    pub swaps_sides: bool,
+}
+
+/// The turn that a display matrix says; `None` for a picture that stands upright.
+///
+/// The matrix has nine numbers of 32 bits, in the machine's order; the first two columns of the first two rows are in 1/65536.
+pub fn turn(matrix: &[u8]) -> Option<Turn> {
+    let number = |index: usize| {
+        let bytes = matrix.get(index * 4..index * 4 + 4)?;
+        Some(i64::from(i32::from_ne_bytes(bytes.try_into().ok()?)).signum())
+    };
+    let (filters, swaps_sides) = match [number(0)?, number(1)?, number(3)?, number(4)?] {
+        [0, 1, -1, 0] => ("transpose=clock", true),
+        [0, -1, 1, 0] => ("transpose=cclock", true),
+        [-1, 0, 0, -1] => ("hflip,vflip", false),
+        [-1, 0, 0, 1] => ("hflip", false),
+        [1, 0, 0, -1] => ("vflip", false),
+        [0, 1, 1, 0] => ("transpose=cclock_flip", true),
+        [0, -1, -1, 0] => ("transpose=clock_flip", true),
+        _ => return None,
+    };
+    Some(Turn { filters, swaps_sides })
+}
+
+/// From decoded frames to frames that the element takes.
+pub struct Before {
+    deinterlace: Option<Deinterlace>,
+    inverse_telecine: bool,
+    fit: bool,
+    turn: Option<Turn>,
+    name: String,
+    timing: Timing,
+    /// The first frame's size.
+    size: Option<(i32, i32)>,
+    /// What the graph was made for.
+    kind: Option<Kind>,
+    graph: Option<Graph>,
+}
+
+type Kind = (i32, i32, PixelFormat, Colour);
+
+fn kind(frame: &Frame) -> Kind {
+    (frame.width, frame.height, frame.pixel_format(), Colour::of(frame))
+}
+
+impl Before {
+    pub fn new(selection: &Selection, timing: Timing, turn: Option<Turn>, name: String) -> Self {
+        Before {
+            deinterlace: selection.deinterlace.filter(|how| *how != Deinterlace::Off),
+            inverse_telecine: selection.inverse_telecine,
+            fit: selection.fit,
+            turn,
+            name,
+            timing,
+            size: None,
+            kind: None,
+            graph: None,
+        }
+    }
+
+    /// Frames in all, and how fast they come, after these filters.
+    pub fn timing(&self) -> Timing {
+        let mut timing = self.timing;
+        let (times, of) = match self.deinterlace {
+            _ if self.inverse_telecine => (4, 5),
+            Some(Deinterlace::Double) => (2, 1),
+            _ => return timing,
+        };
+        timing.total = timing.total.map(|total| total * times / of);
+        timing.rate.num *= times as i32;
+        timing.rate.den *= of as i32;
+        // Half a frame needs a finer tick.
+        timing.base.den = timing.base.den.saturating_mul(2);
+        timing
+    }
+
+    /// The size of frames like this one after these filters.
+    pub fn size_of(&self, frame: &Frame) -> (i32, i32) {
+        let turned = self.turn.is_some_and(|turn| turn.swaps_sides);
+        if turned { (frame.height, frame.width) } else { (frame.width, frame.height) }
+    }
+
+    /// Takes the next frame; `None` is the end. Gives those that are ready to `take`.
+    pub fn filter(&mut self, frame: Option<Frame>, take: &mut impl FnMut(Frame) -> Result<()>) -> Result<()> {
+        let Some(mut frame) = frame else {
+            return self.drain(take);
+        };
+        let size = (frame.width, frame.height);
+        let first = *self.size.get_or_insert(size);
+        if size != first && !self.fit {
+            return failed(format!(
+                "{}: its pictures change from {}x{} to {}x{}: add --fit to bring all to the first size",
+                self.name, first.0, first.1, size.0, size.1
+            ));
+        }
+        if self.kind != Some(kind(&frame)) {
+            self.drain(take)?;
+            self.kind = Some(kind(&frame));
+            let filters = self.filters(&frame, first);
+            let input = PictureInput { base: frame.time_base, rate: self.timing.rate };
+            self.graph = if filters.is_empty() {
+                None
+            } else {
+                Some(Graph::video(&filters, &frame, input).map_err(|error| wrong(&self.name, error))?)
+            };
+        }
+        if self.graph.is_none() {
+            return take(frame);
+        }
+        if let Some(graph) = &mut self.graph {
+            graph.push(Some(&mut frame)).map_err(|error| wrong(&self.name, error))?;
+        }
+        self.pull(take)
+    }
+
+    fn drain(&mut self, take: &mut impl FnMut(Frame) -> Result<()>) -> Result<()> {
+        if let Some(graph) = &mut self.graph {
+            graph.push(None).map_err(|error| wrong(&self.name, error))?;
+            self.pull(take)?;
+        }
+        Ok(())
+    }
+
+    fn pull(&mut self, take: &mut impl FnMut(Frame) -> Result<()>) -> Result<()> {
+        let colour = self.kind.map(|(_, height, format, colour)| (height, format, colour));
+        while let Some(graph) = &mut self.graph {
+            let Some(mut frame) = graph.pull().map_err(|error| wrong(&self.name, error))? else { break };
+            let from = graph.base();
+            let base = Before::out_base(self.deinterlace, self.inverse_telecine, self.timing.base);
+            frame.pts = av::rescale(frame.pts, from, base);
+            let ticks = av::rescale(frame.ticks(), from, base);
+            frame.set_ticks(ticks);
+            frame.time_base = base;
+            if let Some((rows, format, colour)) = colour {
+                colour::converted(colour, format, frame.pixel_format(), rows).describe(&mut frame);
+            }
+            if self.deinterlace.is_some() || self.inverse_telecine {
+                frame.interlaced_frame = 0;
+            }
+            take(frame)?;
+        }
+        Ok(())
+    }
+
+    fn out_base(deinterlace: Option<Deinterlace>, telecine: bool, base: ffi::AVRational) -> ffi::AVRational {
+        let finer = telecine || deinterlace == Some(Deinterlace::Double);
+        ffi::AVRational { num: base.num, den: if finer { base.den.saturating_mul(2) } else { base.den } }
+    }
+
+    fn filters(&self, frame: &Frame, first: (i32, i32)) -> String {
+        let mut filters: Vec<String> = Vec::new();
+        match self.deinterlace {
+            // Combed frames that no fields match are interpolated.
+            _ if self.inverse_telecine => {
+                filters.push("fieldmatch=combmatch=full,bwdif=deint=interlaced,decimate".into())
+            }
+            Some(Deinterlace::Double) => filters.push("bwdif=mode=send_field:deint=all".into()),
+            Some(_) => filters.push("bwdif=mode=send_frame:deint=all".into()),
+            None => {}
+        }
+        if (frame.width, frame.height) != first {
+            let (width, height) = first;
+            filters.push(format!(
+                "scale={width}:{height}:force_original_aspect_ratio=decrease:flags=lanczos,\
+                 pad={width}:{height}:(ow-iw)/2:(oh-ih)/2,setsar={}/{}",
+                frame.sample_aspect_ratio.num,
+                frame.sample_aspect_ratio.den.max(1)
+            ));
+        }
+        filters.extend(self.turn.map(|turn| turn.filters.to_owned()));
+        let (from, colour) = (frame.pixel_format(), Colour::of(frame));
+        let to = upscaler::format_for(from);
+        if to != from {
+            let wanted = colour::converted(colour, from, to, frame.height);
+            filters.push(colour::conversion((from, colour), (to, wanted), frame.height));
+        } else if !filters.is_empty() {
+            filters.push(format!("format={}", from.name()));
+        }
+        filters.join(",")
+    }
+}
+
+fn wrong(name: &str, error: av::Error) -> Failure {
+    Failure::Failed(format!("{name}: the pictures cannot be prepared: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(numbers: [i32; 9]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| number.to_ne_bytes()).collect()
+    }
+
+    #[test]
+    fn display_matrices_are_understood() {
+        let one = 1 << 16;
+        assert_eq!(turn(&matrix([one, 0, 0, 0, one, 0, 0, 0, 1 << 30])), None);
+        let clock = turn(&matrix([0, one, 0, -one, 0, 0, 0, 0, 1 << 30])).unwrap();
+        assert_eq!((clock.filters, clock.swaps_sides), ("transpose=clock", true));
+        assert_eq!(turn(&matrix([-one, 0, 0, 0, -one, 0, 0, 0, 1 << 30])).unwrap().filters, "hflip,vflip");
+        assert_eq!(turn(&[0; 7]), None);
+    }
+}

@@ -1,0 +1,137 @@
+//! What a picture says of the display that it was made on, and how bright it gets; and what of it is lost.
+
+use ffi::AVFrameSideDataType as Kind;
+
+use crate::av::{Dictionary, Frame, Stream};
+use crate::codecs::Codec;
+use crate::streams::Note;
+
+/// FFmpeg's `AVMasteringDisplayMetadata`, which the bindings leave out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct MasteringDisplay {
+    display_primaries: [[ffi::AVRational; 2]; 3],
+    white_point: [ffi::AVRational; 2],
+    min_luminance: ffi::AVRational,
+    max_luminance: ffi::AVRational,
+    has_primaries: i32,
+    has_luminance: i32,
+}
+
+/// FFmpeg's `AVContentLightMetadata`: the brightest pixel, and the brightest frame on average, in cd/m².
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ContentLight {
+    max: u32,
+    average: u32,
+}
+
+/// The static metadata of HDR10, as FFmpeg keeps it.
+#[derive(Clone, Default)]
+pub struct Hdr {
+    display: Option<Vec<u8>>,
+    light: Option<Vec<u8>>,
+}
+
+impl Hdr {
+    /// From the first frame, or else from the container.
+    pub fn of(frame: &Frame, stream: Option<Stream>) -> Self {
+        use ffi::AVPacketSideDataType::{AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA};
+        let find = |of_frame, of_stream| {
+            let stored = || stream.and_then(|stream| stream.side_data(of_stream));
+            frame.side_data(of_frame).or_else(stored).map(<[u8]>::to_vec)
+        };
+        Hdr {
+            display: find(Kind::AV_FRAME_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_MASTERING_DISPLAY_METADATA),
+            light: find(Kind::AV_FRAME_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_CONTENT_LIGHT_LEVEL),
+        }
+    }
+
+    /// For the container.
+    pub fn side_data(&self) -> impl Iterator<Item = (ffi::AVPacketSideDataType, &[u8])> {
+        use ffi::AVPacketSideDataType::{AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA};
+        let display = self.display.as_deref().map(|data| (AV_PKT_DATA_MASTERING_DISPLAY_METADATA, data));
+        let light = self.light.as_deref().map(|data| (AV_PKT_DATA_CONTENT_LIGHT_LEVEL, data));
+        display.into_iter().chain(light)
+    }
+
+    /// For the encoders that write it into the stream as well.
+    pub fn set_options(&self, codec: Codec, options: &mut Dictionary) {
+        let (list, display, light) = match codec.name {
+            "libx264" => ("x264-params", "mastering-display", "cll"),
+            "libx265" => ("x265-params", "master-display", "max-cll"),
+            _ => return,
+        };
+        let mut parts = Vec::new();
+        if codec.name == "libx265" {
+            // It writes to standard error itself.
+            parts.push("log-level=none".to_owned());
+        }
+        parts.extend(self.display_text().map(|text| format!("{display}={text}")));
+        parts.extend(self.light_levels().map(|(max, average)| format!("{light}={max},{average}")));
+        if !parts.is_empty() {
+            options.set(list, &parts.join(":"));
+        }
+    }
+
+    /// As in "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)": in 1/50000, and in 1/10000 of cd/m².
+    fn display_text(&self) -> Option<String> {
+        let data = self.display.as_ref().filter(|data| data.len() >= size_of::<MasteringDisplay>())?;
+        // SAFETY: FFmpeg keeps such a struct in this kind of data, of which there is enough; alignment is not asked for.
+        let display = unsafe { data.as_ptr().cast::<MasteringDisplay>().read_unaligned() };
+        if display.has_primaries == 0 || display.has_luminance == 0 {
+            return None;
+        }
+        let scaled = |value: ffi::AVRational, scale: f64| {
+            (f64::from(value.num) / f64::from(value.den.max(1)) * scale).round() as i64
+        };
+        let point =
+            |place: [ffi::AVRational; 2]| format!("({},{})", scaled(place[0], 50000.0), scaled(place[1], 50000.0));
+        let [red, green, blue] = display.display_primaries;
+        Some(format!(
+            "G{}B{}R{}WP{}L({},{})",
+            point(green),
+            point(blue),
+            point(red),
+            point(display.white_point),
+            scaled(display.max_luminance, 10000.0),
+            scaled(display.min_luminance, 10000.0)
+        ))
+    }
+
+    fn light_levels(&self) -> Option<(u32, u32)> {
+        let data = self.light.as_ref().filter(|data| data.len() >= size_of::<ContentLight>())?;
+        // SAFETY: as above.
+        let light = unsafe { data.as_ptr().cast::<ContentLight>().read_unaligned() };
+        Some((light.max, light.average))
+    }
+}
+
+/// What of the video's metadata no encoder here can write: said, so that nobody looks for it.
+pub fn losses(frame: &Frame, stream: Option<Stream>, codec: Option<Codec>) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let dolby = stream.and_then(|stream| stream.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF));
+    // dv_profile stands behind two version numbers; the base layer of profile 5 is no ordinary picture.
+    if let Some(record) = dolby {
+        let what = match record.get(2) {
+            Some(5) => "Dolby Vision (profile 5) is lost, and its colours are wrong without it",
+            _ => "Dolby Vision is lost: the HDR or SDR picture under it is kept",
+        };
+        notes.push(Note::loss(what));
+    }
+    if frame.side_data(Kind::AV_FRAME_DATA_DYNAMIC_HDR_PLUS).is_some() {
+        notes.push(Note::loss("HDR10+ is lost: HDR10, on which it builds, is kept"));
+    }
+    let keeps_captions = codec.is_some_and(|codec| matches!(codec.name, "libx264" | "h264_nvenc" | "hevc_nvenc"));
+    if frame.side_data(Kind::AV_FRAME_DATA_A53_CC).is_some() && !keeps_captions {
+        notes.push(Note::loss("closed captions in the video are lost: --encoder h264 keeps them"));
+    }
+    if let Some(codec) = codec
+        && matches!(codec.name, "gif" | "libwebp_anim" | "mjpeg" | "libwebp")
+        && (frame.side_data(Kind::AV_FRAME_DATA_MASTERING_DISPLAY_METADATA).is_some()
+            || frame.color_trc == ffi::AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084)
+    {
+        notes.push(Note::loss("HDR cannot be told by this kind of picture: colours will look dull"));
+    }
+    notes
+}

@@ -1,0 +1,347 @@
+//! A container: its video decoded, its other streams as they are.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Damage, Event, Timing};
+use crate::args::Selection;
+use crate::av::{self, Decoder, Demuxer, Error, Frame, Packet, Stream};
+use crate::colour;
+use crate::failure::{Failure, Result, failed, usage};
+use crate::input::Media;
+use crate::signals;
+
+/// Reading goes on after an error, but not for ever.
+const MAX_READ_ERRORS: u32 = 100;
+/// Video and sound seldom end together: less than this is not missing.
+const MISSING_SECONDS: f64 = 0.75;
+/// How much longer other streams are read for their packets before the end that was asked for.
+const TAIL_SECONDS: f64 = 1.0;
+/// FFmpeg's unit for times of the whole.
+pub const MICROSECONDS: ffi::AVRational = ffi::AVRational { num: 1, den: 1_000_000 };
+
+pub struct MediaReader {
+    name: String,
+    demuxer: Demuxer,
+    decoder: Decoder,
+    video: usize,
+    timing: Timing,
+    /// Which streams' packets are wanted: all, until that is decided.
+    kept: Vec<bool>,
+    /// What is subtracted from all times, in microseconds.
+    offset: i64,
+    /// The times that are wanted, in microseconds: from 0 to this.
+    end: Option<i64>,
+    trims_start: bool,
+    events: VecDeque<Event>,
+    damage: Damage,
+    read_errors: u32,
+    /// The time after the last frame, in ticks.
+    next: Option<i64>,
+    /// The latest time of any stream, in microseconds.
+    latest: i64,
+    state: State,
+    stop: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Reading,
+    /// The video has ended, other streams may have something left.
+    VideoEnded,
+    Ended,
+}
+
+impl MediaReader {
+    pub fn open(media: &Media, selection: &Selection, stop: &Arc<AtomicBool>) -> Result<Self> {
+        let name = media.name.display().to_string();
+        let mut demuxer = Demuxer::open(&media.url, None, stop).map_err(|error| open_failure(&name, error))?;
+        signals::check()?;
+        let video = choose_video(&demuxer, selection.video_stream, &name)?;
+        let stream = demuxer.stream(video);
+        let decoder = Decoder::open(stream.parameters(), stream.base()).map_err(|error| {
+            Failure::Failed(format!("{name}: {} video cannot be decoded: {error}", stream.codec_name()))
+        })?;
+        let mut timing = timing_of(&demuxer, stream);
+        let start = start_of(&demuxer);
+        let mut offset = if has_clock(&demuxer) { start } else { 0 };
+        let microseconds = |seconds: f64| (seconds * 1e6).round() as i64;
+        if let Some(begin) = selection.start {
+            offset = start.max(0) + microseconds(begin);
+            // Where there is no way to seek, everything before is read and left out.
+            demuxer.seek(offset).ok();
+        }
+        let seconds = duration_of(&demuxer).map(|duration| duration - selection.start.unwrap_or(0.0));
+        let wanted = selection.duration.map_or(seconds, |wanted| Some(seconds.map_or(wanted, |all| all.min(wanted))));
+        if selection.start.is_some() || selection.duration.is_some() {
+            let rate = f64::from(timing.rate.num) / f64::from(timing.rate.den.max(1));
+            timing.total = wanted.map(|seconds| (seconds * rate).round().max(0.0) as u64).filter(|total| *total > 0);
+        }
+        let kept = vec![true; demuxer.streams().len()];
+        Ok(MediaReader {
+            name,
+            demuxer,
+            decoder,
+            video,
+            timing,
+            kept,
+            offset,
+            end: selection.duration.map(microseconds),
+            trims_start: selection.start.is_some(),
+            events: VecDeque::new(),
+            damage: Damage::default(),
+            read_errors: 0,
+            next: None,
+            latest: 0,
+            state: State::Reading,
+            stop: Arc::clone(stop),
+        })
+    }
+
+    pub fn demuxer(&self) -> &Demuxer {
+        &self.demuxer
+    }
+
+    pub fn video(&self) -> Stream<'_> {
+        self.demuxer.stream(self.video)
+    }
+
+    /// Goes to a time, in seconds, from which on frames come.
+    pub fn seek(&mut self, seconds: f64) {
+        self.offset = start_of(&self.demuxer).max(0);
+        self.demuxer.seek(self.offset + (seconds * 1e6) as i64).ok();
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    /// What of the whole is taken, in microseconds: what is subtracted from times, and where it ends.
+    pub fn span(&self) -> (i64, Option<i64>) {
+        (self.offset, self.end)
+    }
+
+    /// Leaves out the packets of all streams but the video and these.
+    pub fn keep_only(&mut self, kept: &[usize]) {
+        for index in 0..self.kept.len() {
+            self.kept[index] = kept.contains(&index);
+            if index != self.video && !self.kept[index] {
+                self.demuxer.discard(index);
+            }
+        }
+    }
+
+    pub fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if self.state == State::Ended {
+                return Ok(None);
+            }
+            self.step()?;
+        }
+    }
+
+    fn step(&mut self) -> Result<()> {
+        if self.stop.load(Ordering::Relaxed) {
+            signals::check()?;
+            return failed("stopped");
+        }
+        match self.demuxer.read() {
+            Ok(Some(packet)) => self.take(packet),
+            Ok(None) => self.finish(),
+            Err(error) => {
+                self.read_errors += 1;
+                self.damage.error = Some(error.to_string());
+                if self.read_errors >= MAX_READ_ERRORS || error != Error::INVALID_DATA { self.finish() } else { Ok(()) }
+            }
+        }
+    }
+
+    fn take(&mut self, packet: Packet) -> Result<()> {
+        let index = usize::try_from(packet.stream_index).unwrap_or(usize::MAX);
+        // A stream that appears while reading.
+        let Some(kept) = self.kept.get(index).copied() else { return Ok(()) };
+        let base = self.demuxer.stream(index).base();
+        let time = packet.time().map(|time| av::rescale(time, base, MICROSECONDS) - self.offset);
+        if let Some(time) = time {
+            let length = av::rescale(packet.duration, base, MICROSECONDS);
+            self.latest = self.latest.max(time + length);
+            if self.end.is_some_and(|end| time > end + (TAIL_SECONDS * 1e6) as i64) && self.state == State::VideoEnded {
+                self.state = State::Ended;
+            }
+        }
+        if index == self.video {
+            return if self.state == State::Reading { self.decode(Some(&packet)) } else { Ok(()) };
+        }
+        if kept && self.wants(&packet, base, time) {
+            self.events.push_back(Event::Packet(self.shifted(packet, base)));
+        }
+        Ok(())
+    }
+
+    /// Whether a packet is within what is wanted; what is shown at all is.
+    fn wants(&self, packet: &Packet, base: ffi::AVRational, time: Option<i64>) -> bool {
+        let Some(time) = time else { return true };
+        let length = av::rescale(packet.duration, base, MICROSECONDS);
+        let ended = self.end.is_some_and(|end| time >= end);
+        !ended && (!self.trims_start || time + length / 2 >= 0)
+    }
+
+    fn shifted(&self, mut packet: Packet, base: ffi::AVRational) -> Packet {
+        let offset = av::rescale(self.offset, MICROSECONDS, base);
+        let times = &mut *packet;
+        for time in [&mut times.pts, &mut times.dts] {
+            if *time != ffi::AV_NOPTS_VALUE {
+                *time -= offset;
+            }
+        }
+        packet
+    }
+
+    fn decode(&mut self, packet: Option<&Packet>) -> Result<()> {
+        match self.decoder.send(packet) {
+            Ok(()) => {}
+            Err(error @ Error::NO_MEMORY) => return failed(format!("{}: {error}", self.name)),
+            Err(Error::EOF) => {}
+            Err(_) => self.damage.packets += 1,
+        }
+        loop {
+            match self.decoder.receive() {
+                Ok(Some(frame)) => self.show(frame),
+                Ok(None) => return Ok(()),
+                // One that has failed may be followed by others.
+                Err(error) if error == Error::INVALID_DATA => self.damage.packets += 1,
+                Err(error) => return failed(format!("{}: the decoder failed: {error}", self.name)),
+            }
+        }
+    }
+
+    /// Gives a frame its time, and passes it on if it is wanted.
+    fn show(&mut self, mut frame: Frame) {
+        let base = self.timing.base;
+        let usual = match self.timing.rate {
+            ffi::AVRational { num: 0, .. } => 1,
+            rate => av::rescale(1, ffi::AVRational { num: rate.den, den: rate.num }, base).max(1),
+        };
+        let length = if frame.ticks() > 0 { frame.ticks() } else { usual };
+        let offset = av::rescale(self.offset, MICROSECONDS, base);
+        let mut time = frame.time().map_or_else(|| self.next.unwrap_or(0), |time| time - offset);
+        // Encoders take times that rise; damaged and cut files have others.
+        if let Some(next) = self.next
+            && time < next
+        {
+            time = next;
+        }
+        let microseconds = av::rescale(time, base, MICROSECONDS);
+        if self.end.is_some_and(|end| microseconds >= end) {
+            self.state = State::VideoEnded;
+            return;
+        }
+        if self.trims_start && time < 0 {
+            return;
+        }
+        (frame.pts, frame.time_base) = (time, base);
+        frame.set_ticks(length);
+        self.next = Some(time + 1);
+        self.latest = self.latest.max(microseconds + av::rescale(length, base, MICROSECONDS));
+        self.damage.frames += u64::from(frame.is_damaged());
+        frame.remove_side_data(ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX);
+        colour::without_jpeg_format(&mut frame);
+        self.events.push_back(Event::Frame(frame));
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        if self.state == State::Reading {
+            self.decode(None)?;
+        }
+        self.state = State::Ended;
+        if self.end.is_none() {
+            let expected = duration_of(&self.demuxer).unwrap_or(0.0);
+            let begun = (self.offset - start_of(&self.demuxer).max(0)).max(0);
+            let reached = (self.latest + begun) as f64 / 1e6;
+            let missing = expected - reached;
+            self.damage.missing = (missing > MISSING_SECONDS.max(expected * 0.01)).then_some((missing, expected));
+        }
+        Ok(())
+    }
+
+    pub fn damage(&self) -> Damage {
+        self.damage.clone()
+    }
+}
+
+fn open_failure(name: &str, error: Error) -> Failure {
+    match error {
+        Error::INVALID_DATA => {
+            Failure::Failed(format!("{name} is no media file that FFmpeg knows, or its beginning is damaged"))
+        }
+        _ => Failure::Failed(format!("cannot open {name}: {error}")),
+    }
+}
+
+/// The video that is asked for, or that FFmpeg takes for the main one.
+fn choose_video(demuxer: &Demuxer, number: Option<u32>, name: &str) -> Result<usize> {
+    let streams = demuxer.streams();
+    let is_video = |stream: &&Stream| stream.kind() == ffi::AVMediaType::AVMEDIA_TYPE_VIDEO && !stream.is_cover();
+    let videos: Vec<&Stream> = streams.iter().filter(is_video).collect();
+    if let Some(number) = number {
+        return match videos.get(number as usize - 1) {
+            Some(stream) => Ok(stream.index()),
+            None => usage(format!("--video-stream {number}: {name} has {} video streams", videos.len())),
+        };
+    }
+    // What players show: the default one, else the largest.
+    let area = |stream: &&&Stream| i64::from(stream.parameters().width) * i64::from(stream.parameters().height);
+    let is_default = |stream: &&&Stream| stream.has_disposition(ffi::AV_DISPOSITION_DEFAULT);
+    let best = videos.iter().rev().max_by_key(|stream| (is_default(stream), area(stream)));
+    match best {
+        Some(stream) => Ok(stream.index()),
+        None => {
+            let others: Vec<String> = streams.iter().map(|stream| crate::streams::describe(*stream)).collect();
+            failed(format!(
+                "{name} has no video: only {}",
+                if others.is_empty() { "nothing".into() } else { others.join(", ") }
+            ))
+        }
+    }
+}
+
+fn timing_of(demuxer: &Demuxer, stream: Stream) -> Timing {
+    let (average, real) = (stream.0.avg_frame_rate, stream.0.r_frame_rate);
+    let rate = [average, real].into_iter().find(|rate| rate.num > 0 && rate.den > 0);
+    let rate = rate.unwrap_or(ffi::AVRational { num: 0, den: 1 });
+    let counted = u64::try_from(stream.0.nb_frames).ok().filter(|frames| *frames > 0);
+    let seconds =
+        if stream.0.duration > 0 { Some(av::seconds(stream.0.duration, stream.base())) } else { duration_of(demuxer) };
+    let estimated = seconds.map(|seconds| (seconds * f64::from(rate.num) / f64::from(rate.den)).round() as u64);
+    let value = |rate: ffi::AVRational| f64::from(rate.num) / f64::from(rate.den.max(1));
+    Timing {
+        base: stream.base(),
+        rate,
+        is_constant: average.num > 0 && (value(average) - value(real)).abs() < 0.01,
+        total: counted.or(estimated.filter(|frames| *frames > 0)),
+    }
+}
+
+/// Seconds from the first moment to the last, where the container says so.
+fn duration_of(demuxer: &Demuxer) -> Option<f64> {
+    let duration = demuxer.context().duration;
+    (duration > 0).then(|| duration as f64 / 1e6)
+}
+
+/// The first moment, in microseconds.
+fn start_of(demuxer: &Demuxer) -> i64 {
+    match demuxer.context().start_time {
+        ffi::AV_NOPTS_VALUE => 0,
+        start => start,
+    }
+}
+
+/// Whether times are those of a broadcaster's clock, which begins anywhere.
+fn has_clock(demuxer: &Demuxer) -> bool {
+    // SAFETY: formats are static.
+    unsafe { (*demuxer.context().iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }
+}
