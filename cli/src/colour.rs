@@ -70,6 +70,26 @@ impl Colour {
     }
 }
 
+/// Writes what the container says of colours into a frame: where both say something, players believe the container. VP8's own
+/// word, for one, is always the same.
+pub fn describe_by_container(frame: &mut Frame, parameters: &ffi::AVCodecParameters) {
+    if parameters.color_range != AVColorRange::AVCOL_RANGE_UNSPECIFIED {
+        frame.color_range = parameters.color_range;
+    }
+    if parameters.color_space != AVCOL_SPC_UNSPECIFIED {
+        frame.colorspace = parameters.color_space;
+    }
+    if parameters.color_primaries != AVColorPrimaries::AVCOL_PRI_UNSPECIFIED {
+        frame.color_primaries = parameters.color_primaries;
+    }
+    if parameters.color_trc != AVColorTransferCharacteristic::AVCOL_TRC_UNSPECIFIED {
+        frame.color_trc = parameters.color_trc;
+    }
+    if parameters.chroma_location != AVChromaLocation::AVCHROMA_LOC_UNSPECIFIED {
+        frame.chroma_location = parameters.chroma_location;
+    }
+}
+
 /// JPEG's formats say the range by their names; the others, which have the same layout, leave it to the frame.
 pub fn without_jpeg_format(frame: &mut Frame) {
     let name = frame.pixel_format().name();

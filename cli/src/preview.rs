@@ -32,6 +32,11 @@ pub struct Preview {
 impl Preview {
     pub fn open(console: &Console) -> Result<Self> {
         let wrong = |error: String| Failure::Failed(format!("--preview: no window can be opened: {error}"));
+        let has = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if cfg!(target_os = "linux") && !has("DISPLAY") && !has("WAYLAND_DISPLAY") {
+            // Some of GStreamer's sinks crash then.
+            return Err(wrong("there is no display".into()));
+        }
         let source = gst_app::AppSrc::builder()
             .is_live(true)
             .format(gst::Format::Time)

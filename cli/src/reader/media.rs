@@ -249,6 +249,7 @@ impl MediaReader {
         self.latest = self.latest.max(microseconds + av::rescale(length, base, MICROSECONDS));
         self.damage.frames += u64::from(frame.is_damaged());
         frame.remove_side_data(ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX);
+        colour::describe_by_container(&mut frame, self.demuxer.stream(self.video).parameters());
         colour::without_jpeg_format(&mut frame);
         self.events.push_back(Event::Frame(frame));
     }

@@ -14,17 +14,17 @@ const CLIPS: &[(&str, &str)] = &[
     ("androidx/bbb_800x640_768kbps_30fps_avc_pyramid_3b.mp4", "1"),
     ("androidx/bear-vp9-odd-dimensions.webm", "60"),
     ("androidx/roadtrip-vp92-10bit.webm", "60"),
-    ("androidx/sample_with_increasing_timestamps_360p.mp4", "3"),
+    ("androidx/sample_with_increasing_timestamps_360p.mp4", "1"),
     ("androidx/silent-black-25s.mp4", "60"),
-    ("derived/kodim05_slow_fade_lossless_vp9.webm", "3"),
+    ("derived/kodim05_slow_fade_lossless_vp9.webm", "1"),
     ("derived/kodim08_static_lossless_vp9.webm", "60"),
     ("derived/sintel240_on_twos_lossless_vp9.webm", "60"),
-    ("derived/sintel360_on_twos_h264.mp4", "2"),
+    ("derived/sintel360_on_twos_h264.mp4", "1"),
     ("fly-pie/video1.webm", "60"),
-    ("intel/bottle-detection.mp4", "3"),
+    ("intel/bottle-detection.mp4", "1"),
     ("test-videos-co-uk/Big_Buck_Bunny_1080_10s_1MB.mp4", "0.3"),
-    ("test-videos-co-uk/Big_Buck_Bunny_360_10s_1MB.mp4", "2"),
-    ("test-videos-co-uk/Sintel_360_10s_1MB.mp4", "2"),
+    ("test-videos-co-uk/Big_Buck_Bunny_360_10s_1MB.mp4", "1"),
+    ("test-videos-co-uk/Sintel_360_10s_1MB.mp4", "1"),
     ("test-videos-co-uk/Sintel_720_10s_1MB.mp4", "0.5"),
     ("vhs/neofetch.mp4", "1"),
     ("vhs/neofetch.webm", "1"),
@@ -34,7 +34,21 @@ const CLIPS: &[(&str, &str)] = &[
 const WHOLE: &str = "60";
 
 #[test]
-fn real_clips_are_kept_in_every_container() {
+fn real_clips_are_kept_in_mp4() {
+    check_clips("mp4");
+}
+
+#[test]
+fn real_clips_are_kept_in_matroska() {
+    check_clips("mkv");
+}
+
+#[test]
+fn real_clips_are_kept_in_webm() {
+    check_clips("webm");
+}
+
+fn check_clips(extension: &str) {
     if !have_runtime() || !have_programs(&["ffprobe", "mkvinfo"]) {
         return;
     }
@@ -44,23 +58,21 @@ fn real_clips_are_kept_in_every_container() {
         let (source, times) = (probe(&input), read::times(&input));
         let limit: f64 = seconds.parse().expect("a number");
         let times: Vec<_> = times.into_iter().filter(|time| (time.nseconds() as f64) < limit * 1e9 - 1e3).collect();
-        for extension in ["mp4", "mkv", "webm"] {
-            let what = format!("{clip} to .{extension}");
-            let output = folder.path().join(format!("out.{extension}"));
-            let mut args = vec!["-y", "-q", "--model", "lanczos2x", "--size", "0.5x"];
-            if *seconds != WHOLE {
-                args.extend(["--duration", seconds]);
-            }
-            upscale(&input, &output, &args).expect_ok();
-            let result = probe(&output);
-            // Of VP9 frames that are hidden in others ffprobe gives times that differ by up to a millisecond.
-            let tolerance = tolerance(&output).max(gst::ClockTime::from_useconds(1001));
-            assert_same_times(&times, &read::times(&output), tolerance, &what);
-            check_video(&source, &result, &what);
-            check_sound(&source, &result, *seconds == WHOLE, &what);
-            if extension != "mp4" {
-                check_matroska(&output, &result);
-            }
+        let what = format!("{clip} to .{extension}");
+        let output = folder.path().join(format!("out.{extension}"));
+        let mut args = vec!["-y", "-q", "--model", "lanczos2x", "--size", "0.5x"];
+        if *seconds != WHOLE {
+            args.extend(["--duration", seconds]);
+        }
+        upscale(&input, &output, &args).expect_ok();
+        let result = probe(&output);
+        // Of VP9 frames that are hidden in others ffprobe gives times that differ by up to a millisecond.
+        let tolerance = tolerance(&output).max(gst::ClockTime::from_useconds(1001));
+        assert_same_times(&times, &read::times(&output), tolerance, &what);
+        check_video(&source, &result, &what);
+        check_sound(&source, &result, *seconds == WHOLE, &what);
+        if extension != "mp4" {
+            check_matroska(&output, &result);
         }
     }
 }
