@@ -44,7 +44,7 @@ fn a_number_out_of_range_is_refused_with_the_range() {
         ("--max-in-flight", "1025", "0..=1024"),
         ("--tile-size", "65536", "0..=65535"),
     ] {
-        let outcome = run_in(folder.path(), &["in.mp4", "out.mp4", option, value]);
+        let outcome = run_in(folder.path(), ["in.mp4", "out.mp4", option, value]);
         assert_eq!(outcome.code, Some(2), "{option}: {}", outcome.stderr);
         assert!(outcome.stderr.contains(&format!("{value} is not in {range}")), "{option}: {}", outcome.stderr);
     }
