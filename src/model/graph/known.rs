@@ -54,6 +54,15 @@ impl Known {
         self.sized
     }
 
+    /// The same, computed from the picture's size if `sized`: chosen, or shaped, by numbers that were.
+    pub fn sized_by(mut self, sized: bool) -> Known {
+        self.sized |= sized;
+        for number in self.numbers.iter_mut().flatten() {
+            number.sized |= sized;
+        }
+        self
+    }
+
     /// Its numbers.
     pub fn numbers(&self) -> Result<&[Number], Stop> {
         match (&self.numbers, self.unreadable) {

@@ -23,7 +23,10 @@ pub(super) fn reshape(call: &mut Call) -> Result<Value, Stop> {
     };
     let copies = call.node.int("allowzero", 0) == 0;
     match call.required(0)? {
-        Value::Known(known) => known.reshaped(known_shape(known, target, copies)?).map(Value::Known),
+        Value::Known(known) => {
+            let sized = target.iter().any(|number| number.sized);
+            known.reshaped(known_shape(known, target, copies)?).map(|known| Value::Known(known.sized_by(sized)))
+        }
         Value::Picture(picture) => {
             let mut lens = Vec::with_capacity(target.len());
             for (at, number) in target.iter().enumerate() {
@@ -306,8 +309,9 @@ pub(super) fn slice(call: &mut Call) -> Result<Value, Stop> {
         Value::Known(known) => {
             let fixed =
                 |range: Option<Range>| range.map(|Range { start, end, step }| Ok((fixed(start)?, fixed(end)?, step)));
+            let sized = ranges.iter().flatten().any(|range| range.start.sized || range.end.sized);
             let ranges: Result<Vec<_>, Stop> = ranges.into_iter().map(|range| fixed(range).transpose()).collect();
-            fold::slice(known, &ranges?).map(Value::Known)
+            fold::slice(known, &ranges?).map(|known| Value::Known(known.sized_by(sized)))
         }
         Value::Picture(picture) => {
             let mut dims = picture.dims.clone();
@@ -458,14 +462,14 @@ fn padded(dim: &Dim, pads: [i64; 2], mode: &str, call: &mut Call, borders: &mut 
 /// `Expand`, `Tile`: along the picture, they must leave it as it is.
 pub(super) fn repeat(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&[])?;
-    let Some(numbers) = call.known(1)? else { return global("an input is missing") };
+    let Some(target) = call.known(1)? else { return global("an input is missing") };
     let expand = call.node.operator == "Expand";
-    let numbers = numbers.values()?;
+    let numbers = target.values()?;
     match call.required(0)? {
         Value::Known(known) if expand => {
             let shape: Option<Vec<u64>> = numbers.iter().map(|len| u64::try_from(len.as_whole()?).ok()).collect();
             let Some(shape) = shape else { return global("a constant as large as the picture") };
-            fold::spread(known, &shape).map(Value::Known)
+            fold::spread(known, &shape).map(|known| Value::Known(known.sized_by(target.is_sized())))
         }
         Value::Known(_) => global("a constant repeated"),
         Value::Picture(picture) => {

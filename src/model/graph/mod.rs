@@ -22,6 +22,8 @@
 //! changes the distance from one element to the next, a sum takes the union. The receptive field of the last tensor is the result.
 
 mod border;
+#[cfg(any(test, feature = "test-support"))]
+pub mod builder;
 mod fold;
 mod known;
 mod layout;
@@ -37,7 +39,7 @@ mod walk;
 mod window;
 
 #[cfg(test)]
-pub(in crate::model) mod tests;
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -232,7 +234,7 @@ struct Found {
 fn local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<Found, Stop> {
     if let Some(size) = fixed {
         let walk = graph.walk(channels.into(), Sizes::fixed(size))?;
-        return merged(&[walk], ONE);
+        return merged(&[walk], ONE, [1, 1]);
     }
     let steps: i128 = graph.nodes.iter().map(|node| 1 + node.inputs.len() as i128).sum();
     let mut multiple = [1, 1];
@@ -285,8 +287,7 @@ fn remainders(graph: &Graph, channels: u32, multiple: [i128; 2]) -> Result<Found
             }
         }
     }
-    let side = |multiple: i128| u32::try_from(multiple).unwrap_or(u32::MAX);
-    merged(&walks, Size { width: side(needed[1]), height: side(needed[0]) })
+    merged(&walks, pixels(needed), multiple)
 }
 
 fn divisors(number: i128) -> impl Iterator<Item = i128> {
@@ -314,8 +315,14 @@ fn scale(walk: &Walk) -> Result<u32, Stop> {
     }
 }
 
-/// What holds for all of the walks.
-fn merged(walks: &[Walk], multiple: Size) -> Result<Found, Stop> {
+/// Height and width as a size.
+fn pixels(sides: [i128; 2]) -> Size {
+    let [height, width] = sides.map(|side| u32::try_from(side).unwrap_or(u32::MAX));
+    Size { width, height }
+}
+
+/// What holds for all of the walks, one for each remainder by `modulus` (height, width) that is a multiple of `multiple`.
+fn merged(walks: &[Walk], multiple: Size, modulus: [i128; 2]) -> Result<Found, Stop> {
     let mut found = Found {
         scale: scale(&walks[0])?,
         multiple,
@@ -333,10 +340,10 @@ fn merged(walks: &[Walk], multiple: Size) -> Result<Found, Stop> {
             top: local.reach.top.max(top),
             bottom: local.reach.bottom.max(bottom),
         };
-        let [height, width] = walk.sizes.least().map(|least| u32::try_from(least).unwrap_or(u32::MAX));
+        let Size { width, height } = pixels(walk.sizes.least());
         local.least = Size { width: local.least.width.max(width), height: local.least.height.max(height) };
     }
-    local.alignment = alignment(&walks[0])?;
+    local.alignment = alignment(&walks[0], modulus)?;
     Ok(found)
 }
 
@@ -356,9 +363,10 @@ fn sides(span: &Span, border: border::Border, scale: u32) -> Result<[u32; 2], St
     }
 }
 
-/// The grid on which every tensor's elements lie.
-fn alignment(walk: &Walk) -> Result<Size, Stop> {
-    let (mut width, mut height) = (1i128, 1i128);
+/// The grid on which every tensor's elements lie, and on which the network does what it does by the remainder: what it pads itself
+/// by, for example. A part that begins off it would have another remainder than the picture.
+fn alignment(walk: &Walk, modulus: [i128; 2]) -> Result<Size, Stop> {
+    let [mut height, mut width] = modulus;
     for atom in walk.layouts.iter().flatten().flatten() {
         let Atom::Along(Span { axis, step, .. }) = atom else { continue };
         // A shift by `n` pixels is one by `n / step` elements, which is whole for multiples of the step's numerator.
@@ -368,8 +376,7 @@ fn alignment(walk: &Walk) -> Result<Size, Stop> {
             return sizes::global(format!("it works in blocks of {side} pixels"));
         }
     }
-    let side = |side: i128| u32::try_from(side).unwrap_or(u32::MAX);
-    Ok(Size { width: side(width), height: side(height) })
+    Ok(pixels([height, width]))
 }
 
 fn common_multiple(a: i128, b: i128) -> i128 {

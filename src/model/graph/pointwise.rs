@@ -79,7 +79,9 @@ pub(super) fn batch_normalization(call: &mut Call) -> Result<Picture, Stop> {
         return global("a normalisation by the picture's own mean");
     }
     for at in 1..=4 {
-        call.known(at)?;
+        if call.known(at)?.is_some_and(Known::is_sized) {
+            return global("a number that depends on the picture's size");
+        }
     }
     call.picture(0).cloned()
 }

@@ -121,7 +121,9 @@ impl OnnxModel {
             None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
         }
         .map_err(|reason| opener.unsuitable(reason))?;
-        let (locality, mut live_elements) = locality(&opener.bytes, findings.channels, findings.scale);
+        let Reading { locality, multiple, mut live_elements } =
+            read_graph(&opener.bytes, findings.channels, findings.scale);
+        let findings = findings.with_multiple(multiple);
         if opener.converts {
             live_elements =
                 live_elements.map(|elements| elements + converting_elements(findings.channels, findings.scale));
@@ -235,15 +237,24 @@ impl Model for OnnxModel {
 /// What [`probe::cost`] found, by [`Model::key`] and threads: measured once, so that all that runs in a process goes by the same figure.
 static COSTS: LazyLock<Mutex<HashMap<(u128, usize), probe::Cost>>> = LazyLock::new(Mutex::default);
 
+/// What the graph tells of a network.
+struct Reading {
+    locality: Locality,
+    /// Of which sizes the locality holds.
+    multiple: Size,
+    /// Elements for each input pixel that it holds at a time, where that is known.
+    live_elements: Option<u64>,
+}
+
 /// What the graph tells of a network that was found to enlarge by `scale`.
-/// With the elements for each input pixel that it holds at a time, where that is known.
-fn locality(bytes: &Bytes, channels: Channels, scale: u32) -> (Locality, Option<u64>) {
-    let global = |reason| (Locality::Global { reason }, None);
+fn read_graph(bytes: &Bytes, channels: Channels, scale: u32) -> Reading {
+    let one = Size { width: 1, height: 1 };
+    let global = |reason| Reading { locality: Locality::Global { reason }, multiple: one, live_elements: None };
     match graph::analyse(bytes.clone(), Some(channels.count() as u32)) {
         Ok(graph::Analysis { scale: Some(found), .. }) if found != scale => {
             global(format!("its graph says that it enlarges by {found}, but it enlarges by {scale}"))
         }
-        Ok(analysis) => (analysis.locality, analysis.live_elements),
+        Ok(graph::Analysis { locality, multiple, live_elements, .. }) => Reading { locality, multiple, live_elements },
         Err(reason) => global(reason),
     }
 }
@@ -425,10 +436,10 @@ mod tests {
     #[test]
     fn a_graph_that_says_another_scale_than_was_seen_is_not_trusted() {
         let bytes = Bytes::from_static(builtin::find("lanczos2x").unwrap().onnx);
-        assert_eq!(locality(&bytes, Channels::Luma, 2).0.radius(), Some(3));
-        let other = locality(&bytes, Channels::Luma, 3);
+        assert_eq!(read_graph(&bytes, Channels::Luma, 2).locality.radius(), Some(3));
+        let other = read_graph(&bytes, Channels::Luma, 3).locality;
         assert!(
-            matches!(&other.0, Locality::Global { reason } if reason.contains("by 2, but it enlarges by 3")),
+            matches!(&other, Locality::Global { reason } if reason.contains("by 2, but it enlarges by 3")),
             "{other:?}"
         );
     }

@@ -21,6 +21,22 @@ pub(super) struct Findings {
     pub min_size: Size,
 }
 
+impl Findings {
+    /// The same for sizes that are multiples of `multiple` as well.
+    pub fn with_multiple(self, multiple: Size) -> Self {
+        let common = |a: u32, b: u32| (1..=b).map(|times| a * times).find(|side| side.is_multiple_of(b)).unwrap_or(a);
+        let multiple = Size {
+            width: common(self.multiple.width, multiple.width),
+            height: common(self.multiple.height, multiple.height),
+        };
+        let min_size = Size {
+            width: self.min_size.width.next_multiple_of(multiple.width),
+            height: self.min_size.height.next_multiple_of(multiple.height),
+        };
+        Findings { multiple, min_size, ..self }
+    }
+}
+
 /// Heights of the pictures that are tried for a first success; the width is twice that. All are powers of two, since that is what
 /// networks fold (pixel-unshuffle, U-nets, windows). The last one bounds the time a network costs that takes none of them.
 const HEIGHTS: [u32; 5] = [8, 16, 32, 64, 128];
@@ -301,6 +317,23 @@ mod tests {
     fn a_network_that_never_runs_is_refused_with_its_own_words() {
         assert!(found(|_| None).unwrap_err().contains("bad size"));
         assert!(found(|n| (n == 224).then_some(n)).is_err());
+    }
+
+    #[test]
+    fn multiples_of_the_graph_and_of_the_trial_go_together() {
+        let square = |side| Size { width: side, height: side };
+        let findings = |multiple, least| Findings {
+            channels: Channels::Luma,
+            scale: 2,
+            multiple: square(multiple),
+            min_size: square(least),
+        };
+        for (tried, read, both) in [((1, 1), 16, (16, 16)), ((4, 12), 6, (12, 12)), ((8, 24), 16, (16, 32))] {
+            let found = findings(tried.0, tried.1).with_multiple(square(read));
+            assert_eq!(found, findings(both.0, both.1), "{tried:?} and {read}");
+        }
+        let sides = findings(2, 2).with_multiple(Size { width: 1, height: 16 });
+        assert_eq!((sides.multiple, sides.min_size), (Size { width: 2, height: 16 }, Size { width: 2, height: 16 }));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Graphs that are not local, or not known to be: the reason names what is in the way.
 
-use super::builder::{Builder, Len, int, ints, text};
+use crate::model::graph::builder::{Builder, Len, int, ints, text};
 use crate::model::graph::proto::Tensor;
 use crate::model::graph::{Locality, analyse};
 
@@ -73,6 +73,34 @@ fn what_depends_on_the_size_of_the_picture_is_not_local() {
         .node("Cast", "odd", "number", &[int("to", 1)])
         .node("Mul", "x number", "y", &[]);
     check(by_height, &["Mul", "depends on the picture's size"]);
+    let odd = || {
+        Builder::new(1)
+            .lengths(false)
+            .ints("twos", &[1], &[2])
+            .ints("ones", &[1], &[1])
+            .node("Mod", "h twos", "odd", &[])
+            .node("Cast", "odd", "number", &[int("to", 1)])
+    };
+    for at in 1..5 {
+        let mut inputs = ["x", "one", "one", "one", "one"];
+        inputs[at] = "number";
+        let norm = odd().floats("one", &[1], &[1.0]).node("BatchNormalization", &inputs.join(" "), "y", &[]);
+        check(norm, &["BatchNormalization", "depends on the picture's size"]);
+    }
+    // Constants that are chosen by it, and numbers made of how many there are.
+    let chosen = odd()
+        .floats("table", &[2], &[1.0, 2.0])
+        .node("Add", "odd ones", "next", &[])
+        .node("Slice", "table odd next", "entry", &[])
+        .node("Mul", "x entry", "y", &[]);
+    check(chosen, &["Mul", "depends on the picture's size"]);
+    let counted = odd()
+        .floats("one", &[1], &[1.0])
+        .node("Add", "odd ones", "count", &[])
+        .node("Expand", "one count", "all", &[])
+        .node("ReduceSum", "all", "sum", &[])
+        .node("Mul", "x sum", "y", &[]);
+    check(counted, &["Mul", "depends on the picture's size"]);
     let cut = |to: i64| {
         Builder::new(1).ints("from", &[1], &[0]).ints("to", &[1], &[to]).ints("axis", &[1], &[2]).node(
             "Slice",

@@ -8,7 +8,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
 
-use super::builder::{Builder, int, ints};
+use crate::model::graph::builder::{Builder, int, ints};
 use crate::model::builtin;
 use crate::model::graph::{Locality, analyse, proto};
 

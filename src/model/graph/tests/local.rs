@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::builder::{Builder, Len, int, ints, text};
+use crate::model::graph::builder::{Builder, Len, int, ints, text};
 use super::perturb::{assert_parts_like_whole, assert_tight, everywhere, perturb};
 use crate::model::graph::{Local, Locality, Reach, analyse};
 use crate::model::{self, LoadOptions, Model, Source};
@@ -270,26 +270,9 @@ fn grids_are_aligned_to() {
     check("focus", focus, grid(3, 0));
 }
 
-/// Height and width of `x`, halved if asked for, as `h` and `w` of one element each.
-fn lengths(graph: Builder, halved: bool) -> Builder {
-    let graph = graph
-        .ints("two", &[], &[2])
-        .ints("three", &[], &[3])
-        .ints("nought", &[1], &[0])
-        .node("Shape", "x", "shape", &[])
-        .node("Gather", "shape two", "rows", &[int("axis", 0)])
-        .node("Gather", "shape three", "columns", &[int("axis", 0)]);
-    let graph = if halved {
-        graph.node("Div", "rows two", "r", &[]).node("Div", "columns two", "c", &[])
-    } else {
-        graph.node("Identity", "rows", "r", &[]).node("Identity", "columns", "c", &[])
-    };
-    graph.node("Unsqueeze", "r nought", "h", &[]).node("Unsqueeze", "c nought", "w", &[])
-}
-
 #[test]
 fn shuffles_written_as_reshapes_are_followed() {
-    let shuffled = lengths(Builder::new(1), false)
+    let shuffled = Builder::new(1).lengths(false)
         .conv("x", "a", [1, 4], 3, &pads(1))
         .ints("ones", &[2], &[1, 1])
         .ints("twos", &[2], &[2, 2])
@@ -301,7 +284,7 @@ fn shuffles_written_as_reshapes_are_followed() {
         .node("Concat", "ones hh ww", "joined", &[int("axis", 0)])
         .node("Reshape", "c1 joined", "y", &[]);
     check("shuffle", shuffled, Expected { scale: 2, ..around(1) });
-    let unshuffled = lengths(Builder::new(1), true)
+    let unshuffled = Builder::new(1).lengths(true)
         .ints("one", &[1], &[1])
         .ints("twos", &[1], &[2])
         .ints("four", &[1], &[4])
@@ -317,24 +300,42 @@ fn shuffles_written_as_reshapes_are_followed() {
 
 #[test]
 fn a_network_that_pads_to_a_multiple_itself_takes_any_size() {
-    // (2 - n % 2) % 2 elements behind, then cut off again.
-    let graph = lengths(Builder::new(1), false)
-        .ints("twos", &[1], &[2])
-        .ints("threes", &[1], &[3])
-        .node("Mod", "h twos", "h1", &[])
-        .node("Sub", "twos h1", "h2", &[])
-        .node("Mod", "h2 twos", "h3", &[])
-        .node("Mod", "w twos", "w1", &[])
-        .node("Sub", "twos w1", "w2", &[])
-        .node("Mod", "w2 twos", "w3", &[])
-        .node("Concat", "nought nought nought nought nought nought h3 w3", "pads", &[int("axis", 0)])
-        .node("Pad", "x pads", "a", &[text("mode", "reflect")])
+    let graph = Builder::new(1)
+        .padded_to_multiple(2, "reflect", "a")
         .node("SpaceToDepth", "a", "b", &[int("blocksize", 2)])
         .conv("b", "c1", [4, 4], 3, &pads(1))
         .node("DepthToSpace", "c1", "d", &[int("blocksize", 2)])
-        .node("Slice", "d nought h twos", "e", &[])
-        .node("Slice", "e nought w threes", "y", &[]);
+        .cut_back("d");
     check("padded", graph, Expected { alignment: 2, ..around(3) });
+}
+
+#[test]
+fn what_a_network_pads_itself_to_is_a_grid() {
+    let size = |width, height| Size { width, height };
+    for mode in ["constant", "edge", "reflect"] {
+        let model = Builder::self_padding(mode).build();
+        let analysis = analyse(model.clone(), None).unwrap();
+        let Locality::Local(local) = analysis.locality else { panic!("{mode}: {:?}", analysis.locality) };
+        assert_eq!((local.alignment, analysis.multiple), (size(4, 4), size(1, 1)), "{mode}");
+        let model = load(&model);
+        assert_eq!(model.info().locality, analysis.locality, "{mode}: as loaded");
+        // All remainders.
+        for (width, height) in [(48, 40), (49, 43), (50, 42), (51, 41)] {
+            assert_parts_like_whole(&*model, size(width, height));
+        }
+    }
+}
+
+#[test]
+fn a_network_that_runs_at_any_size_but_is_local_at_multiples_takes_multiples() {
+    let model = Builder::u_net().build();
+    let analysis = analyse(model.clone(), None).unwrap();
+    let sixteen = Size { width: 16, height: 16 };
+    assert_eq!(analysis.multiple, sixteen);
+    let model = load(&model);
+    assert_eq!((model.info().multiple, model.info().min_size), (sixteen, sixteen));
+    assert_eq!(model.info().local().map(|local| local.alignment), Some(sixteen));
+    assert_parts_like_whole(&*model, Size { width: 320, height: 304 });
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! What the analysis says of graphs made here, of real ones, and of damaged ones.
 
-pub(in crate::model) mod builder;
 mod files;
 mod global;
 mod hostile;
