@@ -1,6 +1,6 @@
 //! How much of a network's tensors has to be held at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::node::Node;
 use super::pointwise;
@@ -18,8 +18,8 @@ pub(super) fn most(nodes: &[Node], elements: &HashMap<&str, f64>, output: &str) 
     let of = |name: &str| elements.get(name).copied().unwrap_or(0.0);
 
     // The input belongs to the caller, but it is held as well.
-    let produced: Vec<&str> = nodes.iter().flat_map(|node| node.outputs.iter().map(String::as_str)).collect();
-    let mut held: f64 = elements.keys().filter(|name| !produced.contains(name)).map(|name| of(name)).sum();
+    let produced: HashSet<&str> = nodes.iter().flat_map(|node| node.outputs.iter().map(String::as_str)).collect();
+    let mut held: f64 = elements.keys().filter(|name| !produced.contains(*name)).map(|name| of(name)).sum();
     let mut most = held;
     for (index, node) in nodes.iter().enumerate() {
         let mut dying: Vec<&str> =

@@ -132,7 +132,8 @@ pub struct Analysis {
 
 /// Most remainders that are looked at, of height times of width.
 const MOST_REMAINDERS: i128 = 256;
-/// Most operators and inputs of operators that are looked at, over all remainders. It bounds the time to about a second.
+/// Most operators, with their inputs, outputs and lists of numbers, that are looked at, over all remainders. It bounds the time to
+/// about a second.
 const MOST_STEPS: i128 = 1 << 18;
 
 /// Analyses a model file. `channels` is what the input has, where that is known otherwise than by the graph.
@@ -232,11 +233,14 @@ struct Found {
 }
 
 fn local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<Found, Stop> {
+    let steps: i128 = graph.nodes.iter().map(node::Node::steps).sum();
+    if steps > MOST_STEPS {
+        return sizes::global(format!("its operators have {steps} inputs, outputs and numbers"));
+    }
     if let Some(size) = fixed {
         let walk = graph.walk(channels.into(), Sizes::fixed(size))?;
         return merged(&[walk], ONE, [1, 1]);
     }
-    let steps: i128 = graph.nodes.iter().map(|node| 1 + node.inputs.len() as i128).sum();
     let mut multiple = [1, 1];
     loop {
         match remainders(graph, channels, multiple) {

@@ -55,6 +55,12 @@ impl Node {
         })
     }
 
+    /// How much there is to look at: itself, its inputs and outputs, and the lists in its attributes.
+    pub fn steps(&self) -> i128 {
+        let lists: usize = self.attributes.iter().map(|attribute| attribute.ints.len() + attribute.floats.len()).sum();
+        1 + (self.inputs.len() + self.outputs.len() + lists) as i128
+    }
+
     fn attribute(&self, name: &str) -> Option<&proto::Attribute> {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }

@@ -117,6 +117,27 @@ fn many_operators_are_followed_in_little_time_or_not_at_all() {
 }
 
 #[test]
+fn many_outputs_take_time_in_proportion_or_are_refused() {
+    let parts = |count: usize| {
+        let names: Vec<String> = (0..count).map(|at| format!("p{at}")).collect();
+        Builder::new(1)
+            .conv("x", "a", [1, count as i64], 1, &[])
+            .node("Split", "a", &names.join(" "), &[int("axis", 1), int("num_outputs", count as i64)])
+            .node("Concat", &names.join(" "), "b", &[int("axis", 1)])
+            .conv("b", "y", [count as i64, 1], 1, &[])
+            .build()
+    };
+    let start = Instant::now();
+    let many = analyse(parts(100_000), None).unwrap();
+    assert_eq!(many.locality.radius(), Some(0), "{:?}", many.locality);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    let start = Instant::now();
+    let too_many = analyse(parts(1_000_000), None).unwrap();
+    assert!(matches!(too_many.locality, Locality::Global { reason } if reason.contains("inputs, outputs")));
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+}
+
+#[test]
 fn empty_parts_take_no_memory_to_speak_of() {
     // A node is two bytes on the wire; these would be hundreds of megabytes.
     let graph = proto::Graph { node: vec![Bytes::new(); 2_000_000], ..proto::Graph::default() };
