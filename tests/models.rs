@@ -204,19 +204,19 @@ fn bytes_go_in_and_out() {
 #[test]
 fn what_is_no_upscaler_is_refused_with_file_and_reason() {
     let table = [
-        ("scale_1_5", "whole number"),
-        ("scale_2_by_1", "whole number"),
+        ("scale_1_5", "integer scale"),
+        ("scale_2_by_1", "integer scale"),
         ("declared_scale_1_5", "8x6 pixels into 12x9"),
         ("rank_3", "3 dimensions where 4 are due"),
         ("channels_last", "NHWC"),
-        ("four_channels", "4 channels"),
-        ("batch_of_2", "2 pictures at a time"),
+        ("four_channels", "4 input channels"),
+        ("batch_of_2", "batch size is 2"),
         ("double", "f64"),
         ("encoded_bytes", "encoded image"),
         ("two_inputs", "2 inputs"),
         ("two_outputs", "2 outputs"),
         ("no_output", "0 outputs"),
-        ("fewer_channels", "one picture of as many"),
+        ("fewer_channels", "one picture with as many"),
         ("sequence", "Sequence"),
         ("hidden_fixed_size", "no picture up to 256x128 runs"),
     ];

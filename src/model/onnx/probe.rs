@@ -288,7 +288,7 @@ mod tests {
             runs += 1;
             Ok(vec![1, 1, (size.height * 3 / 2).into(), (size.width * 3 / 2).into()])
         });
-        assert!(reason.unwrap_err().contains("48x24, which is no enlargement"));
+        assert!(reason.unwrap_err().contains("48x24, which is not an integer scale"));
         assert_eq!(runs, 2);
         assert!(found(|n| Some(n / 2)).is_err());
     }

@@ -8,8 +8,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use prost::Message;
 
-use crate::model::graph::builder::{Builder, int, ints};
 use crate::model::builtin;
+use crate::model::graph::builder::{Builder, int, ints};
 use crate::model::graph::{Locality, analyse, proto};
 
 /// Files to damage: built-in ones, one with arithmetic on sizes, and a real one where it is there.

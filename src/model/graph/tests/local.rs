@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use crate::model::graph::builder::{Builder, Len, int, ints, text};
 use super::perturb::{assert_parts_like_whole, assert_tight, everywhere, perturb};
+use crate::model::graph::builder::{Builder, Len, int, ints, text};
 use crate::model::graph::{Local, Locality, Reach, analyse};
 use crate::model::{self, LoadOptions, Model, Source};
 use crate::types::Size;
@@ -272,7 +272,8 @@ fn grids_are_aligned_to() {
 
 #[test]
 fn shuffles_written_as_reshapes_are_followed() {
-    let shuffled = Builder::new(1).lengths(false)
+    let shuffled = Builder::new(1)
+        .lengths(false)
         .conv("x", "a", [1, 4], 3, &pads(1))
         .ints("ones", &[2], &[1, 1])
         .ints("twos", &[2], &[2, 2])
@@ -284,7 +285,8 @@ fn shuffles_written_as_reshapes_are_followed() {
         .node("Concat", "ones hh ww", "joined", &[int("axis", 0)])
         .node("Reshape", "c1 joined", "y", &[]);
     check("shuffle", shuffled, Expected { scale: 2, ..around(1) });
-    let unshuffled = Builder::new(1).lengths(true)
+    let unshuffled = Builder::new(1)
+        .lengths(true)
         .ints("one", &[1], &[1])
         .ints("twos", &[1], &[2])
         .ints("four", &[1], &[4])
