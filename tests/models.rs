@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use gst::prelude::*;
 use gst_video::VideoFrameExt;
+use gstupscale::model::graph::builder::{Builder, Len};
 use gstupscale::model::{self, Element, LoadOptions, Model, ModelError, RunError, Source, builtin};
 use gstupscale::types::Size;
 use gstupscale::types::{Channels, Provider};
@@ -224,6 +225,19 @@ fn what_is_no_upscaler_is_refused_with_file_and_reason() {
         let error = refusal(made(name));
         assert!(matches!(error, ModelError::Unsuitable { .. }), "{name}: {error:?}");
         check_text(&error, &format!("{name}.onnx"), reason);
+    }
+}
+
+#[test]
+fn a_size_that_no_memory_holds_is_refused_when_the_model_is_loaded() {
+    for side in [1_000_000, 2_000_000_000] {
+        let input = [Len::Fixed(1), Len::Fixed(1), Len::Fixed(side), Len::Fixed(side)];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("huge.onnx");
+        fs::write(&path, Builder::new(1).input(input).node("Relu", "x", "y", &[]).build()).unwrap();
+        let error = refusal(&path);
+        assert!(matches!(error, ModelError::Unsuitable { .. }), "{error:?}");
+        check_text(&error, "huge.onnx", &format!("pictures of {side}x{side} alone"));
     }
 }
 

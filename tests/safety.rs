@@ -81,6 +81,23 @@ fn they_are_counted() {
 }
 
 #[test]
+fn a_tensor_that_no_memory_holds_is_an_error_and_not_the_end_of_the_process() {
+    for side in [1_000_000, 2_000_000_000] {
+        let huge = gstupscale::types::Size { width: side, height: side };
+        let model = DummyModel::new(Channels::Luma, 2).with_info(|info| info.fixed_size = Some(huge));
+        let element = dummy_element(&std::sync::Arc::new(model), &[("workers", "1")]);
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        let mut harness = harness(&element);
+        harness.set_src_caps_str(GRAY);
+        harness.push(gray_frame(0, 7)).unwrap();
+        let message = wait_message(&bus, &[gst::MessageType::Error]);
+        let gst::MessageView::Error(error) = message.view() else { unreachable!() };
+        assert!(error.error().to_string().contains("no room for a tensor"), "{}", error.error());
+    }
+}
+
+#[test]
 fn a_model_file_that_goes_while_it_plays_is_not_missed() {
     if !have_runtime() {
         return;

@@ -4,10 +4,29 @@ use super::convert::{Converter, Scratch, rows};
 use super::format::{Kind, PictureRef};
 use super::region::Region;
 use super::{samples, siting};
-use crate::types::Channels;
-use crate::types::Rect;
+use crate::types::{Channels, Rect, Size};
+
+/// There is no memory for a tensor.
+#[derive(Debug, thiserror::Error)]
+#[error("no room for a tensor of {channels}x{height}x{width}")]
+pub struct NoRoom {
+    channels: usize,
+    height: u32,
+    width: u32,
+}
 
 impl Converter {
+    /// Makes room in `tensor` for what [`Converter::gather`] writes of `region`, so that a lack of memory is an error and not the
+    /// process's end.
+    pub fn try_reserve(&self, region: &Region, tensor: &mut Vec<f32>) -> Result<(), NoRoom> {
+        let (Size { width, height }, channels) = (region.tensor, self.channels.count());
+        let values = usize::try_from(region.tensor.pixels()).ok().and_then(|pixels| pixels.checked_mul(channels));
+        match values.map(|values| tensor.try_reserve_exact(values.saturating_sub(tensor.len()))) {
+            Some(Ok(())) => Ok(()),
+            _ => Err(NoRoom { channels, height, width }),
+        }
+    }
+
     /// Fills `tensor` with what `region` reads: planar, `channels * tensor.height * tensor.width` values.
     ///
     /// Where the tensor is larger than what is read, the last column and row are repeated.

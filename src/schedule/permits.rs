@@ -113,6 +113,12 @@ impl Permits {
     }
 }
 
+impl Permit {
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.permits.inner.lock().used -= self.bytes;

@@ -16,7 +16,7 @@ use crate::picture::samples;
 use crate::reuse::FrameWork;
 use crate::schedule::governor::{Rung, Verdict};
 use crate::schedule::holding::{Holding, Holdings};
-use crate::schedule::permits::Permits;
+use crate::schedule::permits::{Permit, Permits};
 use crate::schedule::{Interruptible, Job, Outcome};
 use crate::types::Size;
 
@@ -407,14 +407,18 @@ impl FrameJob {
             config.converter.begin(&source, target, &mut worker.scratch);
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
+                // Before anything of the tensor's size is allocated.
+                let permit = worker.permit(engine, rung, region.tensor)?;
                 let converts = worker.session.as_ref().is_some_and(|session| session.codes.is_some());
                 if converts {
                     config.converter.gather_codes(&source, region, &mut worker.exchange);
                 } else {
+                    let room = config.converter.try_reserve(region, &mut worker.input);
+                    room.map_err(|error| FrameError::OutOfMemory(error.to_string()))?;
                     config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
                 }
                 let may_refit = largest.filter(|_| self.refits < MOST_REFITS);
-                took += worker.run(element, engine, rung, region.tensor, may_refit)?;
+                took += worker.run(element, engine, rung, (region.tensor, permit), may_refit)?;
                 pixels += region.tensor.pixels();
                 if converts {
                     let outputs = &worker.exchange.outputs;
@@ -447,6 +451,12 @@ pub(super) struct Done {
 }
 
 impl Worker {
+    /// Waits for the memory of a run.
+    fn permit(&self, engine: &Engine, rung: Rung, tensor: Size) -> Result<Permit, FrameError> {
+        let (permits, footprint) = engine.devices[self.device].governor.lock().footprint(rung, tensor.pixels());
+        Ok(permits.acquire(footprint, &self.handle.raised)?)
+    }
+
     /// One run, from `input` to `output` or within `exchange`, with a permit for the memory it takes; tells its time. Fails with
     /// [`FrameError::Refit`] where it took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut
     /// smaller.
@@ -455,14 +465,12 @@ impl Worker {
         element: &UpscaleFilter,
         engine: &Engine,
         rung: Rung,
-        tensor: Size,
+        (tensor, permit): (Size, Permit),
         may_refit: Option<u64>,
     ) -> Result<Duration, FrameError> {
         let pixels = tensor.pixels();
         let session = self.session.as_mut().expect("it was prepared");
         let governor = &engine.devices[self.device].governor;
-        let (permits, footprint) = governor.lock().footprint(rung, pixels);
-        let _permit = permits.acquire(footprint, &self.handle.raised)?;
         let begin = Instant::now();
         match session.codes {
             Some(_) => session.upscaler.run_codes(&mut self.exchange)?,
@@ -471,7 +479,7 @@ impl Worker {
         let took = begin.elapsed();
         let measured = session.footprint(pixels);
         if session.held == 0 {
-            session.holding.at_least(footprint);
+            session.holding.at_least(permit.bytes());
         }
         if !rung.fallback
             && let Some(bytes) = measured

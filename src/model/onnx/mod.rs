@@ -112,6 +112,9 @@ impl OnnxModel {
             Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
         let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it holds a zero byte".into()))?;
         let fixed_size = fixed_size(&signature);
+        if let Some(size) = fixed_size {
+            opener.check_room(signature.channels, size, 1)?;
+        }
         let findings = match fixed_size {
             // What is declared need not be tried on the CPU; that another device really runs is worth a picture.
             Some(size) => declared(&signature, size).filter(|_| provider == Provider::Cpu).map_or_else(
@@ -121,6 +124,9 @@ impl OnnxModel {
             None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
         }
         .map_err(|reason| opener.unsuitable(reason))?;
+        if let Some(size) = fixed_size {
+            opener.check_room(Some(findings.channels), size, findings.scale)?;
+        }
         let Reading { locality, multiple, mut live_elements } =
             read_graph(&opener.bytes, findings.channels, findings.scale);
         let findings = findings.with_multiple(multiple);
@@ -355,6 +361,24 @@ impl Opener {
         })
     }
 
+    /// Refuses a network of one size for which not even its input and output have room in memory; nothing of that size has been
+    /// allocated then.
+    fn check_room(&self, channels: Option<Channels>, size: Size, scale: u32) -> Result<(), ModelError> {
+        const GB: f64 = 1e9;
+        let bytes = tensor_bytes(channels.map_or(1, Channels::count), size, scale);
+        let memories =
+            [Provider::Cpu, self.settings.provider].map(|provider| device::memory(provider, self.settings.device_id));
+        let free = memories.into_iter().flatten().map(|memory| memory.free).min().unwrap_or(isize::MAX as u64);
+        if bytes <= free.into() {
+            return Ok(());
+        }
+        let Size { width, height } = size;
+        let (bytes, free) = (bytes as f64 / GB, free as f64 / GB);
+        Err(self.unsuitable(format!(
+            "it takes pictures of {width}x{height} alone; that takes {bytes:.1} GB of memory at least, and {free:.1} GB are free"
+        )))
+    }
+
     fn invalid(&self, reason: String) -> ModelError {
         ModelError::Invalid { name: self.name.clone(), reason }
     }
@@ -376,6 +400,12 @@ pub fn check(provider: Provider) -> Result<(), ModelError> {
 /// Numbers that conversion holds at a time for each input pixel, beside the network's result: of that as many, twice.
 fn converting_elements(channels: Channels, scale: u32) -> u64 {
     2 * channels.count() as u64 * u64::from(scale).pow(2)
+}
+
+/// Bytes of a run's input and output, as the caller hands them over.
+fn tensor_bytes(channels: usize, size: Size, scale: u32) -> u128 {
+    let values = u128::from(size.width) * u128::from(size.height) * (1 + u128::from(scale).pow(2)) * channels as u128;
+    values * size_of::<f32>() as u128
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {

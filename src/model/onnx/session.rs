@@ -157,6 +157,9 @@ impl Upscaler for OnnxUpscaler {
         }
         let result_size = Size { width: size.width * self.scale, height: size.height * self.scale };
         let expected = elements(self.channels, result_size);
+        if output.try_reserve_exact(expected.saturating_sub(output.len())).is_err() {
+            return Err(RunError::OutOfMemory(format!("no room for a result of {expected} values")));
+        }
         output.resize(expected, 0.0);
         let bytes = due * (size_of::<f32>() + self.input.bytes()) + expected * (size_of::<f32>() + self.output.bytes());
         self.tensors = self.tensors.max(bytes as u64);

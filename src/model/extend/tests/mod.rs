@@ -7,8 +7,8 @@ mod regions;
 
 use std::sync::Arc;
 
-use super::super::graph::proto::data_type;
 use super::super::graph::builder::{self, Builder, Len};
+use super::super::graph::proto::data_type;
 use super::Codes;
 use crate::model::exchange::Exchange;
 use crate::model::onnx::OnnxModel;
