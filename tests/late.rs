@@ -170,6 +170,44 @@ fn a_frame_of_other_chroma_alone_takes_a_worker_and_no_network() {
     assert_eq!((model.finished(), figure(&element, "fallback")), (1, 1));
 }
 
+/// In `similar` every place is upscaled again now and then. A frame that is late is not, and the next one makes up for it.
+#[test]
+fn a_refresh_that_fell_on_a_late_frame_comes_with_the_next_one() {
+    for mode in ["fallback", "drop"] {
+        let model = model();
+        let properties = [("late-frames", mode), ("duplicates", "similar"), ("similarity-max-age", "5")];
+        let (_element, mut harness) = live(&model, &properties);
+        harness.set_src_caps_str("video/x-raw,format=GRAY8,width=64,height=64,framerate=25/1");
+        // One code of difference in a few places, which is let pass.
+        let level = |n: u64, at: usize| 100 + u8::from(n > 0 && at.is_multiple_of(8) && (at / 64).is_multiple_of(8));
+        let frame = |n: u64, ms: u64| {
+            let mut buffer = gst::Buffer::from_mut_slice((0..64 * 64).map(|at| level(n, at)).collect::<Vec<_>>());
+            buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(ms));
+            buffer
+        };
+        for n in 0..5 {
+            set_time(&mut harness, FRAME * n);
+            harness.push(frame(n, FRAME * n)).unwrap();
+            assert_eq!(harness.pull().unwrap().map_readable().unwrap()[0], 100, "frame {n} is the first one's");
+        }
+        assert_eq!(model.finished(), 1);
+        // Its turn is that of the fifth frame, which is late.
+        set_time(&mut harness, 900);
+        harness.push(frame(5, FRAME * 5)).unwrap();
+        assert!(mode == "drop" || is_fallback(&harness.pull().unwrap()));
+        assert_eq!(model.finished(), 1);
+        harness.push(frame(6, 1000)).unwrap();
+        let out = harness.pull().unwrap();
+        assert!(!is_fallback(&out) && out.map_readable().unwrap()[0] == 101, "{mode}");
+        for n in 7..11 {
+            set_time(&mut harness, 1000 + FRAME * (n - 6));
+            harness.push(frame(n, 1000 + FRAME * (n - 6))).unwrap();
+            assert_eq!(harness.pull().unwrap().map_readable().unwrap()[0], 101);
+        }
+        assert_eq!(model.finished(), 2);
+    }
+}
+
 #[test]
 fn a_dropped_frame_is_told_of_and_the_next_one_is_discontinuous() {
     let model = model();

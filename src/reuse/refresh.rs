@@ -1,9 +1,14 @@
 //! Recomputing every part of a frame now and then.
 
+use std::cmp::Reverse;
+
 use crate::types::{Rect, Size};
 
 /// Side of a patch in pixels.
 const PATCH: u32 = 64;
+
+/// With how many times the usual number of patches in a frame those are made up for that frames did not get.
+const CATCH_UP: usize = 2;
 
 /// Says which parts of a frame are due because they have not been recomputed for long.
 ///
@@ -20,38 +25,55 @@ pub struct Refresher {
     ages: Vec<u32>,
     /// Which patches of one age go first.
     ranks: Vec<usize>,
+    /// Those that are due in the frame begun last.
+    due: Vec<usize>,
 }
 
 impl Refresher {
     /// For frames of `frame` pixels, of which the first is recomputed as a whole. Of any `max_age` frames in a row, each patch is
-    /// recomputed in one at least; 0 forces nothing.
+    /// recomputed in one at least, if what is due in each is recomputed; 0 forces nothing.
     pub fn new(frame: Size, max_age: u32) -> Self {
         let (columns, rows) = (frame.width.div_ceil(PATCH), frame.height.div_ceil(PATCH));
         let patches = columns as usize * rows as usize;
         let budget = patches.div_ceil(max_age.max(1) as usize);
-        Refresher { frame, columns, max_age, budget, ages: vec![0; patches], ranks: scattered(patches) }
+        Refresher {
+            frame,
+            columns,
+            max_age,
+            budget,
+            ages: vec![0; patches],
+            ranks: scattered(patches),
+            due: Vec::new(),
+        }
     }
 
-    /// Begins a frame, and says what must be recomputed with it. That is taken to happen;
-    /// [`CellMap::set_within`](super::CellMap::set_within) puts it among the changed cells.
+    /// Begins a frame, and says what must be recomputed with it; [`CellMap::set_within`](super::CellMap::set_within) puts it among the
+    /// changed cells. It stays due until it is [noted](Self::due_refreshed).
     pub fn due(&mut self) -> Vec<Rect> {
+        self.due.clear();
         if self.max_age == 0 {
             return Vec::new();
         }
         self.ages.iter_mut().for_each(|age| *age = age.saturating_add(1));
-        let forced = self.forced();
+        // More than the budget only where frames were not recomputed that should have been; not all at once even then.
+        let forced = self.forced().min(CATCH_UP * self.budget);
         if forced == 0 {
             return Vec::new();
         }
         let mut patches: Vec<usize> = (0..self.ages.len()).collect();
-        let key = |patch: &usize| (self.left(self.ages[*patch]), self.ranks[*patch]);
+        let key = |patch: &usize| (Reverse(self.ages[*patch]), self.ranks[*patch]);
         if forced < patches.len() {
             patches.select_nth_unstable_by_key(forced - 1, key);
             patches.truncate(forced);
         }
         patches.sort_unstable();
-        patches.iter().for_each(|patch| self.ages[*patch] = 0);
-        patches.into_iter().map(|patch| self.rect(patch)).collect()
+        self.due = patches;
+        self.due.iter().map(|patch| self.rect(*patch)).collect()
+    }
+
+    /// Notes that what was due in the frame begun last is recomputed.
+    pub fn due_refreshed(&mut self) {
+        self.due.drain(..).for_each(|patch| self.ages[patch] = 0);
     }
 
     /// Notes that `rect`, in pixels, is recomputed with the frame that [`due`](Self::due) began last.
@@ -67,6 +89,7 @@ impl Refresher {
 
     /// Notes that the whole frame is recomputed.
     pub fn all_refreshed(&mut self) {
+        self.due.clear();
         self.ages.fill(0);
     }
 
@@ -123,16 +146,39 @@ mod tests {
     const FRAME: Size = Size { width: 640, height: 360 };
     const PATCHES: usize = 60;
 
+    /// What is due in the next frame, which is recomputed.
+    fn recomputed(refresher: &mut Refresher) -> Vec<Rect> {
+        let due = refresher.due();
+        refresher.due_refreshed();
+        due
+    }
+
+    #[test]
+    fn what_is_not_recomputed_stays_due_and_is_made_up_for_by_and_by() {
+        let mut refresher = Refresher::new(FRAME, 30);
+        (0..30).for_each(|_| drop(recomputed(&mut refresher)));
+        let lost = refresher.due();
+        assert_eq!(lost.len(), 2);
+        // The same again, and those whose turn it is.
+        let next = recomputed(&mut refresher);
+        assert!(next.len() == 4 && lost.iter().all(|rect| next.contains(rect)), "{lost:?}, {next:?}");
+        assert!(recomputed(&mut refresher).len() == 2);
+        // After a hundred frames in vain all are due, and come four by four, the oldest first.
+        (0..100).for_each(|_| assert!(refresher.due().len() <= 4));
+        let seen: std::collections::HashSet<Rect> = (0..15).flat_map(|_| recomputed(&mut refresher)).collect();
+        assert_eq!(seen.len(), PATCHES);
+    }
+
     #[test]
     fn nothing_is_forced_without_a_greatest_age() {
         let mut refresher = Refresher::new(FRAME, 0);
-        assert!((0..1000).all(|_| refresher.due().is_empty()));
+        assert!((0..1000).all(|_| recomputed(&mut refresher).is_empty()));
     }
 
     #[test]
     fn with_an_age_of_one_all_is_due_in_every_frame() {
         let mut refresher = Refresher::new(FRAME, 1);
-        assert!((0..3).all(|_| refresher.due().len() == PATCHES));
+        assert!((0..3).all(|_| recomputed(&mut refresher).len() == PATCHES));
     }
 
     #[test]
@@ -156,7 +202,7 @@ mod tests {
     fn a_patch_that_changes_all_the_time_is_never_forced() {
         let mut refresher = Refresher::new(FRAME, 100);
         for _ in 0..500 {
-            assert!(!refresher.due().contains(&Rect { x: 128, y: 64, width: 64, height: 64 }));
+            assert!(!recomputed(&mut refresher).contains(&Rect { x: 128, y: 64, width: 64, height: 64 }));
             refresher.refreshed(Rect { x: 120, y: 60, width: 80, height: 70 });
         }
     }
@@ -164,7 +210,7 @@ mod tests {
     #[test]
     fn patches_due_one_after_the_other_are_no_neighbours() {
         let mut refresher = Refresher::new(FRAME, PATCHES as u32);
-        let order: Vec<Rect> = (0..2 * PATCHES).flat_map(|_| refresher.due()).collect();
+        let order: Vec<Rect> = (0..2 * PATCHES).flat_map(|_| recomputed(&mut refresher)).collect();
         for pair in order.windows(2) {
             assert!(pair[0].x.abs_diff(pair[1].x) > 64 || pair[0].y.abs_diff(pair[1].y) > 64, "{pair:?}");
         }
@@ -181,7 +227,7 @@ mod tests {
             let mut refresher = Refresher::new(FRAME, max_age);
             let mut last = [0; PATCHES];
             for (frame, (x, y, width, height, kind)) in (1..).zip(steps) {
-                let due = refresher.due();
+                let due = recomputed(&mut refresher);
                 prop_assert!(due.len() <= PATCHES.div_ceil(max_age as usize));
                 let anyway = match kind {
                     0 => Some(Rect { x: 0, y: 0, width: 640, height: 360 }),

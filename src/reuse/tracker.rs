@@ -127,6 +127,7 @@ impl Tracker {
             }
         }
         if let Some(refresher) = &mut self.refresher {
+            refresher.due_refreshed();
             parts.iter().for_each(|part| refresher.refreshed(*part));
         }
     }
