@@ -161,6 +161,79 @@ fn repeated_and_late_frames_are_of_the_same_size() {
     assert_eq!((stats.get::<u64>("duplicates"), stats.get::<u64>("fallback")), (Ok(1), Ok(1)));
 }
 
+/// The pointer's position in the input, for one in the output.
+fn pointed(harness: &mut gst_check::Harness, x: f64, y: f64) -> (f64, f64) {
+    harness.push_upstream_event(gst_video::NavigationEvent::new_mouse_move(x, y).build());
+    let moved = std::iter::from_fn(|| harness.try_pull_upstream_event())
+        .find(|event| event.type_() == gst::EventType::Navigation)
+        .expect("it goes upstream");
+    let structure = moved.structure().unwrap();
+    (structure.get("pointer_x").unwrap(), structure.get("pointer_y").unwrap())
+}
+
+/// Where a subtitle lies.
+fn rectangle((x, y, width, height): (i32, i32, u32, u32)) -> gst_video::VideoOverlayRectangle {
+    let mut pixels = gst::Buffer::with_size(16 * 16 * 4).unwrap();
+    let strides = [16 * 4];
+    let format = gst_video::VideoFormat::Bgra;
+    let flags = gst_video::VideoFrameFlags::empty();
+    gst_video::VideoMeta::add_full(pixels.get_mut().unwrap(), flags, format, 16, 16, &[0], &strides).unwrap();
+    let flags = gst_video::VideoOverlayFormatFlags::empty();
+    gst_video::VideoOverlayRectangle::new_raw(&pixels, x, y, width, height, flags)
+}
+
+/// Positions where the picture has bars beside it, or above and below.
+#[test]
+fn positions_are_those_in_the_picture_inside_the_bars() {
+    // Input, output, and where the picture lies in it: 4 or 2 times as large.
+    for ((width, height), (out_width, out_height), (x, y), scale) in
+        [((64, 48), (320, 192), (32, 0), 4), ((64, 32), (128, 96), (0, 16), 2)]
+    {
+        let element = dummy_element(&doubling(), &[("show-updates", "true")]);
+        let mut harness = harness(&element);
+        let wanted = format!("video/x-raw,width={out_width},height={out_height},pixel-aspect-ratio=1/1");
+        harness.set_caps_str(&caps(width, height), &wanted);
+        let mut buffer = frame(0, width, height, 200);
+        {
+            let buffer = buffer.get_mut().unwrap();
+            for region in [(0, 0, width as u32, height as u32), (8, 4, 16, 12)] {
+                gst_video::VideoRegionOfInterestMeta::add(buffer, "face", region);
+            }
+            let composition = gst_video::VideoOverlayComposition::new([&rectangle((8, 4, 16, 12))]).unwrap();
+            gst_video::VideoOverlayCompositionMeta::add(buffer, &composition);
+        }
+        harness.push(buffer).unwrap();
+        let out = harness.pull().unwrap();
+        let due = |left: u32, top: u32, width: u32, height: u32| {
+            (x + scale * left, y + scale * top, scale * width, scale * height)
+        };
+        let regions: Vec<_> = out.iter_meta::<gst_video::VideoRegionOfInterestMeta>().map(|meta| meta.rect()).collect();
+        assert_eq!(regions, [due(0, 0, width as u32, height as u32), due(8, 4, 16, 12)]);
+        let overlay = out.meta::<gst_video::VideoOverlayCompositionMeta>().unwrap();
+        let (left, top, wide, high) = overlay.overlay().iter().next().unwrap().render_rectangle();
+        assert_eq!((left as u32, top as u32, wide, high), due(8, 4, 16, 12));
+        // The whole frame is new: it is drawn around the picture.
+        let map = out.map_readable().unwrap();
+        let at = |x: u32, y: u32| map[(y * out_width + x) as usize];
+        assert_eq!((at(x, y), at(x + 4, y + 4)), (!200, 200));
+        assert_eq!(at(0, 0), if x + y == 0 { !200 } else { 0 });
+        // Corners of the picture, its middle, and the corners of the bars, which are nearest to those of the picture.
+        let (right, bottom) = (f64::from(out_width - x), f64::from(out_height - y));
+        let (width, height) = (width as f64, height as f64);
+        for ((px, py), due) in [
+            ((f64::from(x), f64::from(y)), (0.0, 0.0)),
+            ((right, bottom), (width, height)),
+            ((f64::from(x), bottom), (0.0, height)),
+            ((f64::from(out_width) / 2.0, f64::from(out_height) / 2.0), (width / 2.0, height / 2.0)),
+            ((f64::from(x + scale), f64::from(y + 3 * scale)), (1.0, 3.0)),
+            ((0.0, 0.0), (0.0, 0.0)),
+            ((f64::from(out_width), f64::from(out_height)), (width, height)),
+        ] {
+            assert_eq!(pointed(&mut harness, px, py), due, "{px}, {py}");
+        }
+    }
+}
+
 /// Pointer positions and regions of interest follow the size that is pushed.
 #[test]
 fn positions_follow_the_size() {

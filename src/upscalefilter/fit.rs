@@ -5,6 +5,8 @@ use std::thread::available_parallelism;
 use gst::prelude::*;
 use parking_lot::Mutex;
 
+use crate::types::Rect;
+
 use super::allocation;
 use super::errors::FrameError;
 
@@ -27,6 +29,10 @@ pub(super) struct Fit {
     from: gst_video::VideoInfo,
     pub caps: gst::Caps,
     pub info: gst_video::VideoInfo,
+    /// Where the picture lies in the output; around it are bars.
+    pub picture: Rect,
+    /// What it would be without them.
+    pub picture_info: gst_video::VideoInfo,
     /// Made when it is first needed.
     resizer: Mutex<Option<gst_video::VideoConverter>>,
     pool: gst::BufferPool,
@@ -36,7 +42,12 @@ impl Fit {
     pub fn new(from: &gst_video::VideoInfo, caps: &gst::Caps, quality: Quality) -> Result<Self, String> {
         let info = gst_video::VideoInfo::from_caps(caps).map_err(|_| format!("Unusable caps {caps}"))?;
         let pool = allocation::own_pool(caps, &info).map_err(|error| error.to_string())?;
-        Ok(Fit { quality, from: from.clone(), caps: caps.clone(), info, resizer: Mutex::default(), pool })
+        let picture = picture_in(from, &info);
+        let picture_info = gst_video::VideoInfo::builder(info.format(), picture.width, picture.height)
+            .build()
+            .map_err(|error| error.to_string())?;
+        let (from, caps) = (from.clone(), caps.clone());
+        Ok(Fit { quality, from, caps, info, picture, picture_info, resizer: Mutex::default(), pool })
     }
 
     /// The same picture in the size asked for. Where its shape has to stay and is another, bars are left around it.
@@ -58,12 +69,12 @@ impl Fit {
     }
 
     fn resizer(&self) -> Result<gst_video::VideoConverter, glib::BoolError> {
-        let (x, y, width, height) = content(&self.from, &self.info);
+        let Rect { x, y, width, height } = self.picture;
         let mut config = gst_video::VideoConverterConfig::new();
-        config.set_dest_x(x);
-        config.set_dest_y(y);
-        config.set_dest_width(Some(width));
-        config.set_dest_height(Some(height));
+        config.set_dest_x(x as i32);
+        config.set_dest_y(y as i32);
+        config.set_dest_width(Some(width as i32));
+        config.set_dest_height(Some(height as i32));
         config.set_fill_border(true);
         config.set_border_argb(0xff00_0000);
         let (method, threads) = match self.quality {
@@ -87,8 +98,8 @@ fn cores() -> u32 {
     available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
-/// Where the picture lies in the output, so that it keeps its shape: x, y, width, height.
-fn content(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> (i32, i32, i32, i32) {
+/// Where the picture lies in the output, so that it keeps its shape.
+fn picture_in(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Rect {
     let shape = |info: &gst_video::VideoInfo| {
         let par = info.par();
         (
@@ -107,7 +118,7 @@ fn content(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> (i32, i32,
     };
     // Chroma begins on even pixels.
     let (x, y) = ((width - inner_width) / 4 * 2, (height - inner_height) / 4 * 2);
-    (x as i32, y as i32, inner_width as i32, inner_height as i32)
+    Rect { x: x as u32, y: y as u32, width: inner_width as u32, height: inner_height as u32 }
 }
 
 #[cfg(test)]
@@ -115,13 +126,14 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(from: &str, to: &str, expected: (i32, i32, i32, i32)) {
+    fn check(from: &str, to: &str, expected: (u32, u32, u32, u32)) {
         gst::init().unwrap();
         let info = |text: &str| {
             let caps: gst::Caps = format!("video/x-raw,format=I420,framerate=25/1,{text}").parse().unwrap();
             gst_video::VideoInfo::from_caps(&caps).unwrap()
         };
-        assert_eq!(content(&info(from), &info(to)), expected, "{from} in {to}");
+        let Rect { x, y, width, height } = picture_in(&info(from), &info(to));
+        assert_eq!((x, y, width, height), expected, "{from} in {to}");
     }
 
     #[test]

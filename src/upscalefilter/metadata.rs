@@ -4,6 +4,26 @@ use std::ops::ControlFlow;
 
 use super::stream::StreamConfig;
 
+/// From places in the input to places in the output.
+struct Placement<'a> {
+    /// What the pixels of the input become, by scaling alone. It points into `config`.
+    scale: gst_video::video_meta::VideoMetaTransformScale,
+    config: &'a StreamConfig,
+}
+
+impl<'a> Placement<'a> {
+    fn new(config: &'a StreamConfig) -> Self {
+        let scale = gst_video::video_meta::VideoMetaTransformScale::new(&config.in_info, config.shown_picture_info());
+        Placement { scale, config }
+    }
+
+    /// Whether scaling alone does not do.
+    fn moves(&self) -> bool {
+        let picture = self.config.shown_picture();
+        (picture.x, picture.y) != (0, 0)
+    }
+}
+
 /// The output buffer for `input`, less its memory: timestamps and flags as they are, metas scaled.
 pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffer {
     let mut shell = gst::Buffer::new();
@@ -12,12 +32,17 @@ pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffe
     input.copy_into(out, kept, ..).expect("without memory there is nothing that could fail");
     // These two tell of the memory, which is another one.
     out.unset_flags(gst::BufferFlags::TAG_MEMORY);
-    let scale = gst_video::video_meta::VideoMetaTransformScale::new(&config.in_info, config.shown_info());
+    let placement = Placement::new(config);
     let copy = gst::meta::MetaTransformCopy::new(..);
     input.foreach_meta(|meta| {
-        copy_meta(&meta, out, &scale, &copy);
+        copy_meta(&meta, out, &placement, &copy);
         ControlFlow::Continue(())
     });
+    let picture = config.shown_picture();
+    for mut region in out.iter_meta_mut::<gst_video::VideoRegionOfInterestMeta>() {
+        let (x, y, width, height) = region.rect();
+        region.set_rect((picture.x.saturating_add(x), picture.y.saturating_add(y), width, height));
+    }
     shell
 }
 
@@ -26,43 +51,44 @@ pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffe
 fn copy_meta(
     meta: &gst::MetaRef<'_, gst::Meta>,
     out: &mut gst::BufferRef,
-    scale: &gst_video::video_meta::VideoMetaTransformScale,
+    placement: &Placement,
     copy: &gst::meta::MetaTransformCopy,
 ) {
     if meta.has_tag::<gst::meta::tags::Memory>() || meta.has_tag::<gst::meta::tags::MemoryReference>() {
         return;
     }
     if let Some(overlay) = meta.downcast_ref::<gst_video::VideoOverlayCompositionMeta>() {
-        if let Some(composition) = scale_overlay(overlay.overlay(), scale) {
+        if let Some(composition) = place_overlay(overlay.overlay(), placement) {
             gst_video::VideoOverlayCompositionMeta::add(out, &composition);
         }
         return;
     }
-    let done = if meta.has_tag::<gst_video::video_meta::tags::Size>() {
-        meta.transform(out, scale)
-    } else {
-        meta.transform(out, copy)
-    };
+    let in_pixels = meta.has_tag::<gst_video::video_meta::tags::Size>();
+    if in_pixels && placement.moves() && meta.downcast_ref::<gst_video::VideoRegionOfInterestMeta>().is_none() {
+        gst::trace!(super::CAT, "Meta {} stays behind: it can be scaled, not moved", meta.api().name());
+        return;
+    }
+    let done = if in_pixels { meta.transform(out, &placement.scale) } else { meta.transform(out, copy) };
     if done.is_err() {
         gst::trace!(super::CAT, "Meta {} stays behind", meta.api().name());
     }
 }
 
 /// Subtitles and the like, at their places in the larger picture. This meta has no tag that says that its values are in pixels.
-fn scale_overlay(
+fn place_overlay(
     overlay: &gst_video::VideoOverlayCompositionRef,
-    scale: &gst_video::video_meta::VideoMetaTransformScale,
+    placement: &Placement,
 ) -> Option<gst_video::VideoOverlayComposition> {
-    let (from, to) = (scale.in_info(), scale.out_info());
+    let (from, to) = (&placement.config.in_info, placement.config.shown_picture());
     let scaled = |at: i64, from: u32, to: u32| at * i64::from(to) / i64::from(from.max(1));
     let rectangles = overlay.iter().map(|rectangle| {
         let mut scaled_rectangle = rectangle.copy();
         let (x, y, width, height) = scaled_rectangle.render_rectangle();
-        let across = |at: i64| scaled(at, from.width(), to.width());
-        let down = |at: i64| scaled(at, from.height(), to.height());
+        let across = |at: i64| scaled(at, from.width(), to.width);
+        let down = |at: i64| scaled(at, from.height(), to.height);
         scaled_rectangle.make_mut().set_render_rectangle(
-            across(x.into()) as i32,
-            down(y.into()) as i32,
+            to.x as i32 + across(x.into()) as i32,
+            to.y as i32 + down(y.into()) as i32,
             across(width.into()) as u32,
             down(height.into()) as u32,
         );

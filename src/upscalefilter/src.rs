@@ -403,13 +403,19 @@ fn finished(shell: gst::Buffer, slot: Arc<Slot>) -> Result<gst::Buffer, FrameErr
     }
 }
 
-/// Pointer coordinates come in output pixels and are wanted in input pixels.
+/// Pointer coordinates come in output pixels and are wanted in input pixels. Those in the bars become the nearest in the picture, as in
+/// GStreamer's sinks.
 fn scale_pointer(mut event: gst::Event, config: &StreamConfig) -> gst::Event {
-    let (from, to) = (config.shown_info(), &config.in_info);
+    let (picture, input) = (config.shown_picture(), &config.in_info);
     let structure = event.make_mut().structure_mut();
-    for (field, from, to) in [("pointer_x", from.width(), to.width()), ("pointer_y", from.height(), to.height())] {
+    for (field, begin, length, input) in [
+        ("pointer_x", picture.x, picture.width, input.width()),
+        ("pointer_y", picture.y, picture.height, input.height()),
+    ] {
         if let Ok(position) = structure.get::<f64>(field) {
-            structure.set(field, position * f64::from(to) / f64::from(from));
+            let length = f64::from(length);
+            let within = (position - f64::from(begin)).clamp(0.0, length);
+            structure.set(field, within * f64::from(input) / length);
         }
     }
     event

@@ -99,7 +99,7 @@ impl StreamConfig {
             || format!("{}x{} is too large to be enlarged by {}", in_info.width(), in_info.height(), model.scale);
         let out_caps = caps::output(in_caps, &in_info, model.scale).ok_or_else(too_large)?;
         let out_info = gst_video::VideoInfo::from_caps(&out_caps).map_err(|_| too_large())?;
-        let size = Size { width: in_info.width(), height: in_info.height() };
+        let size = size(&in_info);
         let converter = Converter::new(format, colour(&in_info), size, model.channels, model.scale);
         let least = model.local().map_or(Size { width: 1, height: 1 }, |local| local.least);
         let cuts = Cuts { frame: size, limits: limits(model, converter.halo(), overlap), least };
@@ -144,6 +144,17 @@ impl StreamConfig {
 
     pub fn shown_info(&self) -> &gst_video::VideoInfo {
         self.fit.as_ref().map_or(&self.last_pass().out_info, |fit| &fit.info)
+    }
+
+    /// Where the picture lies in what is pushed: all of it, unless there are bars around it.
+    pub fn shown_picture(&self) -> Rect {
+        let Size { width, height } = size(self.shown_info());
+        self.fit.as_ref().map_or(Rect { x: 0, y: 0, width, height }, |fit| fit.picture)
+    }
+
+    /// The picture, as if there were no bars.
+    pub fn shown_picture_info(&self) -> &gst_video::VideoInfo {
+        self.fit.as_ref().map_or(self.shown_info(), |fit| &fit.picture_info)
     }
 
     /// How the frames are cut whose tensors may be the largest.
@@ -224,17 +235,17 @@ impl StreamConfig {
     /// A copy of what is pushed, with a frame drawn around each of the `parts` (pixels of the input).
     pub fn outline(&self, parts: &[Rect], shown: &gst::Buffer) -> Result<gst::Buffer, FrameError> {
         let mut copy = shown.copy_deep().map_err(|error| FrameError::Output(error.to_string()))?;
-        let (from, to) = (self.cuts.frame(), self.shown_info());
+        let (from, to) = (self.cuts.frame(), self.shown_picture());
         let scaled = |at: u32, from: u32, to: u32| (u64::from(at) * u64::from(to) / u64::from(from)) as u32;
         let span = |begin: u32, length: u32, from: u32, to: u32| {
             let first = scaled(begin, from, to);
             (first, scaled(begin + length, from, to) - first)
         };
-        Self::write_as(self.format, to, &mut copy, |picture| {
+        Self::write_as(self.format, self.shown_info(), &mut copy, |picture| {
             for part in parts {
-                let (x, width) = span(part.x, part.width, from.width, to.width());
-                let (y, height) = span(part.y, part.height, from.height, to.height());
-                paint::outline(picture, Rect { x, y, width, height });
+                let (x, width) = span(part.x, part.width, from.width, to.width);
+                let (y, height) = span(part.y, part.height, from.height, to.height);
+                paint::outline(picture, Rect { x: to.x + x, y: to.y + y, width, height });
             }
         })?;
         Ok(copy)
@@ -330,6 +341,10 @@ impl Drop for StreamConfig {
         self.use_pool(None);
         allocation::set_inactive(&self.own_pool);
     }
+}
+
+fn size(info: &gst_video::VideoInfo) -> Size {
+    Size { width: info.width(), height: info.height() }
 }
 
 fn square(side: u32) -> Size {
