@@ -21,6 +21,8 @@ pub struct Stats {
     pub fallback: u64,
     /// Frames that would have been late, and never left.
     pub dropped: u64,
+    /// Frames that could not be read, and never left.
+    pub unreadable: u64,
     /// Values that the network gave and that were no numbers, or infinite.
     pub non_finite: u64,
     /// Pixels of all frames that came in, and of those how many had to be upscaled.
@@ -47,6 +49,13 @@ impl Stats {
         self.first_in.get_or_insert(now);
         self.frames_in += 1;
         *(if duplicate { &mut self.duplicates } else { &mut self.unique }) += 1;
+    }
+
+    /// Notes that a frame came in that cannot be read.
+    pub fn unreadable(&mut self, now: Instant) {
+        self.first_in.get_or_insert(now);
+        self.frames_in += 1;
+        self.unreadable += 1;
     }
 
     pub fn frame_out(&mut self, now: Instant) {

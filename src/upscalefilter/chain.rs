@@ -14,6 +14,7 @@ use crate::types::Rect;
 use super::engine::Engine;
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;
+use super::input::MappedFrame;
 use super::job::FrameJob;
 use super::late::{Fate, mark_fallback};
 use super::reuse::{self, Before, Find, Found, Look};
@@ -33,7 +34,7 @@ struct Wishes {
 
 /// A frame that has come in, and all that is known of it.
 struct Incoming<'a> {
-    buffer: &'a gst::Buffer,
+    frame: &'a Arc<MappedFrame>,
     /// The output buffer less its memory.
     shell: gst::Buffer,
     config: &'a Arc<StreamConfig>,
@@ -56,7 +57,11 @@ impl UpscaleFilter {
         let config = self.take_over(config);
         let config = self.renegotiate_size(config);
         let pts = buffer.pts();
-        let buffer = input::mappable(buffer, &config).map_err(|error| self.refuse(error, pts))?;
+        let frame = match input::map(buffer, &config) {
+            Ok(frame) => Arc::new(frame),
+            Err(FrameError::Input(reason)) => return Ok(self.leave_out(&reason, pts)),
+            Err(error) => return Err(self.refuse(error, pts)),
+        };
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
         let wishes = {
             let settings = self.settings.lock();
@@ -65,12 +70,10 @@ impl UpscaleFilter {
             Wishes { mode, late_frames, latency_mode, show_updates }
         };
         let mut before = self.take_before(&config, wishes.mode);
-        let look = self
-            .look(&config, &buffer, wishes.mode, before.as_mut())
-            .map_err(|error| self.refuse(error, buffer.pts()))?;
-        let shell = metadata::shell(&buffer, &config);
+        let look = self.look(&config, &frame, wishes.mode, before.as_mut());
+        let shell = metadata::shell(frame.buffer(), &config);
         let incoming = Incoming {
-            buffer: &buffer,
+            frame: &frame,
             shell,
             config: &config,
             engine: &engine,
@@ -80,7 +83,7 @@ impl UpscaleFilter {
         };
         let shown = self.take_frame(incoming)?;
         if let Some((before, (slot, found))) = before.as_mut().zip(shown) {
-            before.note(&buffer, slot, &found, &look.work);
+            before.note(&frame, slot, &found, &look.work);
         }
         self.keep_before(before);
         Ok(gst::FlowSuccess::Ok)
@@ -103,7 +106,7 @@ impl UpscaleFilter {
     /// Lets a frame in as soon as there is room, and decides what becomes of it.
     fn take_frame(&self, incoming: Incoming) -> Result<Shown, gst::FlowError> {
         let Incoming { config, engine, .. } = incoming;
-        let pts = incoming.buffer.pts();
+        let pts = incoming.frame.buffer().pts();
         let Wishes { latency_mode: mode, late_frames, .. } = *incoming.wishes;
         if self.wait_for_room(engine, mode)? {
             self.post_latency();
@@ -141,7 +144,7 @@ impl UpscaleFilter {
                 state.stats.dropped += 1;
                 state.discont = true;
                 drop(state);
-                self.post_dropped(pts, incoming.buffer.duration());
+                self.post_dropped(pts, incoming.frame.buffer().duration());
                 Ok(None)
             }
         }
@@ -156,7 +159,7 @@ impl UpscaleFilter {
         find: Find,
         pixels: u64,
     ) -> (Shown, Vec<Arc<Slot>>) {
-        let Incoming { buffer, shell, config, engine, look, before, wishes } = incoming;
+        let Incoming { frame, shell, config, engine, look, before, wishes } = incoming;
         let index = state.next_index;
         let found = find.found.clone();
         let (slot, dropped) = reuse::slot_of(find, &mut state, (look, before), index, config);
@@ -167,7 +170,7 @@ impl UpscaleFilter {
             CAT,
             imp = self,
             "Frame {index} in, PTS {}, {}",
-            buffer.pts().display(),
+            shell.pts().display(),
             match &found {
                 Found::Duplicate => format!("shows frame {}", slot.index),
                 Found::Kept => "shows one from before the flush".into(),
@@ -181,7 +184,7 @@ impl UpscaleFilter {
                 element: self.obj().downgrade(),
                 engine: Arc::clone(engine),
                 config: Arc::clone(config),
-                input: Some(buffer.clone()),
+                input: Some(Arc::clone(frame)),
                 slot: Some(Arc::clone(&slot)),
                 work: work.clone(),
                 pixels,
@@ -195,8 +198,8 @@ impl UpscaleFilter {
 
     /// Puts a frame that would be late into the queue as GStreamer resizes it. Nothing is built upon it.
     fn enqueue_resized(&self, incoming: Incoming) -> Result<(), gst::FlowError> {
-        let Incoming { buffer, mut shell, config, .. } = incoming;
-        let resized = config.resize(buffer).map_err(|error| self.refuse(error, buffer.pts()))?;
+        let Incoming { frame, mut shell, config, .. } = incoming;
+        let resized = config.resize(frame).map_err(|error| self.refuse(error, shell.pts()))?;
         mark_fallback(shell.make_mut());
         let mut state = self.state.lock();
         // It may have been flushed meanwhile.
@@ -204,7 +207,7 @@ impl UpscaleFilter {
         let slot = Slot::resized(resized, state.next_index, state.generation);
         state.stats.frame_in(Instant::now(), false);
         state.stats.fallback += 1;
-        gst::trace!(CAT, imp = self, "Frame {} in, PTS {}, resized", slot.index, buffer.pts().display());
+        gst::trace!(CAT, imp = self, "Frame {} in, PTS {}, resized", slot.index, shell.pts().display());
         self.queue_frame(&mut state, (shell, config), slot, None);
         Ok(())
     }
@@ -264,6 +267,22 @@ impl UpscaleFilter {
                 );
             }
         }
+    }
+
+    /// Goes on without a frame that cannot be read, as `videoscale` does.
+    fn leave_out(&self, reason: &str, pts: Option<gst::ClockTime>) -> gst::FlowSuccess {
+        let index = {
+            let mut state = self.state.lock();
+            state.stats.unreadable(Instant::now());
+            state.discont = true;
+            state.next_index
+        };
+        gst::element_imp_warning!(
+            self,
+            gst::ResourceError::Read,
+            ("Frame {index} (PTS {}): it cannot be read and is left out: {reason}", pts.display())
+        );
+        gst::FlowSuccess::Ok
     }
 
     /// Posts why a frame cannot be taken.

@@ -52,9 +52,14 @@ impl Fit {
 
     /// The same picture in the size asked for. Where its shape has to stay and is another, bars are left around it.
     pub fn apply(&self, picture: &gst::BufferRef) -> Result<gst::Buffer, FrameError> {
-        let output = |error: glib::BoolError| FrameError::Output(error.to_string());
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(picture, &self.from)
-            .map_err(|error| FrameError::Input(error.to_string()))?;
+            .map_err(|error| FrameError::Output(error.to_string()))?;
+        self.apply_to(&source)
+    }
+
+    /// The same for a frame that is mapped.
+    pub fn apply_to(&self, source: &gst_video::VideoFrameRef<&gst::BufferRef>) -> Result<gst::Buffer, FrameError> {
+        let output = |error: glib::BoolError| FrameError::Output(error.to_string());
         let mut buffer = self.pool.acquire_buffer(None).map_err(|error| FrameError::Output(error.to_string()))?;
         let mut target =
             gst_video::VideoFrameRef::from_buffer_ref_writable(buffer.make_mut(), &self.info).map_err(output)?;
@@ -63,7 +68,7 @@ impl Fit {
             Some(resizer) => resizer,
             none => none.insert(self.resizer().map_err(output)?),
         };
-        resizer.frame_ref(&source, &mut target);
+        resizer.frame_ref(source, &mut target);
         drop(target);
         Ok(buffer)
     }

@@ -1,4 +1,4 @@
-//! Frames from upstream whose own description of their rows (`GstVideoMeta`) may not fit their memory.
+//! Frames from upstream, mapped for reading. Their own description of their rows (`GstVideoMeta`) may not fit their memory.
 //!
 //! Mapping a frame believes that description: it takes each plane from the one piece of memory where the plane begins, and does not look
 //! whether that has all of its rows. Here it is looked at before.
@@ -8,7 +8,18 @@ use std::ops::Range;
 use crate::types::Size;
 
 use super::errors::FrameError;
-use super::stream::StreamConfig;
+use super::stream::{StreamConfig, picture};
+
+/// A frame that can be read, for as long as it lives.
+pub(super) type MappedFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
+
+/// Maps a frame.
+pub(super) fn map(buffer: gst::Buffer, config: &StreamConfig) -> Result<MappedFrame, FrameError> {
+    let unmappable = |_| FrameError::Input("it cannot be mapped".into());
+    let frame = MappedFrame::from_buffer_readable(mappable(buffer, config)?, &config.in_info).map_err(unmappable)?;
+    picture(config.format, &frame.as_video_frame_ref()).map_err(|error| FrameError::Input(error.to_string()))?;
+    Ok(frame)
+}
 
 /// Where the rows of a plane lie, in bytes of the buffer.
 struct Rows {
@@ -37,7 +48,7 @@ impl Rows {
 
 /// The frame as it can be mapped: itself, or a copy with its rows packed where they lie across pieces of memory, end with it, or are
 /// part of a larger picture.
-pub(super) fn mappable(buffer: gst::Buffer, config: &StreamConfig) -> Result<gst::Buffer, FrameError> {
+fn mappable(buffer: gst::Buffer, config: &StreamConfig) -> Result<gst::Buffer, FrameError> {
     let Some(meta) = buffer.meta::<gst_video::VideoMeta>() else {
         // As the caps say; mapping looks at the size.
         return Ok(buffer);

@@ -22,6 +22,7 @@ use crate::types::Size;
 
 use super::engine::{Engine, bytes as mebibytes, describe_rung};
 use super::errors::FrameError;
+use super::input::MappedFrame;
 use super::slot::Slot;
 use super::stream::{StreamConfig, picture};
 use super::{CAT, UpscaleFilter};
@@ -225,7 +226,7 @@ pub(super) struct FrameJob {
     pub engine: Arc<Engine>,
     pub config: Arc<StreamConfig>,
     /// Let go as soon as the result is there: upstream may have few of them.
-    pub input: Option<gst::Buffer>,
+    pub input: Option<Arc<MappedFrame>>,
     /// Let go with the result, so that a frame that nobody else shows owns its memory.
     pub slot: Option<Arc<Slot>>,
     /// What of it there is to do.
@@ -305,7 +306,7 @@ impl FrameJob {
 
     fn name(&self) -> String {
         let index = self.slot.as_ref().map_or(0, |slot| slot.index);
-        let pts = self.input.as_ref().and_then(|input| input.pts());
+        let pts = self.input.as_ref().and_then(|input| input.buffer().pts());
         format!("Frame {index} (PTS {})", pts.display())
     }
 
@@ -369,9 +370,11 @@ impl FrameJob {
         worker: &mut Worker,
     ) -> Result<Done, FrameError> {
         let input = self.input.as_ref().expect("a job that is not done has its input");
-        let first = self.pass(element, engine, rung, worker, (&self.config, input))?;
+        let first = self.pass(element, engine, rung, worker, (&self.config, input.as_video_frame_ref()))?;
         let Some(second) = &self.config.second else { return Ok(first) };
-        let mut done = self.pass(element, engine, rung, worker, (second, &first.buffer))?;
+        let input = gst_video::VideoFrameRef::from_buffer_ref_readable(first.buffer.as_ref(), &second.in_info)
+            .map_err(|error| FrameError::Output(error.to_string()))?;
+        let mut done = self.pass(element, engine, rung, worker, (second, input))?;
         done.took += first.took;
         done.pixels += first.pixels;
         done.kept += first.kept;
@@ -386,7 +389,7 @@ impl FrameJob {
         engine: &Engine,
         rung: Rung,
         worker: &mut Worker,
-        (config, input): (&StreamConfig, &gst::BufferRef),
+        (config, input): (&StreamConfig, gst_video::VideoFrameRef<&gst::BufferRef>),
     ) -> Result<Done, FrameError> {
         let regions = match &self.work {
             FrameWork::Nothing | FrameWork::ChromaOnly => Arc::default(),
@@ -397,9 +400,7 @@ impl FrameJob {
         if let Some(largest) = largest {
             worker.prepare(engine, config, rung, largest)?;
         }
-        let source = gst_video::VideoFrameRef::from_buffer_ref_readable(input, &config.in_info)
-            .map_err(|error| FrameError::Input(error.to_string()))?;
-        let source = picture(config.format, &source).map_err(|error| FrameError::Input(error.to_string()))?;
+        let source = picture(config.format, &input).map_err(|error| FrameError::Input(error.to_string()))?;
         let mut buffer = config.acquire()?;
         let kept = regions.iter().map(|region| u64::from(region.keep.width) * u64::from(region.keep.height)).sum();
         let (mut took, mut pixels, mut non_finite) = (Duration::ZERO, 0, 0);

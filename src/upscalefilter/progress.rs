@@ -74,6 +74,7 @@ pub(super) fn structure(state: &State, runs: &Runs) -> gst::Structure {
         .field("late", stats.late)
         .field("fallback", stats.fallback)
         .field("dropped", stats.dropped)
+        .field("unreadable", stats.unreadable)
         .field("non-finite", stats.non_finite)
         .field("cache-bytes", state.cache.bytes())
         .build()

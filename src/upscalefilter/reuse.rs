@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::picture::format::PictureRef;
 use crate::reuse::{Fingerprint, FrameWork, Mode, Tracker};
 
-use super::errors::FrameError;
 use super::imp::UpscaleFilter;
+use super::input::MappedFrame;
 use super::slot::Slot;
 use super::state::State;
 use super::stream::{StreamConfig, picture};
@@ -71,14 +71,14 @@ impl UpscaleFilter {
     pub(super) fn look(
         &self,
         config: &StreamConfig,
-        buffer: &gst::BufferRef,
+        frame: &MappedFrame,
         mode: Option<Mode>,
         before: Option<&mut Before>,
-    ) -> Result<Look, FrameError> {
+    ) -> Look {
         if mode.is_none() {
-            return Ok(Look { fingerprint: None, work: FrameWork::Whole });
+            return Look { fingerprint: None, work: FrameWork::Whole };
         }
-        with_picture(config, buffer, |picture| Look {
+        with_picture(config, frame, |picture| Look {
             fingerprint: Some(self.fingerprinter.fingerprint(picture)),
             work: before.map_or(FrameWork::Whole, |before| before.tracker.find(picture)),
         })
@@ -87,7 +87,7 @@ impl UpscaleFilter {
 
 impl Before {
     /// Notes that a frame shows `slot`, which was `found` so, where `needed` was what there was to do.
-    pub fn note(&mut self, buffer: &gst::BufferRef, slot: Arc<Slot>, found: &Found, needed: &FrameWork) {
+    pub fn note(&mut self, frame: &MappedFrame, slot: Arc<Slot>, found: &Found, needed: &FrameWork) {
         let same = self.slot.as_ref().is_some_and(|before| Arc::ptr_eq(before, &slot));
         let upscaled = match found {
             Found::New(work) => work,
@@ -96,24 +96,14 @@ impl Before {
             Found::Duplicate | Found::Kept => &FrameWork::Whole,
         };
         let config = Arc::clone(&self.config);
-        // It could be read before.
-        if with_picture(&config, buffer, |picture| self.tracker.note(picture, upscaled)).is_ok() {
-            self.slot = Some(slot);
-        } else {
-            self.slot = None;
-        }
+        with_picture(&config, frame, |picture| self.tracker.note(picture, upscaled));
+        self.slot = Some(slot);
     }
 }
 
-fn with_picture<R>(
-    config: &StreamConfig,
-    buffer: &gst::BufferRef,
-    look: impl FnOnce(&PictureRef) -> R,
-) -> Result<R, FrameError> {
-    let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &config.in_info)
-        .map_err(|error| FrameError::Input(error.to_string()))?;
-    let picture = picture(config.format, &frame).map_err(|error| FrameError::Input(error.to_string()))?;
-    Ok(look(&picture))
+fn with_picture<R>(config: &StreamConfig, frame: &MappedFrame, look: impl FnOnce(&PictureRef) -> R) -> R {
+    let frame = frame.as_video_frame_ref();
+    look(&picture(config.format, &frame).expect("it was looked at when it was mapped"))
 }
 
 /// Where a frame's result comes from, and the slots that this speaks of.

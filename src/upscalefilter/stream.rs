@@ -19,6 +19,7 @@ use crate::types::{Rect, Size};
 
 use super::errors::FrameError;
 use super::fit::{Fit, Quality};
+use super::input::MappedFrame;
 use super::{allocation, caps};
 
 /// Input pixels around a tile, beyond what is kept of it, where the network's reach is not known: its padding at the tile's edge must
@@ -227,9 +228,10 @@ impl StreamConfig {
     }
 
     /// The frame as GStreamer resizes it, without the network.
-    pub fn resize(&self, input: &gst::BufferRef) -> Result<gst::Buffer, FrameError> {
+    pub fn resize(&self, input: &MappedFrame) -> Result<gst::Buffer, FrameError> {
         let resizer = self.resizer.get_or_init(|| Fit::new(&self.in_info, self.shown_caps(), Quality::Fast));
-        resizer.as_ref().map_err(|error| FrameError::Output(error.clone()))?.apply(input)
+        let resizer = resizer.as_ref().map_err(|error| FrameError::Output(error.clone()))?;
+        resizer.apply_to(&input.as_video_frame_ref())
     }
 
     /// A copy of what is pushed, with a frame drawn around each of the `parts` (pixels of the input).

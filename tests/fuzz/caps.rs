@@ -159,7 +159,7 @@ fn give(stage: &Stage, caps: &gst::Caps) -> String {
             check(caps, &stage.src.current_caps().unwrap(), &buffer);
             format!("{} {}", info.format(), info.colorimetry())
         }
-        Out::Error(error) => panic!("{caps}: {error}"),
+        Out::Warning(error) | Out::Error(error) => panic!("{caps}: {error}"),
     }
 }
 

@@ -34,6 +34,8 @@ pub fn listen() {
 #[derive(Debug)]
 pub enum Out {
     Buffer(gst::Buffer),
+    /// The warning with which a frame is left out.
+    Warning(String),
     Error(String),
 }
 
@@ -56,9 +58,12 @@ impl Stage {
         src.link(&behind).unwrap();
         let bus = gst::Bus::new();
         bus.set_sync_handler(move |_, message| {
-            if let gst::MessageView::Error(error) = message.view() {
-                sender.send(Out::Error(error.error().to_string())).ok();
-            }
+            let out = match message.view() {
+                gst::MessageView::Error(error) => Some(Out::Error(error.error().to_string())),
+                gst::MessageView::Warning(warning) => Some(Out::Warning(warning.error().to_string())),
+                _ => None,
+            };
+            out.map(|out| sender.send(out).ok());
             gst::BusSyncReply::Drop
         });
         element.set_bus(Some(&bus));
