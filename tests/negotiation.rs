@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use common::*;
 use gst::prelude::*;
+use gst_video::prelude::*;
 use gstupscale::model::dummy::DummyModel;
 use gstupscale::types::Channels;
 
@@ -90,16 +91,130 @@ fn caps_change_without_loss() {
     assert_eq!(seen.try_iter().collect::<Vec<_>>(), [(8, 32), (8, 32), (16, 32), (16, 32), (4, 24)]);
 }
 
+/// Caps of this interlace mode; "" for caps that do not say it.
+fn of_mode(mode: &str) -> String {
+    let features = if mode == "alternate" { "(format:Interlaced)" } else { "" };
+    let field = if mode.is_empty() { String::new() } else { format!(",interlace-mode={mode}") };
+    format!("video/x-raw{features},format=I420,width=4,height=4,framerate=25/1{field}")
+}
+
+const TAKEN: [&str; 3] = ["", "progressive", "mixed"];
+const NOT_TAKEN: [&str; 3] = ["interleaved", "fields", "alternate"];
+
+#[test]
+fn caps_that_will_be_refused_are_not_said_to_be_taken() {
+    let element = dummy_element(&model(), &[]);
+    // In the first state there is no model and no scale.
+    for state in [gst::State::Null, gst::State::Paused] {
+        element.set_state(state).unwrap();
+        for pad in ["sink", "src"].map(|name| element.static_pad(name).unwrap()) {
+            for (modes, taken) in [(TAKEN, true), (NOT_TAKEN, false)] {
+                for mode in modes {
+                    let caps: gst::Caps = of_mode(mode).parse().unwrap();
+                    let what = format!("{}, {state:?}, {mode:?}", pad.name());
+                    assert_eq!(pad.query_accept_caps(&caps), taken, "{what}");
+                    assert_eq!(!pad.query_caps(Some(&caps)).is_empty(), taken, "{what}");
+                    assert_eq!(pad.query_caps(None).can_intersect(&caps), taken, "{what}");
+                    assert_eq!(pad.pad_template_caps().can_intersect(&caps), taken, "{what}");
+                }
+            }
+            // As before, what lacks a field that is needed is not taken.
+            for caps in ["video/x-raw", "video/x-raw,width=4,height=4,framerate=25/1", "audio/x-raw"] {
+                assert!(!pad.query_accept_caps(&caps.parse().unwrap()), "{caps}");
+            }
+        }
+    }
+    element.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
+fn of_mixed_video_progressive_frames_are_upscaled_and_an_interlaced_one_is_an_error() {
+    let element = dummy_element(&model(), &[]);
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut harness = harness(&element);
+    let caps = "video/x-raw,format=I420,width=6,height=6,framerate=25/1,interlace-mode=mixed";
+    let info = gst_video::VideoInfo::from_caps(&caps.parse::<gst::Caps>().unwrap()).unwrap();
+    harness.set_src_caps_str(caps);
+    let frame = |n: u64, flags: gst_video::VideoBufferFlags| {
+        let mut buffer = gst::Buffer::from_mut_slice(vec![n as u8; info.size()]);
+        let frame = buffer.get_mut().unwrap();
+        frame.set_pts(gst::ClockTime::from_mseconds(40 * n));
+        frame.set_video_flags(flags);
+        buffer
+    };
+    // What is telecined is progressive, too.
+    for (n, flags) in [gst_video::VideoBufferFlags::empty(), gst_video::VideoBufferFlags::RFF].into_iter().enumerate() {
+        let out = harness.push_and_pull(frame(n as u64, flags)).unwrap();
+        let caps = harness.sinkpad().unwrap().current_caps().unwrap();
+        assert_eq!(caps.structure(0).unwrap().get::<&str>("interlace-mode"), Ok("mixed"));
+        let info = gst_video::VideoInfo::from_caps(&caps).unwrap();
+        assert!(clip::visible(&out, &info).iter().all(|byte| *byte == n as u8));
+        assert!(out.video_flags().contains(flags));
+    }
+    let interlaced = gst_video::VideoBufferFlags::INTERLACED;
+    assert_eq!(harness.push(frame(2, interlaced | gst_video::VideoBufferFlags::TFF)), Err(gst::FlowError::Error));
+    let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("it is told");
+    let gst::MessageView::Error(error) = error.view() else { unreachable!() };
+    let text = error.error().to_string();
+    assert!(text.contains("`deinterlace`") && text.contains("PTS 0:00:00.080000000"), "{text}");
+    element.set_bus(None);
+}
+
+/// The interlace modes of what goes into the element and of what comes out, and the number of frames.
+fn played(description: &str, element: &gst::Element) -> ([String; 2], usize) {
+    let pipeline = gst::Pipeline::new();
+    let before = gst::parse::bin_from_description(description, true).unwrap();
+    let sink = gst::ElementFactory::make("fakesink").build().unwrap();
+    pipeline.add_many([before.upcast_ref(), element, &sink]).unwrap();
+    gst::Element::link_many([before.upcast_ref(), element, &sink]).unwrap();
+    let frames = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = frames.clone();
+    let mode = |pad: &gst::Pad| {
+        let caps = pad.current_caps().expect("it has caps");
+        caps.structure(0).unwrap().get::<String>("interlace-mode").unwrap_or_default()
+    };
+    let modes = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    for pad in [element.static_pad("sink").unwrap(), sink.static_pad("sink").unwrap()] {
+        let (modes, seen) = (modes.clone(), seen.clone());
+        pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
+            modes.lock().unwrap().push(mode(pad));
+            seen.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            gst::PadProbeReturn::Ok
+        });
+    }
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_message(&pipeline.bus().unwrap(), &[gst::MessageType::Eos]);
+    pipeline.set_state(gst::State::Null).unwrap();
+    let modes = modes.lock().unwrap();
+    ([modes[0].clone(), modes[modes.len() - 1].clone()], frames.load(std::sync::atomic::Ordering::Relaxed) / 2)
+}
+
+#[test]
+fn negotiation_makes_interlaced_video_progressive() {
+    let source = "videotestsrc num-buffers=4 ! video/x-raw,format=I420,width=32,height=32,framerate=25/1";
+    for (description, frames) in [
+        // One for each field; of mixed video these are progressive.
+        (format!("{source},interlace-mode=interleaved ! deinterlace"), 8),
+        (format!("{source},interlace-mode=mixed ! deinterlace"), 4),
+        (format!("{source},interlace-mode={{interleaved,progressive}} ! identity"), 4),
+        (format!("{source} ! identity"), 4),
+    ] {
+        let element = dummy_element(&model(), &[("duplicates", "off")]);
+        let (modes, count) = played(&description, &element);
+        assert_eq!(modes, ["progressive", "progressive"], "{description}");
+        assert_eq!(count, frames, "{description}");
+    }
+}
+
 #[test]
 fn interlaced_video_is_refused_by_name_of_the_remedy() {
     let element = dummy_element(&model(), &[]);
     let bus = gst::Bus::new();
     element.set_bus(Some(&bus));
     let mut harness = harness(&element);
-    for mode in ["interleaved", "mixed", "fields"] {
-        harness.set_src_caps_str(&format!(
-            "video/x-raw,format=I420,width=4,height=4,framerate=25/1,interlace-mode={mode}"
-        ));
+    for mode in ["interleaved", "fields"] {
+        harness.set_src_caps_str(&of_mode(mode));
         assert_eq!(harness.push(gray_frame(0, 0)), Err(gst::FlowError::NotNegotiated), "{mode}");
         let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("it is told");
         let gst::MessageView::Error(error) = error.view() else { unreachable!() };

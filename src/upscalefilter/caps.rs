@@ -6,15 +6,40 @@ use gst::prelude::*;
 
 use crate::picture::format::PixelFormat;
 
-/// What both pads take: the formats in system memory, any size and rate.
+/// What both pads take: the formats in system memory, any size and rate; not what is known to be interlaced. Of mixed video each frame
+/// says whether it is.
 pub(super) static TEMPLATE: LazyLock<gst::Caps> =
     LazyLock::new(|| {
         gst_video::VideoCapsBuilder::new()
             .format_list(PixelFormat::ALL.iter().map(|format| {
                 format.name().parse::<gst_video::VideoFormat>().unwrap_or(gst_video::VideoFormat::Unknown)
             }))
+            .field("interlace-mode", gst::List::new(PROGRESSIVE))
             .build()
     });
+
+/// Interlace modes that are taken.
+const PROGRESSIVE: [&str; 2] = ["progressive", "mixed"];
+
+/// Whether video of these caps is interlaced, all of it.
+pub(super) fn is_interlaced(caps: &gst::CapsRef) -> bool {
+    caps.iter_with_features().any(|(structure, features)| {
+        let mode = structure.get::<&str>("interlace-mode").ok();
+        mode.is_some_and(|mode| !PROGRESSIVE.contains(&mode))
+            || features.contains(gst_video::CAPS_FEATURE_FORMAT_INTERLACED)
+    })
+}
+
+/// The same caps, which say so where they are of progressive video: what does not say it is.
+pub(super) fn with_interlace_mode(caps: &gst::CapsRef) -> gst::Caps {
+    let mut caps = caps.to_owned();
+    for structure in caps.make_mut().iter_mut() {
+        if structure.name() == "video/x-raw" && !structure.has_field("interlace-mode") {
+            structure.set("interlace-mode", PROGRESSIVE[0]);
+        }
+    }
+    caps
+}
 
 /// Which way caps go through the element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

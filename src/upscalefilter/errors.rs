@@ -7,11 +7,17 @@ use crate::schedule::permits::Refusal;
 
 use super::engine::OpenError;
 
+/// Why, and what to do.
+pub(super) const INTERLACED: &str =
+    "Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter";
+
 /// Why one frame could not be upscaled.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum FrameError {
     #[error("the input buffer cannot be read: {0}")]
     Input(String),
+    #[error("it is interlaced. {INTERLACED}")]
+    Interlaced,
     #[error("no output buffer is available: {0}")]
     Output(String),
     #[error("the model failed: {0}")]
@@ -64,6 +70,7 @@ impl FrameError {
         let frame = format!("Frame {index} (PTS {}): {self}", pts.display());
         match self {
             FrameError::Input(_) => gst::element_error!(element, gst::ResourceError::Read, ("{frame}")),
+            FrameError::Interlaced => gst::element_error!(element, gst::StreamError::WrongType, ("{frame}")),
             FrameError::Output(_) => gst::element_error!(element, gst::ResourceError::NoSpaceLeft, ("{frame}")),
             FrameError::OutOfMemory(_) | FrameError::TooLarge(_) => gst::element_error!(
                 element,

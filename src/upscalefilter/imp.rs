@@ -253,6 +253,13 @@ impl ObjectSubclass for UpscaleFilter {
 impl ObjectImpl for UpscaleFilter {
     fn constructed(&self) {
         self.parent_constructed();
+        let element = self.obj().downgrade();
+        self.sinkpad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+            if let (Some(element), Some(event)) = (element.upgrade(), info.event()) {
+                element.imp().advise(event);
+            }
+            gst::PadProbeReturn::Ok
+        });
         for pad in [&self.sinkpad, &self.srcpad] {
             self.obj().add_pad(pad).expect("a new element has no pad of this name");
         }

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use gst_video::prelude::*;
+
 use crate::types::Size;
 
 use super::errors::FrameError;
@@ -13,8 +15,13 @@ use super::stream::{StreamConfig, picture};
 /// A frame that can be read, for as long as it lives.
 pub(super) type MappedFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
 
-/// Maps a frame.
+/// Maps a frame, which must be progressive.
 pub(super) fn map(buffer: gst::Buffer, config: &StreamConfig) -> Result<MappedFrame, FrameError> {
+    // In video that is mixed each frame says what it is.
+    let mixed = config.in_info.interlace_mode() == gst_video::VideoInterlaceMode::Mixed;
+    if mixed && buffer.video_flags().contains(gst_video::VideoBufferFlags::INTERLACED) {
+        return Err(FrameError::Interlaced);
+    }
     let unmappable = |_| FrameError::Input("it cannot be mapped".into());
     let frame = MappedFrame::from_buffer_readable(mappable(buffer, config)?, &config.in_info).map_err(unmappable)?;
     picture(config.format, &frame.as_video_frame_ref()).map_err(|error| FrameError::Input(error.to_string()))?;

@@ -8,6 +8,7 @@ use gst::subclass::prelude::*;
 use crate::schedule::Item;
 
 use super::engine::Engine;
+use super::errors::INTERLACED;
 use super::imp::UpscaleFilter;
 use super::src::{PendingQuery, is_fatal};
 use super::state::{Leftovers, Serialized};
@@ -81,6 +82,15 @@ impl UpscaleFilter {
             self.state.lock().flush_stop();
         } else {
             drop(self.abandon_frames());
+        }
+    }
+
+    /// Tells of caps that are refused by negotiation, which gives no reason.
+    pub(super) fn advise(&self, event: &gst::EventRef) {
+        if let gst::EventView::Caps(event) = event.view()
+            && caps::is_interlaced(event.caps())
+        {
+            gst::element_imp_error!(self, gst::CoreError::Negotiation, ("{INTERLACED}"), ["caps {}", event.caps()]);
         }
     }
 
@@ -220,6 +230,10 @@ impl UpscaleFilter {
                 query.set_result(&self.possible_caps(&self.srcpad, query.filter_owned(), caps::Direction::Reduce));
                 true
             }
+            gst::QueryViewMut::AcceptCaps(query) => {
+                query.set_result(self.accepts(&self.srcpad, query.caps(), caps::Direction::Reduce));
+                true
+            }
             gst::QueryViewMut::Allocation(query) => {
                 self.engine().is_some_and(|engine| allocation::propose(query, self.held_buffers(&engine)))
             }
@@ -240,6 +254,12 @@ impl UpscaleFilter {
             self.ready.notify_all();
         }
         pending.wait(query)
+    }
+
+    /// Whether a pad takes caps, by what it [can take](Self::possible_caps).
+    pub(super) fn accepts(&self, across: &gst::Pad, caps: &gst::CapsRef, direction: caps::Direction) -> bool {
+        let caps = caps::with_interlace_mode(caps);
+        caps.is_subset(&self.possible_caps(across, Some(caps.clone()), direction))
     }
 
     /// What one pad can take, from what the other pad's peer takes (`across`), ours and the asker's filter.

@@ -381,6 +381,10 @@ impl UpscaleFilter {
                 query.set_result(&self.possible_caps(&self.sinkpad, query.filter_owned(), caps::Direction::Enlarge));
                 true
             }
+            gst::QueryViewMut::AcceptCaps(query) => {
+                query.set_result(self.accepts(&self.sinkpad, query.caps(), caps::Direction::Enlarge));
+                true
+            }
             gst::QueryViewMut::Latency(query) => self.answer_latency(query),
             _ => gst::Pad::query_default(pad, Some(&*self.obj()), query),
         }

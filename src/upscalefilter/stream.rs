@@ -17,7 +17,7 @@ use crate::picture::region::{self, Blend, Limits, Region};
 use crate::reuse::Rules;
 use crate::types::{Rect, Size};
 
-use super::errors::FrameError;
+use super::errors::{FrameError, INTERLACED};
 use super::fit::{Fit, Quality};
 use super::input::MappedFrame;
 use super::{allocation, caps};
@@ -91,8 +91,8 @@ impl StreamConfig {
     /// The network alone, once.
     fn network(in_caps: &gst::CapsRef, model: &ModelInfo, overlap: u32) -> Result<Self, String> {
         let in_info = gst_video::VideoInfo::from_caps(in_caps).map_err(|_| format!("Unusable caps {in_caps}"))?;
-        if in_info.is_interlaced() {
-            return Err("Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter".into());
+        if caps::is_interlaced(in_caps) {
+            return Err(INTERLACED.into());
         }
         let name = in_info.format().to_str();
         let format = PixelFormat::from_name(name).ok_or_else(|| format!("Format {name} is not supported"))?;
