@@ -43,8 +43,6 @@ pub struct Bounds {
     pub efficient_tile: u32,
     /// No tile is smaller than this.
     pub smallest_tile: u32,
-    /// Bytes that runs on the fallback may take together, where there is one.
-    pub fallback: Option<u64>,
 }
 
 /// What a failed run leads to.
@@ -96,13 +94,19 @@ impl std::fmt::Debug for Governor {
 }
 
 impl Governor {
-    /// `permits` are those of the device; `reckoned` is in bytes for each pixel of a run on the fallback.
-    pub fn new(bounds: Bounds, footprints: Arc<Mutex<Footprints>>, reckoned: u64, permits: Arc<Permits>) -> Self {
+    /// `permits` are those of the device, and of the fallback, where there is one, with the bytes for each pixel that a run is estimated to
+    /// take there.
+    pub fn new(
+        bounds: Bounds,
+        footprints: Arc<Mutex<Footprints>>,
+        permits: Arc<Permits>,
+        fallback: Option<(Arc<Permits>, u64)>,
+    ) -> Self {
         let top = Rung { workers: bounds.workers.max(1), tile: bounds.tile, fallback: false };
         Governor {
             permits,
             footprints,
-            fallback: bounds.fallback.map(|limit| (Permits::new(limit), Footprints::new(reckoned))),
+            fallback: fallback.map(|(permits, reckoned)| (permits, Footprints::new(reckoned))),
             trial: Trial::new(bounds.workers.max(1), bounds.most_workers),
             bounds,
             one_at_a_time: false,
@@ -158,6 +162,12 @@ impl Governor {
     /// The permits have another limit. Whether the rung has changed for it: below the top it stays as long as it fits.
     pub fn limit_changed(&mut self) -> bool {
         let now = self.rung().0;
+        if let Some(fitting) = self.fallback_rung().filter(|fitting| now.fallback && *fitting != now) {
+            self.rungs.pop();
+            self.rungs.push(fitting);
+            self.change(false);
+            return true;
+        }
         let need = self.bytes((self.tensors)(now.tile)).saturating_mul(now.workers as u64);
         if self.rungs.len() == 1 || self.side == 0 {
             return self.refit();
@@ -366,6 +376,10 @@ impl Governor {
         if let Some(tile) = self.next_tile(rung) {
             return Some(Rung { tile: Some(tile), ..rung });
         }
+        self.fallback_rung()
+    }
+
+    fn fallback_rung(&self) -> Option<Rung> {
         let (permits, footprints) = self.fallback.as_ref()?;
         let fitting = self.fit_to(permits.limit(), footprints, &*self.tensors);
         Some(Rung { fallback: true, ..fitting })

@@ -43,8 +43,8 @@ pub(super) struct Device {
     pub governor: Mutex<Governor>,
     /// The element's part of it.
     share: Arc<Share>,
-    /// Where the fallback runs, if there is one.
-    processor: Option<Arc<Budget>>,
+    /// The element's part of the processor, if the fallback may run there.
+    fallback_share: Option<Arc<Share>>,
     /// What its sessions hold.
     pub holdings: Arc<Holdings>,
     /// The network on the CPU, loaded when it is first needed.
@@ -103,30 +103,30 @@ impl Engine {
             let footprints = Footprints::remembered(model.key(), info.reckoned_bytes());
             let bounds = bounds(settings, info, (workers, most), 0);
             let share = join(settings, &*model, member, most);
-            let processor = bounds.fallback.map(|limit| Budget::of(device::Id::Processor, limit, cores()));
-            let governor = Governor::new(bounds, footprints, info.reckoned_bytes(), Arc::clone(share.permits()));
+            let fallback_share = join_as_fallback(settings, info, member);
+            let fallback = fallback_share.as_ref().map(|share| (Arc::clone(share.permits()), info.reckoned_bytes()));
+            let governor = Governor::new(bounds, footprints, Arc::clone(share.permits()), fallback);
             // The first session shows that the model runs. The others are opened by their workers when there is work for them: if
             // the device has no room for one by then, that is a step of the ladder.
             let threads = threads(info, at_a_time(settings, workers));
             let mut first = Some((model.open_session_with(threads)?, threads));
             let mut permits = governor.all_permits();
-            permits.extend(
-                [Some(share.runs()), processor.as_ref().map(|budget| budget.runs())].into_iter().flatten().cloned(),
-            );
+            permits.push(Arc::clone(share.runs()));
+            permits.extend(fallback_share.iter().map(|share| Arc::clone(share.runs())));
             let permits: Arc<[_]> = permits.into();
             let holdings = Arc::default();
             contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits, &holdings)).collect());
             begin.push(workers);
             let governor = Mutex::new(governor);
-            devices.push(Device { model, governor, share, processor, holdings, fallback: OnceLock::new() });
+            devices.push(Device { model, governor, share, fallback_share, holdings, fallback: OnceLock::new() });
         }
         let pool = WorkerPool::new(contexts)?;
         begin.iter().enumerate().for_each(|(number, workers)| pool.set_active(number, *workers));
         let planned = AtomicUsize::new(begin.iter().sum());
         let low_latency = AtomicBool::new(false);
         let engine = Arc::new(Engine { devices, pool, planned, low_latency, settings: settings.clone() });
-        for device in &engine.devices {
-            device.share.watch(Arc::downgrade(&engine) as Weak<dyn Watch>);
+        for share in engine.devices.iter().flat_map(Device::shares) {
+            share.watch(Arc::downgrade(&engine) as Weak<dyn Watch>);
         }
         Ok(engine)
     }
@@ -134,8 +134,8 @@ impl Engine {
     /// Waits until a device has room for one more run on a rung, beside those of other elements.
     pub fn turn(&self, number: usize, rung: Rung, cancelled: &AtomicBool) -> Result<Permit, Refusal> {
         let device = &self.devices[number];
-        let runs =
-            device.processor.as_ref().filter(|_| rung.fallback).map_or(device.share.runs(), |budget| budget.runs());
+        let share = device.fallback_share.as_ref().filter(|_| rung.fallback).unwrap_or(&device.share);
+        let runs = share.runs();
         // What all of this element's workers do together is all of a processor; how much of a GPU a run keeps busy, nobody tells.
         let on_processor = rung.fallback || runs_on_processor(device.model.info().provider);
         let units = if on_processor { runs.limit() / rung.workers.max(1) as u64 } else { 1 };
@@ -305,6 +305,12 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
     model::load(&Source::parse(&settings.model), options)
 }
 
+impl Device {
+    fn shares(&self) -> impl Iterator<Item = &Arc<Share>> {
+        [Some(&self.share), self.fallback_share.as_ref()].into_iter().flatten()
+    }
+}
+
 impl Watch for Engine {
     fn share_changed(&self) {
         for (number, device) in self.devices.iter().enumerate() {
@@ -324,7 +330,18 @@ fn join(settings: &Settings, model: &dyn Model, member: u64, workers: usize) -> 
         memory => budget::most_workers(budget::workers_for_device(memory.map_or(0, |memory| memory.total))),
     };
     let limit = Some(settings.vram_limit).filter(|limit| *limit > 0);
-    Budget::of(model.device(), free(memory), runs).join(member, Claim { limit, runs: workers })
+    Budget::of(model.device(), free(memory), runs).join(2 * member, Claim { limit, runs: workers })
+}
+
+/// The element's share of the processor for what may fall back to it; none where it is there already.
+fn join_as_fallback(settings: &Settings, info: &ModelInfo, member: u64) -> Option<Arc<Share>> {
+    if !settings.fallback || info.provider == Provider::Cpu {
+        return None;
+    }
+    let memory = device::memory(Provider::Cpu, 0);
+    // It may be on the processor with another library: that is another member.
+    let claim = Claim { limit: None, runs: cores() };
+    Some(Budget::of(device::Id::Processor, free(memory), cores()).join(2 * member + 1, claim))
 }
 
 /// Whether the work of a run is the processor's.
@@ -359,10 +376,7 @@ fn bounds(settings: &Settings, info: &ModelInfo, workers: (usize, usize), least_
     // A halo of a quarter on each side makes the work four times as much, one of an eighth less than twice.
     let efficient_tile = if info.provider == Provider::Cpu { EFFICIENT_TILE } else { EFFICIENT_TILE_OF_GPU };
     let efficient_tile = least_tile.saturating_mul(4).max(efficient_tile);
-    // On the CPU already there is nothing to fall back to.
-    let fallback =
-        (settings.fallback && info.provider != Provider::Cpu).then(|| free(device::memory(Provider::Cpu, 0)));
-    Bounds { workers: workers.0, most_workers: workers.1, tile, efficient_tile, smallest_tile, fallback }
+    Bounds { workers: workers.0, most_workers: workers.1, tile, efficient_tile, smallest_tile }
 }
 
 /// Below this side, what a run costs by itself is seen beside its pixels; on the CPU it is that of a hundred pixels.

@@ -29,6 +29,29 @@ pub fn permits_keep_to_the_limit() {
     assert!(permits.peak() <= LIMIT);
 }
 
+/// The limit falls and rises again while others wait: nobody waits for ever, and who is served keeps to the limit of then.
+pub fn permits_follow_another_limit() {
+    let permits = Permits::new(LIMIT);
+    let threads: Vec<_> = [[6, 3], [4, 5]]
+        .into_iter()
+        .map(|amounts| {
+            let permits = Arc::clone(&permits);
+            thread::spawn(move || {
+                for bytes in amounts {
+                    match permits.acquire(bytes, &AtomicBool::new(false)) {
+                        Ok(permit) => drop(permit),
+                        Err(refusal) => assert!(refusal == Refusal::TooLarge { limit: 3 } && bytes > 3),
+                    }
+                }
+            })
+        })
+        .collect();
+    permits.set_limit(3);
+    permits.raise_limit(LIMIT);
+    threads.into_iter().for_each(|thread| thread.join().expect("it does not fail"));
+    assert_eq!((permits.used(), permits.limit()), (0, LIMIT));
+}
+
 pub fn who_is_cancelled_holds_up_nobody() {
     let permits = Permits::new(LIMIT);
     let cancelled = Arc::new(AtomicBool::new(false));

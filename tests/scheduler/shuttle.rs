@@ -22,7 +22,7 @@ const TIMES: usize = 25_000;
 const SWITCHES: usize = 3;
 
 fn main() {
-    let scenes: [(&str, fn()); 11] = [
+    let scenes: [(&str, fn()); 12] = [
         ("every job runs once, or cancel returns it", on_pool::every_job_runs_once_or_is_returned),
         ("an interrupt ends what runs, and hits nothing later", on_pool::an_interrupt_hits_only_what_runs),
         ("a job to be run again is not lost", on_pool::a_job_to_be_run_again_is_not_lost),
@@ -32,6 +32,7 @@ fn main() {
         ("of two groups that fail one is left out, for good", on_pool::one_group_is_left_out_for_good),
         ("dropping the pool ends all of it", on_pool::dropping_the_pool_ends_all),
         ("permits keep to the limit, and all are served", on_permits::permits_keep_to_the_limit),
+        ("permits follow another limit", on_permits::permits_follow_another_limit),
         ("who is cancelled gets nothing, and holds up nobody", on_permits::who_is_cancelled_holds_up_nobody),
         ("permits that workers hold end with the pool", on_permits::permits_end_with_the_pool),
     ];

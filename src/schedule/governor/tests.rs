@@ -5,8 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;
-const BOUNDS: Bounds =
-    Bounds { workers: 4, most_workers: 4, tile: None, efficient_tile: 128, smallest_tile: 32, fallback: None };
+const BOUNDS: Bounds = Bounds { workers: 4, most_workers: 4, tile: None, efficient_tile: 128, smallest_tile: 32 };
 
 fn tensors(tile: Option<u32>) -> u64 {
     let side = |length: u32| u64::from(tile.map_or(length, |tile| tile.min(length)));
@@ -15,7 +14,12 @@ fn tensors(tile: Option<u32>) -> u64 {
 
 /// For frames of 640x360 at 1 KiB a pixel: 225 MiB.
 fn governor(bounds: Bounds, limit: u64) -> Governor {
-    let mut governor = Governor::new(bounds, Footprints::remembered(None, 1024), 1024, Permits::new(limit));
+    governor_with(bounds, limit, None)
+}
+
+fn governor_with(bounds: Bounds, limit: u64, fallback: Option<u64>) -> Governor {
+    let fallback = fallback.map(|limit| (Permits::new(limit), 1024));
+    let mut governor = Governor::new(bounds, Footprints::remembered(None, 1024), Permits::new(limit), fallback);
     governor.set_frame(640, Box::new(tensors), bounds);
     governor
 }
@@ -56,7 +60,7 @@ fn the_start_is_what_the_limit_allows() {
 
 #[test]
 fn the_ladder_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
-    let mut governor = governor(Bounds { fallback: Some(u64::MAX), smallest_tile: 100, ..BOUNDS }, u64::MAX);
+    let mut governor = governor_with(Bounds { smallest_tile: 100, ..BOUNDS }, u64::MAX, Some(u64::MAX));
     let mut seen = Vec::new();
     loop {
         let (at, epoch) = governor.rung();
@@ -208,8 +212,8 @@ fn another_limit_is_followed() {
 
 #[test]
 fn the_fallback_has_a_limit_of_its_own() {
-    let bounds = Bounds { workers: 1, most_workers: 1, smallest_tile: 200, fallback: Some(100 * MIB), ..BOUNDS };
-    let mut governor = governor(bounds, 10 * MIB);
+    let bounds = Bounds { workers: 1, most_workers: 1, smallest_tile: 200, ..BOUNDS };
+    let mut governor = governor_with(bounds, 10 * MIB, Some(100 * MIB));
     while !governor.rung().0.fallback {
         let epoch = governor.rung().1;
         assert_ne!(governor.failed(epoch, true), Verdict::GiveUp);
@@ -218,6 +222,9 @@ fn the_fallback_has_a_limit_of_its_own() {
     assert_eq!(rung.tile, Some(320));
     assert_eq!(governor.footprint(rung, 320 * 320).1, 100 * MIB);
     assert_eq!(governor.permits().limit(), 100 * MIB);
+    governor.permits().set_limit(40 * MIB);
+    assert!(governor.limit_changed() && governor.rung().0 == Rung { tile: Some(202), ..rung });
+    assert!(!governor.limit_changed());
 }
 
 proptest! {
@@ -229,8 +236,8 @@ proptest! {
         limit in (MIB / 4)..(4096 * MIB),
         fallback in any::<bool>(),
     ) {
-        let bounds = Bounds { workers, most_workers: workers, fallback: fallback.then_some(limit), ..BOUNDS };
-        let mut governor = governor(bounds, limit);
+        let bounds = Bounds { workers, most_workers: workers, ..BOUNDS };
+        let mut governor = governor_with(bounds, limit, fallback.then_some(limit));
         let top = governor.rung().0;
         for fails in script {
             let (at, epoch) = governor.rung();
