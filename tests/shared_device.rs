@@ -70,6 +70,31 @@ fn memory_is_divided_and_goes_back() {
     assert_eq!(share(&first), (6, 6));
 }
 
+/// An element that is idle keeps no sessions that have run larger tensors than its share now has room for.
+#[test]
+fn what_an_idle_element_held_goes_to_others() {
+    const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=64,framerate=25/1";
+    const FRAME: u64 = 176 * 64 * 64;
+    let model = DummyModel::new(Channels::Luma, 2)
+        .with_info(|info| info.live_elements = Some(8))
+        .with_device(3 * FRAME, |pixels| 176 * pixels);
+    let model = Arc::new(model);
+    let (first, mut harness) = start(&model, &[("workers", "1")]);
+    harness.set_src_caps_str(CAPS);
+    let mut frame = gst::Buffer::from_mut_slice(vec![5; 64 * 64]);
+    frame.get_mut().unwrap().set_pts(gst::ClockTime::ZERO);
+    harness.push_and_pull(frame).unwrap();
+    let tile = || first.property::<gst::Structure>("stats").get::<u32>("tile-size").unwrap();
+    assert_eq!((tile(), model.sessions_open()), (0, 1));
+    let (_second, _second_harness) = start(&model, &[("workers", "1")]);
+    assert_ne!(tile(), 0);
+    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    while model.sessions_open() != 1 {
+        assert!(std::time::Instant::now() < deadline, "the first one keeps its session");
+        std::thread::yield_now();
+    }
+}
+
 #[test]
 fn other_devices_and_changed_properties_leave_the_shares_alone() {
     let models = [device(Provider::Cuda), device(Provider::Cuda)];

@@ -315,8 +315,13 @@ impl Watch for Engine {
     fn share_changed(&self) {
         for (number, device) in self.devices.iter().enumerate() {
             let mut governor = device.governor.lock();
+            let (_, before) = governor.share(governor.rung().0);
             if governor.limit_changed() {
                 self.set_active(number, &governor);
+                // Sessions keep what their largest tensor took, whether they run again or not.
+                if governor.share(governor.rung().0).1 < before {
+                    self.pool.trim(number);
+                }
             }
         }
     }

@@ -222,7 +222,12 @@ pub fn workers_come_and_go() {
     let (pool, stage) = pool(&[3]);
     let changer = {
         let pool = Arc::clone(&pool);
-        thread::spawn(move || [1, 3, 2].into_iter().for_each(|count| pool.set_active(0, count)))
+        thread::spawn(move || {
+            for count in [1, 3, 2] {
+                pool.set_active(0, count);
+                pool.trim(0);
+            }
+        })
     };
     (0..5).for_each(|n| submit(&pool, &stage, n, Part::Pass));
     pool.wait_idle();
