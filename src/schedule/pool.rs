@@ -361,5 +361,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
+// The path, because `tests/scheduler/` includes this file from elsewhere.
 #[cfg(test)]
+#[path = "pool/tests.rs"]
 mod tests;

@@ -21,9 +21,10 @@ use crate::schedule::{WorkerPool, budget};
 use crate::types::Provider;
 
 use super::conversion;
-use super::job::{FrameJob, Worker};
+use super::job::FrameJob;
 use super::settings::{LatencyMode, Settings};
 use super::stream::StreamConfig;
+use super::worker::Worker;
 
 pub(super) struct Engine {
     /// At least one. Their places are the groups of the pool.

@@ -1,222 +1,28 @@
-//! What a worker does with a frame.
+//! What is done for a frame on a worker.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use parking_lot::Mutex;
 
-use crate::model::exchange::Exchange;
-use crate::model::extend::Codes;
-use crate::model::{Interrupt, Model, Upscaler};
-use crate::picture::convert::Scratch;
 use crate::picture::samples;
 use crate::reuse::FrameWork;
 use crate::schedule::governor::{Rung, Verdict};
-use crate::schedule::holding::{Holding, Holdings};
-use crate::schedule::permits::{Permit, Permits};
-use crate::schedule::{Interruptible, Job, Outcome};
-use crate::types::Size;
+use crate::schedule::{Job, Outcome};
 
 use super::engine::{Engine, bytes as mebibytes, describe_rung};
 use super::errors::FrameError;
 use super::input::MappedFrame;
 use super::slot::Slot;
 use super::stream::{StreamConfig, picture};
+use super::worker::Worker;
 use super::{CAT, UpscaleFilter};
 
 /// More tries than the ladder has rungs, so that a frame ends even if others make the ladder climb meanwhile.
 const MOST_TRIES: u32 = 40;
 /// A frame begins anew so often to keep to the limit; then it takes what it takes.
 const MOST_REFITS: u32 = 3;
-
-/// Runs of one size after which what a session holds has settled.
-const TIMES_MEASURED: u32 = 3;
-
-/// What one worker thread owns: a session, and buffers that it keeps from frame to frame.
-pub(super) struct Worker {
-    /// The place of its device in the engine.
-    device: usize,
-    /// Absent while parked, and after a failure: a session in which a run failed may be broken, and holds memory.
-    session: Option<Session>,
-    handle: Arc<Handle>,
-    scratch: Scratch,
-    input: Vec<f32>,
-    output: Vec<f32>,
-    /// In place of both where the device converts.
-    exchange: Exchange,
-}
-
-struct Session {
-    upscaler: Box<dyn Upscaler>,
-    /// Of the fallback's model.
-    fallback: bool,
-    /// Of the processor, inside the session.
-    threads: usize,
-    /// What it converts on its device; `None` where it takes and gives floats.
-    codes: Option<Codes>,
-    /// Pixels of the largest tensor that it ran, and how often.
-    largest: (u64, u32),
-    /// Bytes that it held when that was last asked.
-    held: u64,
-    holding: Holding,
-}
-
-impl Session {
-    fn new(
-        upscaler: Box<dyn Upscaler>,
-        fallback: bool,
-        threads: usize,
-        codes: Option<Codes>,
-        holdings: &Arc<Holdings>,
-    ) -> Self {
-        Session { upscaler, fallback, threads, codes, largest: (0, 0), held: 0, holding: Holding::new(holdings) }
-    }
-
-    /// What the run just done on a tensor of `pixels` takes, if that shows: not after a larger one. Asked a few times for each size, as
-    /// the allocator takes its last blocks in the second run.
-    fn footprint(&mut self, pixels: u64) -> Option<u64> {
-        let (largest, times) = &mut self.largest;
-        if pixels < *largest || pixels == *largest && *times >= TIMES_MEASURED {
-            return None;
-        }
-        *times = if pixels == *largest { *times + 1 } else { 1 };
-        *largest = pixels;
-        let held = self.upscaler.held()?;
-        self.held = held;
-        self.holding.set(held);
-        Some(held)
-    }
-
-    /// Whether what it holds is more than its `share` because of larger tensors than it has to run now.
-    fn is_bloated(&self, share: u64, largest: u64) -> bool {
-        self.held > share && self.largest.0 > largest
-    }
-
-    /// Whether a much larger tensor than any before comes now, so that what it holds of those would be missed.
-    fn is_outgrown(&self, share: u64, largest: u64) -> bool {
-        self.largest.0 > 0 && 2 * self.largest.0 <= largest && self.held > share / 8
-    }
-}
-
-impl Worker {
-    /// `permits` are those that it may have to wait for; `first` is a session that is open already, and its threads.
-    pub fn new(
-        device: usize,
-        first: Option<(Box<dyn Upscaler>, usize)>,
-        permits: &Arc<[Arc<Permits>]>,
-        holdings: &Arc<Holdings>,
-    ) -> Self {
-        let handle = Arc::new(Handle {
-            raised: AtomicBool::new(false),
-            session: Mutex::new(first.as_ref().map(|(upscaler, _)| upscaler.interrupter())),
-            permits: Arc::clone(permits),
-        });
-        Worker {
-            device,
-            session: first.map(|(upscaler, threads)| Session::new(upscaler, false, threads, None, holdings)),
-            handle,
-            scratch: Scratch::default(),
-            input: Vec::new(),
-            output: Vec::new(),
-            exchange: Exchange::default(),
-        }
-    }
-
-    /// Opens a session of the right model, for tensors of up to `largest` pixels and frames of `config`, if there is none. Blocking.
-    fn prepare(&mut self, engine: &Engine, config: &StreamConfig, rung: Rung, largest: u64) -> Result<(), FrameError> {
-        let fallback = rung.fallback;
-        // The CPU that takes over is no faster for converting.
-        let codes = config.codes.filter(|_| !fallback);
-        let device = &engine.devices[self.device];
-        let (share, frames) = device.governor.lock().share(rung);
-        let fits =
-            |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
-        let threads = engine.threads(self.device, rung);
-        let serves = |session: &Session| {
-            (session.fallback, session.threads, session.codes) == (fallback, threads, codes) && fits(session)
-        };
-        if self.session.as_ref().is_some_and(serves) {
-            return Ok(());
-        }
-        self.let_go();
-        let model: &Arc<dyn Model> = if fallback {
-            engine
-                .fallback(self.device)
-                .map_err(|error| FrameError::Run(format!("cannot fall back to the CPU: {error}")))?
-        } else {
-            &device.model
-        };
-        let opened = match &codes {
-            Some(codes) => model.open_converting(codes, threads),
-            None => model.open_session_with(threads),
-        };
-        let upscaler = opened.map_err(|error| FrameError::Run(error.to_string()))?;
-        self.handle.set_session(Some(upscaler.interrupter()));
-        self.session = Some(Session::new(upscaler, fallback, threads, codes, &device.holdings));
-        Ok(())
-    }
-
-    fn let_go(&mut self) {
-        self.handle.set_session(None);
-        self.session = None;
-    }
-}
-
-/// By which other threads cut a worker's run short, whichever session it is in, or its wait for a permit.
-pub(super) struct Handle {
-    raised: AtomicBool,
-    session: Mutex<Option<Arc<dyn Interrupt>>>,
-    permits: Arc<[Arc<Permits>]>,
-}
-
-impl Handle {
-    fn set_session(&self, session: Option<Arc<dyn Interrupt>>) {
-        let mut current = self.session.lock();
-        // Under the lock: who interrupts has either seen the new session or is seen here.
-        if self.raised.load(Ordering::Acquire)
-            && let Some(session) = &session
-        {
-            session.interrupt();
-        }
-        *current = session;
-    }
-}
-
-impl Interruptible for Worker {
-    type Handle = Arc<Handle>;
-
-    fn handle(&self) -> Self::Handle {
-        Arc::clone(&self.handle)
-    }
-
-    fn interrupt(handle: &Self::Handle) {
-        let session = handle.session.lock();
-        handle.raised.store(true, Ordering::Release);
-        if let Some(session) = &*session {
-            session.interrupt();
-        }
-        drop(session);
-        handle.permits.iter().for_each(|permits| permits.wake());
-    }
-
-    fn rearm(handle: &Self::Handle) {
-        let session = handle.session.lock();
-        handle.raised.store(false, Ordering::Release);
-        if let Some(session) = &*session {
-            session.rearm();
-        }
-    }
-
-    fn park(&mut self) {
-        self.let_go();
-        self.input = Vec::new();
-        self.output = Vec::new();
-        self.exchange = Exchange::default();
-    }
-}
 
 /// One frame to upscale, or parts of one.
 pub(super) struct FrameJob {
@@ -260,9 +66,9 @@ impl Job for FrameJob {
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", slot.index, self.tries, describe_rung(rung));
         let begin = Instant::now();
-        let result = match engine.turn(worker.device, rung, &worker.handle.raised) {
+        let result = match worker.turn(&engine, rung) {
             Ok(_turn) => self.upscale(&element, &engine, rung, worker),
-            Err(refusal) => Err(refusal.into()),
+            Err(error) => Err(error),
         };
         match &result {
             Ok(done) if done.pixels > 0 => self.succeeded(&element, worker.device, done.pixels),
@@ -410,7 +216,7 @@ impl FrameJob {
             for region in regions.iter() {
                 // Before anything of the tensor's size is allocated.
                 let permit = worker.permit(engine, rung, region.tensor)?;
-                let converts = worker.session.as_ref().is_some_and(|session| session.codes.is_some());
+                let converts = worker.converts();
                 if converts {
                     config.converter.gather_codes(&source, region, &mut worker.exchange);
                 } else {
@@ -449,62 +255,4 @@ pub(super) struct Done {
     pub kept: u64,
     /// Values of the network that were no numbers, or infinite; not known where the device converts.
     pub non_finite: u64,
-}
-
-impl Worker {
-    /// Waits for the memory of a run.
-    fn permit(&self, engine: &Engine, rung: Rung, tensor: Size) -> Result<Permit, FrameError> {
-        let (permits, footprint) = engine.devices[self.device].governor.lock().footprint(rung, tensor.pixels());
-        Ok(permits.acquire(footprint, &self.handle.raised)?)
-    }
-
-    /// One run, from `input` to `output` or within `exchange`, with a permit for the memory it takes; tells its time. Fails with
-    /// [`FrameError::Refit`] where it took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut
-    /// smaller.
-    fn run(
-        &mut self,
-        element: &UpscaleFilter,
-        engine: &Engine,
-        rung: Rung,
-        (tensor, permit): (Size, Permit),
-        may_refit: Option<u64>,
-    ) -> Result<Duration, FrameError> {
-        let pixels = tensor.pixels();
-        let session = self.session.as_mut().expect("it was prepared");
-        let governor = &engine.devices[self.device].governor;
-        let begin = Instant::now();
-        match session.codes {
-            Some(_) => session.upscaler.run_codes(&mut self.exchange)?,
-            None => session.upscaler.run(&self.input, tensor, &mut self.output)?,
-        }
-        let took = begin.elapsed();
-        let measured = session.footprint(pixels);
-        if session.held == 0 {
-            session.holding.at_least(permit.bytes());
-        }
-        if !rung.fallback
-            && let Some(bytes) = measured
-        {
-            gst::debug!(
-                CAT,
-                obj = element,
-                "A tensor of {}x{} takes {}",
-                tensor.width,
-                tensor.height,
-                mebibytes(bytes)
-            );
-            if let Some(rung) = engine.measured(self.device, pixels, bytes) {
-                gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_rung(rung));
-            }
-        }
-        if let Some(largest) = may_refit {
-            let governor = governor.lock();
-            let (share, frames) = governor.share(governor.rung().0);
-            // Parts of a frame are no larger for being cut anew.
-            if largest > frames && session.is_bloated(share, frames) {
-                return Err(FrameError::Refit);
-            }
-        }
-        Ok(took)
-    }
 }

@@ -67,6 +67,7 @@ mod src;
 mod state;
 mod stream;
 mod swap;
+mod worker;
 
 pub use settings::{Duplicates, LateFrames, LatencyMode};
 
