@@ -167,7 +167,7 @@ impl Share {
             }
             return;
         };
-        let work = tracker.find(picture);
+        let work = tracker.compare(picture);
         if self.upscaled.contains(&fingerprint) {
             tracker.note(picture, &FrameWork::Whole);
             return;

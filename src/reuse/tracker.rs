@@ -26,7 +26,7 @@ pub const DEFAULT_MAX_AGE: u32 = 250;
 
 /// Compares each frame with what is known to have been upscaled before it.
 ///
-/// A frame is [found](Self::find) out about, then [noted](Self::note) as what was in fact done with it.
+/// A frame is [compared](Self::compare), then [noted](Self::note) as what was in fact done with it.
 #[derive(Debug)]
 pub struct Tracker {
     frame: Size,
@@ -60,7 +60,7 @@ impl Tracker {
     }
 
     /// What has to be done for `picture`, given the output of the frame before.
-    pub fn find(&mut self, picture: &PictureRef) -> FrameWork {
+    pub fn compare(&mut self, picture: &PictureRef) -> FrameWork {
         let compare = match self.mode {
             Mode::Exact => Compare::Exact,
             Mode::Similar { tolerance, .. } => Compare::Similar { tolerance },

@@ -16,8 +16,8 @@ use super::errors::FrameError;
 use super::imp::UpscaleFilter;
 use super::input::MappedFrame;
 use super::job::FrameJob;
-use super::late::{Fate, mark_fallback};
-use super::reuse::{self, Before, Find, Found, Look};
+use super::late::{LateAction, mark_fallback};
+use super::reuse::{self, Comparison, Lookup, PreviousFrame, ResultSource};
 use super::settings::{LateFrames, LatencyMode};
 use super::slot::Slot;
 use super::state::{QueuedFrame, State};
@@ -25,7 +25,7 @@ use super::stream::StreamConfig;
 use super::{CAT, input, latency, metadata};
 
 /// What the properties ask for, as they are when a frame comes in.
-struct Wishes {
+struct FrameSettings {
     mode: Option<Mode>,
     late_frames: LateFrames,
     latency_mode: LatencyMode,
@@ -39,13 +39,13 @@ struct Incoming<'a> {
     shell: gst::Buffer,
     config: &'a Arc<StreamConfig>,
     engine: &'a Arc<Engine>,
-    look: &'a Look,
-    before: Option<&'a Before>,
-    wishes: &'a Wishes,
+    comparison: &'a Comparison,
+    previous: Option<&'a PreviousFrame>,
+    frame_settings: &'a FrameSettings,
 }
 
 /// What a frame shows and how that was found, for the next one to build upon; `None` where it is to be the only one that holds it.
-type Shown = Option<(Arc<Slot>, Found)>;
+type TrackedResult = Option<(Arc<Slot>, ResultSource)>;
 
 impl UpscaleFilter {
     pub(super) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -63,29 +63,29 @@ impl UpscaleFilter {
             Err(error) => return Err(self.refuse(error, pts)),
         };
         let engine = self.engine().ok_or(gst::FlowError::Flushing)?;
-        let wishes = {
+        let frame_settings = {
             let settings = self.settings.lock();
             let (mode, late_frames) = (settings.reuse(), settings.late_frames);
             let (latency_mode, show_updates) = (settings.latency_mode, settings.show_updates);
-            Wishes { mode, late_frames, latency_mode, show_updates }
+            FrameSettings { mode, late_frames, latency_mode, show_updates }
         };
-        let mut before = self.take_before(&config, wishes.mode);
-        let look = self.look(&config, &frame, wishes.mode, before.as_mut());
+        let mut previous = self.take_previous(&config, frame_settings.mode);
+        let comparison = self.compare(&config, &frame, frame_settings.mode, previous.as_mut());
         let shell = metadata::shell(frame.buffer(), &config);
         let incoming = Incoming {
             frame: &frame,
             shell,
             config: &config,
             engine: &engine,
-            look: &look,
-            before: before.as_ref(),
-            wishes: &wishes,
+            comparison: &comparison,
+            previous: previous.as_ref(),
+            frame_settings: &frame_settings,
         };
-        let shown = self.take_frame(incoming)?;
-        if let Some((before, (slot, found))) = before.as_mut().zip(shown) {
-            before.note(&frame, slot, &found, &look.work);
+        let result = self.take_frame(incoming)?;
+        if let Some((previous, (slot, source))) = previous.as_mut().zip(result) {
+            previous.note(&frame, slot, &source, &comparison.work);
         }
-        self.keep_before(before);
+        self.keep_previous(previous);
         Ok(gst::FlowSuccess::Ok)
     }
 
@@ -96,18 +96,18 @@ impl UpscaleFilter {
             state.refusal()?;
             let in_flight = latency::in_flight(engine, mode, state.timing.is_live());
             if state.queue.frames() < in_flight {
-                let before = state.in_flight.replace(in_flight);
-                return Ok(before.is_some_and(|before| before != in_flight));
+                let previous = state.in_flight.replace(in_flight);
+                return Ok(previous.is_some_and(|previous| previous != in_flight));
             }
             self.room.wait(&mut state);
         }
     }
 
     /// Lets a frame in as soon as there is room, and decides what becomes of it.
-    fn take_frame(&self, incoming: Incoming) -> Result<Shown, gst::FlowError> {
+    fn take_frame(&self, incoming: Incoming) -> Result<TrackedResult, gst::FlowError> {
         let Incoming { config, engine, .. } = incoming;
         let pts = incoming.frame.buffer().pts();
-        let Wishes { latency_mode: mode, late_frames, .. } = *incoming.wishes;
+        let FrameSettings { latency_mode: mode, late_frames, .. } = *incoming.frame_settings;
         if self.wait_for_room(engine, mode)? {
             self.post_latency();
         }
@@ -115,30 +115,30 @@ impl UpscaleFilter {
         let now = if late_frames == LateFrames::Upscale { None } else { self.running_time_now() };
         let mut state = self.state.lock();
         state.refusal()?;
-        let find = reuse::find(&mut state, incoming.look, incoming.before);
+        let lookup = reuse::look_up(&mut state, incoming.comparison, incoming.previous);
         if let Some(pace) = engine.set_low_latency(latency::is_low(mode, state.timing.is_live())) {
             state.forecast.relearn(pace);
         }
-        let work = find.found.work();
+        let work = lookup.source.work();
         let pixels = work.cost(config.pixels(), engine.info().fixed_pixels);
-        let fate = if *work == FrameWork::Nothing {
-            Fate::Upscale
+        let action = if *work == FrameWork::Nothing {
+            LateAction::Upscale
         } else {
-            self.fate(&state, late_frames, pts, (pixels, engine.pool.active()), now)
+            self.late_action(&state, late_frames, pts, (pixels, engine.pool.active()), now)
         };
-        match fate {
-            Fate::Upscale => {
-                let (shown, dropped) = self.enqueue(state, incoming, find, pixels);
+        match action {
+            LateAction::Upscale => {
+                let (result, dropped) = self.enqueue(state, incoming, lookup, pixels);
                 drop(dropped);
-                Ok(shown)
+                Ok(result)
             }
-            Fate::Fallback => {
+            LateAction::Fallback => {
                 state.forecast.given_up();
                 drop(state);
                 self.enqueue_resized(incoming)?;
                 Ok(None)
             }
-            Fate::Drop => {
+            LateAction::Drop => {
                 state.forecast.given_up();
                 state.stats.frame_in(Instant::now(), false);
                 state.stats.dropped += 1;
@@ -156,29 +156,29 @@ impl UpscaleFilter {
         &self,
         mut state: MutexGuard<'_, State>,
         incoming: Incoming,
-        find: Find,
+        lookup: Lookup,
         pixels: u64,
-    ) -> (Shown, Vec<Arc<Slot>>) {
-        let Incoming { frame, shell, config, engine, look, before, wishes } = incoming;
+    ) -> (TrackedResult, Vec<Arc<Slot>>) {
+        let Incoming { frame, shell, config, engine, comparison, previous, frame_settings } = incoming;
         let index = state.next_index;
-        let found = find.found.clone();
-        let (slot, dropped) = reuse::slot_of(find, &mut state, (look, before), index, config);
-        state.stats.frame_in(Instant::now(), found == Found::Duplicate);
-        state.stats.area(config.pixels(), found.work().pixels(config.pixels()));
-        let updates = wishes.show_updates.then(|| found.work().rects(config.whole()));
+        let source = lookup.source.clone();
+        let (slot, dropped) = reuse::slot_of(lookup, &mut state, (comparison, previous), index, config);
+        state.stats.frame_in(Instant::now(), source == ResultSource::Duplicate);
+        state.stats.area(config.pixels(), source.work().pixels(config.pixels()));
+        let updates = frame_settings.show_updates.then(|| source.work().rects(config.whole()));
         gst::trace!(
             CAT,
             imp = self,
             "Frame {index} in, PTS {}, {}",
             shell.pts().display(),
-            match &found {
-                Found::Duplicate => format!("shows frame {}", slot.index),
-                Found::Kept => "shows one from before the flush".into(),
-                Found::New(work) => format!("needs {work:?}"),
+            match &source {
+                ResultSource::Duplicate => format!("shows frame {}", slot.index),
+                ResultSource::Kept => "shows one from before the flush".into(),
+                ResultSource::New(work) => format!("needs {work:?}"),
             },
         );
         self.queue_frame(&mut state, (shell, config), Arc::clone(&slot), updates);
-        if let Found::New(work) = &found {
+        if let ResultSource::New(work) = &source {
             state.forecast.begun(pixels);
             engine.pool.submit(FrameJob {
                 element: self.obj().downgrade(),
@@ -193,7 +193,7 @@ impl UpscaleFilter {
                 last_try: false,
             });
         }
-        (before.map(|_| (slot, found)), dropped)
+        (previous.map(|_| (slot, source)), dropped)
     }
 
     /// Puts a frame that would be late into the queue as GStreamer resizes it. Nothing is built upon it.
@@ -252,7 +252,7 @@ impl UpscaleFilter {
                 gst::debug!(
                     CAT,
                     imp = self,
-                    "Frame {index}, PTS {}, is reordered before frames that arrived earlier",
+                    "Frame {index}, PTS {}, is reordered previous frames that arrived earlier",
                     pts.display()
                 );
             }

@@ -16,7 +16,7 @@ use crate::schedule::forecast::Forecast;
 use super::engine::{Engine, OpenError, describe};
 use super::errors::open_error;
 use super::progress::Runs;
-use super::reuse::Before;
+use super::reuse::PreviousFrame;
 use super::settings::{Effect, PROPERTIES, Property, Settings};
 use super::state::{Plan, State};
 use super::swap::Swap;
@@ -36,7 +36,7 @@ pub struct UpscaleFilter {
     /// Signalled when a frame has left the queue, or there is something to give up for.
     pub(super) room: Condvar,
     /// The frame before the one that comes next. Only the streaming thread looks into it; others may throw it away.
-    pub(super) before: Mutex<Option<Before>>,
+    pub(super) previous: Mutex<Option<PreviousFrame>>,
     /// By which the devices' budgets know the element.
     member: u64,
     /// Of a seed of its own, so that nobody can make two frames that it takes for one.
@@ -153,7 +153,7 @@ impl UpscaleFilter {
             let mut state = self.state.lock();
             (state.cache.retain(|_| false), state.config.take())
         };
-        let before = self.before.lock().take();
+        let before = self.previous.lock().take();
         drop((dropped, config, before));
     }
 
@@ -241,7 +241,7 @@ impl ObjectSubclass for UpscaleFilter {
             state: Mutex::default(),
             ready: Condvar::new(),
             room: Condvar::new(),
-            before: Mutex::default(),
+            previous: Mutex::default(),
             member: MEMBERS.fetch_add(1, Ordering::Relaxed),
             fingerprinter: Fingerprinter::random(),
             #[cfg(feature = "test-support")]

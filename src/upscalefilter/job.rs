@@ -214,7 +214,7 @@ impl FrameJob {
             config.converter.begin(&source, target, &mut worker.scratch);
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
-                // Before anything of the tensor's size is allocated.
+                // PreviousFrame anything of the tensor's size is allocated.
                 let permit = worker.permit(engine, rung, region.tensor)?;
                 let converts = worker.converts();
                 if converts {

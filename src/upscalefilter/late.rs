@@ -112,7 +112,7 @@ impl Timing {
 
 /// What a frame that has come in is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum LateAction {
     Upscale,
     /// Resized without the network.
     Fallback,
@@ -127,36 +127,36 @@ impl UpscaleFilter {
     }
 
     /// What is to become of a frame of which `work` pixels would be given to the `workers` now. `now` is the running time.
-    pub(super) fn fate(
+    pub(super) fn late_action(
         &self,
         state: &State,
         late_frames: LateFrames,
         pts: Option<gst::ClockTime>,
         (work, workers): (u64, usize),
         now: Option<gst::ClockTime>,
-    ) -> Fate {
-        let fate = match late_frames {
-            LateFrames::Upscale => return Fate::Upscale,
-            LateFrames::Fallback => Fate::Fallback,
-            LateFrames::Drop => Fate::Drop,
+    ) -> LateAction {
+        let action = match late_frames {
+            LateFrames::Upscale => return LateAction::Upscale,
+            LateFrames::Fallback => LateAction::Fallback,
+            LateFrames::Drop => LateAction::Drop,
         };
         let done_in = gst::ClockTime::try_from(state.forecast.done_in(work, workers));
         let leaves = now.map(|now| done_in.map_or(gst::ClockTime::MAX, |done_in| now.saturating_add(done_in)));
-        let starved = fate == Fate::Drop && state.timing.is_starved(pts);
+        let starved = action == LateAction::Drop && state.timing.is_starved(pts);
         if starved || !state.timing.is_late(pts, leaves) {
-            return Fate::Upscale;
+            return LateAction::Upscale;
         }
         gst::debug!(
             CAT,
             imp = self,
-            "Frame {}, PTS {}, would leave at {}, too late for {}: {fate:?}; {} frames in flight",
+            "Frame {}, PTS {}, would leave at {}, too late for {}: {action:?}; {} frames in flight",
             state.next_index,
             pts.display(),
             leaves.display(),
             state.timing.deadline(pts).display(),
             state.queue.frames()
         );
-        fate
+        action
     }
 
     /// Tells the application of a frame that was dropped, as elements do that drop for QoS.

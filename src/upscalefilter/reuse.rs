@@ -12,14 +12,14 @@ use super::state::State;
 use super::stream::{StreamConfig, picture};
 
 /// The frame before, by which the next one is judged. It belongs to the streaming thread.
-pub(super) struct Before {
+pub(super) struct PreviousFrame {
     config: Arc<StreamConfig>,
     tracker: Tracker,
     slot: Option<Arc<Slot>>,
 }
 
 /// What was found out about a frame that has come in.
-pub(super) struct Look {
+pub(super) struct Comparison {
     pub fingerprint: Option<Fingerprint>,
     /// What there is to do, if the output of the frame before can be built upon.
     pub work: FrameWork,
@@ -27,7 +27,7 @@ pub(super) struct Look {
 
 /// Where a frame's result comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum ResultSource {
     /// A frame of this run looks the same.
     Duplicate,
     /// It was upscaled before a flush; in this run it is the first that looks like that.
@@ -36,64 +36,69 @@ pub(super) enum Found {
     New(FrameWork),
 }
 
-impl Found {
+impl ResultSource {
     /// What there is to do.
     pub fn work(&self) -> &FrameWork {
         match self {
-            Found::Duplicate | Found::Kept => &FrameWork::Nothing,
-            Found::New(work) => work,
+            ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Nothing,
+            ResultSource::New(work) => work,
         }
     }
 }
 
 impl UpscaleFilter {
-    /// What is known of the frame before, if that serves for frames of `config` in this mode. To be [kept](Self::keep_before) again.
-    pub(super) fn take_before(&self, config: &Arc<StreamConfig>, mode: Option<Mode>) -> Option<Before> {
-        let before = self.before.lock().take();
+    /// What is known of the frame before, if that serves for frames of `config` in this mode. To be [kept](Self::keep_previous) again.
+    pub(super) fn take_previous(&self, config: &Arc<StreamConfig>, mode: Option<Mode>) -> Option<PreviousFrame> {
+        let previous = self.previous.lock().take();
         let mode = mode?;
-        let serves = |before: &Before| Arc::ptr_eq(&before.config, config) && before.tracker.mode() == mode;
-        if let Some(before) = before.filter(serves) {
-            return Some(before);
+        let serves =
+            |previous: &PreviousFrame| Arc::ptr_eq(&previous.config, config) && previous.tracker.mode() == mode;
+        if let Some(previous) = previous.filter(serves) {
+            return Some(previous);
         }
         let size = config.cuts.frame();
         // What promises the same bytes keeps that promise.
         let rules = config.rules.filter(|rules| rules.exact || mode != Mode::Exact)?;
         let tracker = Tracker::new(config.format, size, rules, mode);
-        Some(Before { config: Arc::clone(config), tracker, slot: None })
+        Some(PreviousFrame { config: Arc::clone(config), tracker, slot: None })
     }
 
     /// Keeps it for the next frame.
-    pub(super) fn keep_before(&self, before: Option<Before>) {
-        *self.before.lock() = before;
+    pub(super) fn keep_previous(&self, previous: Option<PreviousFrame>) {
+        *self.previous.lock() = previous;
     }
 
     /// Looks at a frame. With duplicates off there is nothing to see.
-    pub(super) fn look(
+    pub(super) fn compare(
         &self,
         config: &StreamConfig,
         frame: &MappedFrame,
         mode: Option<Mode>,
-        before: Option<&mut Before>,
-    ) -> Look {
+        previous: Option<&mut PreviousFrame>,
+    ) -> Comparison {
         if mode.is_none() {
-            return Look { fingerprint: None, work: FrameWork::Whole };
+            return Comparison { fingerprint: None, work: FrameWork::Whole };
         }
-        with_picture(config, frame, |picture| Look {
+        with_picture(config, frame, |picture| Comparison {
             fingerprint: Some(self.fingerprinter.fingerprint(picture)),
-            work: before.map_or(FrameWork::Whole, |before| before.tracker.find(picture)),
+            work: previous.map_or(FrameWork::Whole, |previous| previous.tracker.compare(picture)),
         })
     }
 }
 
-impl Before {
+impl PreviousFrame {
     /// Notes that a frame shows `slot`, which was `found` so, where `needed` was what there was to do.
-    pub fn note(&mut self, frame: &MappedFrame, slot: Arc<Slot>, found: &Found, needed: &FrameWork) {
-        let same = self.slot.as_ref().is_some_and(|before| Arc::ptr_eq(before, &slot));
-        let upscaled = match found {
-            Found::New(work) => work,
+    pub fn note(&mut self, frame: &MappedFrame, slot: Arc<Slot>, source: &ResultSource, needed: &FrameWork) {
+        let same = self.slot.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, &slot));
+        let upscaled = match source {
+            ResultSource::New(work) => work,
             // Where nothing differs at all there is nothing to note, whichever frame it shows.
-            Found::Duplicate if *needed == FrameWork::Nothing && (same || self.tracker.mode() == Mode::Exact) => needed,
-            Found::Duplicate | Found::Kept => &FrameWork::Whole,
+            ResultSource::Duplicate
+                if *needed == FrameWork::Nothing && (same || self.tracker.mode() == Mode::Exact) =>
+            {
+                needed
+            }
+            ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Whole,
         };
         let config = Arc::clone(&self.config);
         with_picture(&config, frame, |picture| self.tracker.note(picture, upscaled));
@@ -101,14 +106,14 @@ impl Before {
     }
 }
 
-fn with_picture<R>(config: &StreamConfig, frame: &MappedFrame, look: impl FnOnce(&PictureRef) -> R) -> R {
+fn with_picture<R>(config: &StreamConfig, frame: &MappedFrame, read: impl FnOnce(&PictureRef) -> R) -> R {
     let frame = frame.as_video_frame_ref();
-    look(&picture(config.format, &frame).expect("it was looked at when it was mapped"))
+    read(&picture(config.format, &frame).expect("it was looked at when it was mapped"))
 }
 
 /// Where a frame's result comes from, and the slots that this speaks of.
-pub(super) struct Find {
-    pub found: Found,
+pub(super) struct Lookup {
+    pub source: ResultSource,
     /// What it shows, or was kept.
     known: Option<Arc<Slot>>,
     /// What its parts are put upon.
@@ -116,43 +121,43 @@ pub(super) struct Find {
 }
 
 /// Where the result of a frame that has come in comes from.
-pub(super) fn find(state: &mut State, look: &Look, before: Option<&Before>) -> Find {
+pub(super) fn look_up(state: &mut State, comparison: &Comparison, previous: Option<&PreviousFrame>) -> Lookup {
     let generation = state.generation;
-    let known = look.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
+    let known = comparison.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
     // What was before a flush may never have been finished.
-    let base = before.and_then(|before| before.slot.clone()).filter(|slot| slot.generation == generation);
-    let (found, known) = match (known, &look.work, &base) {
-        (Some(slot), ..) if slot.generation == generation => (Found::Duplicate, Some(slot)),
-        (Some(slot), ..) => (Found::Kept, Some(slot)),
-        (None, FrameWork::Nothing, Some(base)) => (Found::Duplicate, Some(Arc::clone(base))),
-        (None, work, Some(_)) => (Found::New(work.clone()), None),
-        (None, _, None) => (Found::New(FrameWork::Whole), None),
+    let base = previous.and_then(|previous| previous.slot.clone()).filter(|slot| slot.generation == generation);
+    let (source, known) = match (known, &comparison.work, &base) {
+        (Some(slot), ..) if slot.generation == generation => (ResultSource::Duplicate, Some(slot)),
+        (Some(slot), ..) => (ResultSource::Kept, Some(slot)),
+        (None, FrameWork::Nothing, Some(base)) => (ResultSource::Duplicate, Some(Arc::clone(base))),
+        (None, work, Some(_)) => (ResultSource::New(work.clone()), None),
+        (None, _, None) => (ResultSource::New(FrameWork::Whole), None),
     };
-    Find { found, known, base }
+    Lookup { source, known, base }
 }
 
 /// The slot that the frame of this index shows; one that is new has to be filled. Also returns what left the cache for it.
 pub(super) fn slot_of(
-    find: Find,
+    lookup: Lookup,
     state: &mut State,
-    (look, before): (&Look, Option<&Before>),
+    (comparison, previous): (&Comparison, Option<&PreviousFrame>),
     index: u64,
     config: &Arc<StreamConfig>,
 ) -> (Arc<Slot>, Vec<Arc<Slot>>) {
-    let Find { found, known, base } = find;
+    let Lookup { source, known, base } = lookup;
     let generation = state.generation;
-    let slot = match (&found, known, base) {
-        (Found::Duplicate, Some(slot), _) => return (slot, Vec::new()),
-        (Found::Kept, Some(slot), _) => slot.renewed(index, generation),
-        (Found::New(work), _, Some(base)) if work.builds_on_the_frame_before() => {
+    let slot = match (&source, known, base) {
+        (ResultSource::Duplicate, Some(slot), _) => return (slot, Vec::new()),
+        (ResultSource::Kept, Some(slot), _) => slot.renewed(index, generation),
+        (ResultSource::New(work), _, Some(base)) if work.builds_on_the_frame_before() => {
             Slot::on_base(base, Arc::clone(config), work.rects(config.whole()), index, generation)
         }
         _ => Slot::new(index, generation),
     };
     // What is only similar must not be taken for what this frame would give: differences would add up.
-    let similar = before.is_some_and(|before| matches!(before.tracker.mode(), Mode::Similar { .. }));
-    let dropped = match look.fingerprint {
-        Some(fingerprint) if !(similar && found.work().builds_on_the_frame_before()) => {
+    let similar = previous.is_some_and(|previous| matches!(previous.tracker.mode(), Mode::Similar { .. }));
+    let dropped = match comparison.fingerprint {
+        Some(fingerprint) if !(similar && source.work().builds_on_the_frame_before()) => {
             state.cache.insert(fingerprint, Arc::clone(&slot), config.kept_bytes())
         }
         _ => Vec::new(),

@@ -329,7 +329,7 @@ impl UpscaleFilter {
             spent.unwrap_or_default().as_secs_f64() * 1e3
         );
         let unused = slot.set(result.map(|done| done.buffer));
-        // Before the task can look at it: the frame that shows it may be its only owner then.
+        // PreviousFrame the task can look at it: the frame that shows it may be its only owner then.
         let unwanted = Arc::into_inner(slot);
         self.ready.notify_all();
         drop(state);

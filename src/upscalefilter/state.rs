@@ -10,7 +10,7 @@
 //! 4. `state`, this file,
 //! 5. a device's `governor`,
 //! 6. what is inside `schedule::WorkerPool`, `schedule::shares`, `schedule::permits`, `schedule::footprint`, `StreamConfig`'s pool and regions, a worker's
-//!    `Handle`, a `Slot` (those that it builds upon after it), a serialized query's reply; and `UpscaleFilter::before`, which is taken
+//!    `Handle`, a `Slot` (those that it builds upon after it), a serialized query's reply; and `UpscaleFilter::previous`, which is taken
 //!    out and put back.
 //!
 //! None of 2 to 6 is held across: pushing a buffer, event or query, posting a message, notify, starting, pausing or stopping the

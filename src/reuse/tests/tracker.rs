@@ -30,7 +30,7 @@ fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
     for frame in frames {
         let stride = SIZE.width as usize;
         let picture = PictureRef::new(PixelFormat::Gray8, SIZE, &[(frame, stride)]).unwrap();
-        let work = tracker.find(&picture);
+        let work = tracker.compare(&picture);
         match &work {
             FrameWork::Nothing | FrameWork::ChromaOnly => {}
             FrameWork::Whole => shown.copy_from_slice(frame),
