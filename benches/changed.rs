@@ -8,7 +8,7 @@ mod pictures;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gstupscale::picture::format::PictureRef;
 use gstupscale::picture::region::Limits;
-use gstupscale::reuse::{CELL, CellMap, Compare, Cost, History, cover};
+use gstupscale::reuse::{BLOCK_SIZE, BlockMap, Compare, Cost, History, cover};
 use gstupscale::types::Size;
 
 use pictures::{FORMAT, PADDING, planes};
@@ -63,8 +63,8 @@ fn compare(criterion: &mut Criterion) {
 }
 
 /// Cells of which one in `rarity` is set, by a fixed rule that looks like chance (Knuth's MMIX generator).
-fn noise(rarity: u64) -> CellMap {
-    let mut map = CellMap::new(LARGE);
+fn noise(rarity: u64) -> BlockMap {
+    let mut map = BlockMap::new(LARGE);
     let mut state = 1u64;
     for row in 0..map.rows() {
         for column in 0..map.columns() {
@@ -78,8 +78,8 @@ fn noise(rarity: u64) -> CellMap {
 }
 
 /// Discs of a diameter of `cells`, a grid of them.
-fn discs(cells: u32, every: u32) -> CellMap {
-    let mut map = CellMap::new(LARGE);
+fn discs(cells: u32, every: u32) -> BlockMap {
+    let mut map = BlockMap::new(LARGE);
     let middle = |cell: u32| (2 * (cell % every)).abs_diff(every).pow(2);
     for row in 0..map.rows() {
         for column in 0..map.columns() {
@@ -93,7 +93,7 @@ fn discs(cells: u32, every: u32) -> CellMap {
 
 fn covers(criterion: &mut Criterion) {
     let cost = Cost { fixed_pixels: FIXED, limits: Limits { halo: REACH, ..Limits::default() } };
-    let mut group = criterion.benchmark_group(format!("cover {}x{} in {CELL}s", LARGE.width, LARGE.height));
+    let mut group = criterion.benchmark_group(format!("cover {}x{} in {BLOCK_SIZE}s", LARGE.width, LARGE.height));
     let maps = [
         ("64 cells", noise(500)),
         ("1 cell in 100", noise(100)),

@@ -59,7 +59,7 @@ pub fn run(clip: &Path, frames: &Path, counts: &[usize]) -> Result<String> {
         eprintln!("*** {} is not here: measuring with a drawn picture ***", clip.display());
         ((0..LOOKED_AT).map(|index| drawn(index, SIZE)).collect(), "drawn, because the clip is not here".to_owned())
     };
-    // Spread over the clip, which may begin in the dark.
+    // Dilation over the clip, which may begin in the dark.
     let kept: Vec<u8> = (0..KEPT).flat_map(|index| decoded[index * decoded.len() / KEPT].iter().copied()).collect();
     std::fs::write(frames, kept).with_context(|| format!("{} cannot be written", frames.display()))?;
     let file = |count: usize| -> Result<Clip> {

@@ -15,7 +15,7 @@ const CHROMA_REACH: u32 = 2;
 impl Converter {
     /// How many pixels around a changed one may come out otherwise, where the network reaches `radius` pixels far. Of planes that
     /// [`Converter::begin`] makes whole, nothing is said.
-    pub fn spread(&self, radius: u32) -> u32 {
+    pub fn dilation(&self, radius: u32) -> u32 {
         let chroma = if self.halo() > 0 { CHROMA_REACH + self.halo() } else { 0 };
         let beside = self.channels == Channels::Luma && self.layout.kind == Kind::Rgb || self.layout.alpha.is_some();
         (radius + chroma).max(if beside { LANCZOS_REACH } else { 0 })

@@ -2,12 +2,12 @@
 
 use std::ops::{AddAssign, Range};
 
-use super::cells::{CELL, CellMap};
+use super::block_map::{BLOCK_SIZE, BlockMap};
 use crate::picture::format::{Kind, PictureRef, PixelFormat};
 use crate::picture::samples::simd;
 use crate::types::{Rect, Size};
 
-/// When a cell counts as changed.
+/// When a block counts as changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compare {
     /// When any of its bytes differs.
@@ -20,16 +20,16 @@ pub enum Compare {
     Similar { tolerance: u32 },
 }
 
-/// Cells across and down over which means are compared.
-const BLOCK: u32 = 2;
+/// Blocks across and down over which means are compared.
+const MEAN_BLOCKS: u32 = 2;
 
-/// The cells of a frame in which it differs from the history. More may be set, never less.
+/// The blocks of a frame in which it differs from the history. More may be set, never less.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
     /// Of luma, or of R, G, B and alpha.
-    pub luma: CellMap,
+    pub luma: BlockMap,
     /// Of the planes that hold chroma alone. Empty if there are none.
-    pub chroma: CellMap,
+    pub chroma: BlockMap,
 }
 
 /// What was upscaled last at each place of a frame: not the frame before, so that small changes that are let pass add up.
@@ -42,7 +42,7 @@ pub struct History {
     known: bool,
 }
 
-/// Samples of one plane without padding, and how cells lie in it.
+/// Samples of one plane without padding, and how blocks lie in it.
 #[derive(Debug)]
 struct Plane {
     bytes: Vec<u8>,
@@ -50,9 +50,9 @@ struct Plane {
     rows: usize,
     /// Bytes of a pixel.
     step: usize,
-    /// Bytes of a cell in a row.
-    cell_bytes: usize,
-    cell_rows: usize,
+    /// Bytes of a block in a row.
+    block_bytes: usize,
+    block_rows: usize,
     /// Pixels of luma for one of the plane, across and down.
     sub: (u32, u32),
 }
@@ -69,16 +69,16 @@ impl Plane {
             row_bytes,
             rows,
             step,
-            cell_bytes: (CELL / sub.0) as usize * step,
-            cell_rows: (CELL / sub.1) as usize,
+            block_bytes: (BLOCK_SIZE / sub.0) as usize * step,
+            block_rows: (BLOCK_SIZE / sub.1) as usize,
             sub,
         }
     }
 
-    /// The rows of a row of cells.
+    /// The rows of a row of blocks.
     fn band(&self, row: u32) -> Range<usize> {
-        let first = row as usize * self.cell_rows;
-        first..(first + self.cell_rows).min(self.rows)
+        let first = row as usize * self.block_rows;
+        first..(first + self.block_rows).min(self.rows)
     }
 
     fn row(&self, y: usize) -> &[u8] {
@@ -108,7 +108,7 @@ impl History {
         History { format, size, planes, known: false }
     }
 
-    /// The cells in which `picture` differs. Where nearly all do, the rest are taken to differ unseen.
+    /// The blocks in which `picture` differs. Where nearly all do, the rest are taken to differ unseen.
     ///
     /// Bytes without meaning, as the fourth of RGBx, count as well.
     ///
@@ -180,7 +180,7 @@ impl History {
     }
 
     fn compare_by(&self, picture: &PictureRef, tally: &mut impl Tally) -> Changes {
-        let mut changes = Changes { luma: CellMap::new(self.size), chroma: CellMap::new(self.size) };
+        let mut changes = Changes { luma: BlockMap::new(self.size), chroma: BlockMap::new(self.size) };
         let chroma = self.chroma();
         let mut all = !self.known;
         for (map, planes) in [(&mut changes.luma, 0..chroma.start), (&mut changes.chroma, chroma)] {
@@ -196,14 +196,14 @@ impl History {
         changes
     }
 
-    /// Sets the cells in which planes differ. True if looking further is not worth it: nearly all do.
-    fn mark<T: Tally>(&self, picture: &PictureRef, planes: Range<usize>, tally: &mut T, map: &mut CellMap) -> bool {
+    /// Sets the blocks in which planes differ. True if looking further is not worth it: nearly all do.
+    fn mark<T: Tally>(&self, picture: &PictureRef, planes: Range<usize>, tally: &mut T, map: &mut BlockMap) -> bool {
         /// Of so many bands one is looked at first, all over the frame: the upper part alone may be a film in a window.
         const EVERY: u32 = 4;
         /// With fewer bands there is nothing to save.
         const LEAST: u32 = 8;
         let bands = map.rows().div_ceil(T::BAND);
-        let mut look = |band: u32, map: &mut CellMap| {
+        let mut look = |band: u32, map: &mut BlockMap| {
             for index in planes.clone() {
                 tally.mark(&Pair { new: picture, old: &self.planes[index], index }, band, map);
             }
@@ -228,7 +228,7 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// The rows of samples in a row of cells; `None` where both are the same. What encoders skip is, and that is quickly seen.
+    /// The rows of samples in a row of blocks; `None` where both are the same. What encoders skip is, and that is quickly seen.
     fn differing(&self, row: u32) -> Option<impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + use<'a>> {
         let (new, old, index) = (self.new, self.old, self.index);
         let rows = old.band(row).map(move |y| (new.row(index, y), old.row(y)));
@@ -237,12 +237,12 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Tells changed cells in rows of samples.
+/// Tells changed blocks in rows of samples.
 trait Tally {
-    /// Rows of cells that are looked at together.
+    /// Rows of blocks that are looked at together.
     const BAND: u32;
-    /// Sets the cells of a band in which a plane differs from what the history has of it.
-    fn mark(&mut self, pair: &Pair, band: u32, map: &mut CellMap);
+    /// Sets the blocks of a band in which a plane differs from what the history has of it.
+    fn mark(&mut self, pair: &Pair, band: u32, map: &mut BlockMap);
 }
 
 struct Exact {
@@ -253,9 +253,9 @@ struct Exact {
 impl Tally for Exact {
     const BAND: u32 = 1;
 
-    fn mark(&mut self, pair: &Pair, band: u32, map: &mut CellMap) {
+    fn mark(&mut self, pair: &Pair, band: u32, map: &mut BlockMap) {
         let Some(rows) = pair.differing(band) else { return };
-        let cells = map.row_mut(band);
+        let blocks = map.row_mut(band);
         let differ = &mut self.differ[..pair.old.row_bytes];
         differ.fill(0);
         for (new, old) in rows {
@@ -264,13 +264,13 @@ impl Tally for Exact {
                 || add_differing(differ, new, old),
             );
         }
-        match pair.old.cell_bytes {
-            4 => mark_differing::<4>(differ, cells),
-            8 => mark_differing::<8>(differ, cells),
-            16 => mark_differing::<16>(differ, cells),
+        match pair.old.block_bytes {
+            4 => mark_differing::<4>(differ, blocks),
+            8 => mark_differing::<8>(differ, blocks),
+            16 => mark_differing::<16>(differ, blocks),
             bytes => {
-                let any = differ.chunks(bytes).map(|cell| cell.iter().any(|bits| *bits != 0));
-                cells.iter_mut().zip(any).for_each(|(cell, any)| *cell |= any);
+                let any = differ.chunks(bytes).map(|block| block.iter().any(|bits| *bits != 0));
+                blocks.iter_mut().zip(any).for_each(|(block, any)| *block |= any);
             }
         }
     }
@@ -283,20 +283,20 @@ fn add_differing(differ: &mut [u8], new: &[u8], old: &[u8]) {
     }
 }
 
-fn mark_differing<const BYTES: usize>(differ: &[u8], cells: &mut [bool]) {
-    let any = |cell: &[u8]| cell.iter().fold(0, |all, bits| all | bits) != 0;
+fn mark_differing<const BYTES: usize>(differ: &[u8], blocks: &mut [bool]) {
+    let any = |block: &[u8]| block.iter().fold(0, |all, bits| all | bits) != 0;
     let (whole, rest) = differ.as_chunks::<BYTES>();
-    for (cell, bits) in cells.iter_mut().zip(whole) {
-        *cell |= any(bits);
+    for (block, bits) in blocks.iter_mut().zip(whole) {
+        *block |= any(bits);
     }
-    if let Some(cell) = cells.get_mut(whole.len()) {
-        *cell |= any(rest);
+    if let Some(block) = blocks.get_mut(whole.len()) {
+        *block |= any(rest);
     }
 }
 
 /// A sample as it lies in memory.
 trait Sample: Copy + Default + Ord {
-    /// Holds the sum of the differences in a cell's column.
+    /// Holds the sum of the differences in a block's column.
     type Sum: Copy + Default + AddAssign + Into<i32>;
     const BYTES: usize;
     fn read(bytes: &[u8]) -> Self;
@@ -345,37 +345,37 @@ impl<S: Sample> Similar<S> {
         Similar { most: vec![S::default(); longest], sum: vec![S::Sum::default(); longest], tolerance, code }
     }
 
-    /// Sets the cells, `width` samples wide, in which a sample is too far off.
-    fn mark_far(&self, width: usize, samples: usize, cells: &mut [bool]) {
-        for (cell, most) in cells.iter_mut().zip(self.most[..samples].chunks(width)) {
+    /// Sets the blocks, `width` samples wide, in which a sample is too far off.
+    fn mark_far(&self, width: usize, samples: usize, blocks: &mut [bool]) {
+        for (block, most) in blocks.iter_mut().zip(self.most[..samples].chunks(width)) {
             let far = most.iter().fold(S::default(), |far, &most| far.max(most));
-            *cell |= far > self.tolerance;
+            *block |= far > self.tolerance;
         }
     }
 
-    /// The blocks, `width` samples wide and `rows` high, whose mean is off; `PARTS` components take turns in a row.
+    /// The groups, `width` samples wide and `rows` high, whose mean is off; `PARTS` components take turns in a row.
     #[inline(always)]
     fn drifted<const PARTS: usize>(&self, width: usize, samples: usize, rows: usize) -> impl Iterator<Item = usize> {
-        self.sum[..samples].chunks(width).enumerate().filter_map(move |(block, sum)| {
+        self.sum[..samples].chunks(width).enumerate().filter_map(move |(group, sum)| {
             let mut sums = [0; PARTS];
             for pixel in sum.chunks_exact(PARTS) {
                 sums.iter_mut().zip(pixel).for_each(|(sum, &part)| *sum += part.into());
             }
             // Half a code on average: twice the sum against a code for each sample.
             let count = (sum.len() / PARTS * rows) as i32;
-            sums.iter().any(|sum| 2 * sum.abs() > count * self.code).then_some(block)
+            sums.iter().any(|sum| 2 * sum.abs() > count * self.code).then_some(group)
         })
     }
 }
 
 impl<S: Sample> Tally for Similar<S> {
-    const BAND: u32 = BLOCK;
+    const BAND: u32 = MEAN_BLOCKS;
 
-    fn mark(&mut self, pair: &Pair, band: u32, map: &mut CellMap) {
+    fn mark(&mut self, pair: &Pair, band: u32, map: &mut BlockMap) {
         let plane = pair.old;
-        let (samples, width) = (plane.row_bytes / S::BYTES, plane.cell_bytes / S::BYTES);
+        let (samples, width) = (plane.row_bytes / S::BYTES, plane.block_bytes / S::BYTES);
         self.sum[..samples].fill(S::Sum::default());
-        let band = band * BLOCK..((band + 1) * BLOCK).min(map.rows());
+        let band = band * MEAN_BLOCKS..((band + 1) * MEAN_BLOCKS).min(map.rows());
         let mut differs = false;
         for row in band.clone() {
             let Some(rows) = pair.differing(row) else { continue };
@@ -394,13 +394,13 @@ impl<S: Sample> Tally for Similar<S> {
             return;
         }
         let rows = band.clone().map(|row| plane.band(row).len()).sum();
-        let width = width * BLOCK as usize;
-        let mut set = |block: usize| {
+        let width = width * MEAN_BLOCKS as usize;
+        let mut set = |group: usize| {
             for row in band.clone() {
-                let cells = map.row_mut(row);
-                let begin = block * BLOCK as usize;
-                let end = (begin + BLOCK as usize).min(cells.len());
-                cells[begin..end].fill(true);
+                let blocks = map.row_mut(row);
+                let begin = group * MEAN_BLOCKS as usize;
+                let end = (begin + MEAN_BLOCKS as usize).min(blocks.len());
+                blocks[begin..end].fill(true);
             }
         };
         match plane.step / S::BYTES {

@@ -47,8 +47,8 @@ impl Refresher {
         }
     }
 
-    /// Begins a frame, and says what must be recomputed with it; [`CellMap::set_within`](super::CellMap::set_within) puts it among the
-    /// changed cells. It stays due until it is [noted](Self::due_refreshed).
+    /// Begins a frame, and says what must be recomputed with it; [`BlockMap::set_within`](super::BlockMap::set_within) puts it among the
+    /// changed blocks. It stays due until it is [noted](Self::due_refreshed).
     pub fn due(&mut self) -> Vec<Rect> {
         self.due.clear();
         if self.max_age == 0 {

@@ -10,7 +10,7 @@ use crate::types::{Rect, Size};
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// How far around a changed pixel the output changes; input pixels.
-    pub spread: u32,
+    pub dilation: u32,
     /// What regions that keep a part have to obey.
     pub limits: Limits,
     /// What a run costs beside its pixels, in pixels of its tensor.
@@ -43,7 +43,7 @@ impl Rules {
         }
         let radius = local.reach.radius();
         Some(Rules {
-            spread: converter.spread(radius),
+            dilation: converter.dilation(radius),
             limits: Limits {
                 fixed: None,
                 multiple,
@@ -109,7 +109,7 @@ mod tests {
             let part = Rect { x, y, width, height };
             let one = Size { width: 1, height: 1 };
             let limits = Limits { multiple: one, ..Limits::default() };
-            let rules = Rules { spread: 0, limits, fixed_pixels: 0, nominal_pixels: 0, bucket, exact: true, chroma_apart: false };
+            let rules = Rules { dilation: 0, limits, fixed_pixels: 0, nominal_pixels: 0, bucket, exact: true, chroma_apart: false };
             let got = rules.bucketed(part, frame);
             prop_assert!(got.x <= x && got.y <= y && (got.x | got.y).is_multiple_of(2), "{got:?}");
             prop_assert!(got.x + got.width >= x + width && got.y + got.height >= y + height, "{got:?}");

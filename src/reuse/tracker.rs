@@ -1,8 +1,8 @@
 //! From one frame to the next: what of it has to be upscaled anew.
 
-use super::cells::{CELL, CellMap};
+use super::block_map::{BLOCK_SIZE, BlockMap};
 use super::changed::{Changes, Compare, History};
-use super::cover::{Cost, Cover, cover};
+use super::dirty_rects::{Cost, DirtyArea, dirty_area};
 use super::refresh::Refresher;
 use super::rules::Rules;
 use super::work::FrameWork;
@@ -34,8 +34,8 @@ pub struct Tracker {
     mode: Mode,
     history: History,
     refresher: Option<Refresher>,
-    /// Cells that the last picture looked at is to be upscaled for.
-    changed: CellMap,
+    /// Blocks that the last picture looked at is to be upscaled for.
+    changed: BlockMap,
 }
 
 impl Tracker {
@@ -51,7 +51,7 @@ impl Tracker {
             mode,
             history: History::new(format, frame),
             refresher: max_age.map(|max_age| Refresher::new(frame, max_age)),
-            changed: CellMap::new(frame),
+            changed: BlockMap::new(frame),
         }
     }
 
@@ -71,7 +71,7 @@ impl Tracker {
             luma.add(&chroma);
         }
         let due = self.refresher.as_mut().map_or_else(Vec::new, Refresher::due);
-        due.into_iter().for_each(|patch| luma.set_within(patch, self.rules.spread));
+        due.into_iter().for_each(|patch| luma.set_within(patch, self.rules.dilation));
         let cost = Cost {
             fixed_pixels: match self.mode {
                 Mode::Exact => self.rules.fixed_pixels,
@@ -81,13 +81,13 @@ impl Tracker {
         };
         let price = |rect| cost.of(self.rules.bucketed(rect, self.frame), self.frame);
         self.changed = luma;
-        match cover(&self.changed, self.frame, self.rules.spread, price) {
-            Cover::Nothing if apart => FrameWork::ChromaOnly,
-            Cover::Nothing => FrameWork::Nothing,
-            Cover::Parts(parts) => {
+        match dirty_area(&self.changed, self.frame, self.rules.dilation, price) {
+            DirtyArea::Nothing if apart => FrameWork::ChromaOnly,
+            DirtyArea::Nothing => FrameWork::Nothing,
+            DirtyArea::Rects(parts) => {
                 FrameWork::DirtyRects(parts.iter().map(|part| self.rules.bucketed(*part, self.frame)).collect())
             }
-            Cover::Whole => FrameWork::Whole,
+            DirtyArea::Whole => FrameWork::Whole,
         }
     }
 
@@ -111,18 +111,22 @@ impl Tracker {
         }
     }
 
-    /// Of parts, only what lies a spread within them is as if the whole frame had been upscaled: the cells that they were made for. Around
+    /// Of parts, only what lies a dilation within them is as if the whole frame had been upscaled: the blocks that they were made for. Around
     /// these the output still shows what was there before; were that kept as it is now, it could go on changing a little each time,
     /// and the output would never follow.
     fn parts(&mut self, picture: &PictureRef, parts: &[Rect]) {
         for row in 0..self.changed.rows() {
-            let cells = self.changed.row(row);
+            let blocks = self.changed.row(row);
             let mut at = 0;
-            while let Some(skip) = cells[at..].iter().position(|cell| *cell) {
+            while let Some(skip) = blocks[at..].iter().position(|block| *block) {
                 let begin = at + skip;
-                at = cells[begin..].iter().position(|cell| !*cell).map_or(cells.len(), |length| begin + length);
-                let rect =
-                    Rect { x: begin as u32 * CELL, y: row * CELL, width: (at - begin) as u32 * CELL, height: CELL };
+                at = blocks[begin..].iter().position(|block| !*block).map_or(blocks.len(), |length| begin + length);
+                let rect = Rect {
+                    x: begin as u32 * BLOCK_SIZE,
+                    y: row * BLOCK_SIZE,
+                    width: (at - begin) as u32 * BLOCK_SIZE,
+                    height: BLOCK_SIZE,
+                };
                 self.history.keep(picture, rect);
             }
         }

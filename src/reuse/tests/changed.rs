@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::Chance;
 use super::frames::Frame;
 use crate::picture::format::{Kind, PixelFormat};
-use crate::reuse::{CELL, CellMap, Changes, Compare, History};
+use crate::reuse::{BLOCK_SIZE, BlockMap, Changes, Compare, History};
 use crate::types::{Rect, Size};
 
 const SIMILAR: Compare = Compare::Similar { tolerance: 2 };
@@ -17,32 +17,32 @@ fn history(frame: &Frame) -> History {
     history
 }
 
-/// In which cell a sample lies.
-fn cell(format: PixelFormat, plane: usize, (x, y): (usize, usize)) -> (u32, u32) {
+/// In which block a sample lies.
+fn block(format: PixelFormat, plane: usize, (x, y): (usize, usize)) -> (u32, u32) {
     let layout = format.layout();
     let chroma = layout.kind == Kind::Yuv && plane > 0;
-    let side = |sub: bool| if chroma && sub { CELL / 2 } else { CELL };
+    let side = |sub: bool| if chroma && sub { BLOCK_SIZE / 2 } else { BLOCK_SIZE };
     let parts = layout.plane_step(plane).unwrap() / layout.bytes;
     ((x / parts) as u32 / side(layout.h_sub), y as u32 / side(layout.v_sub))
 }
 
-/// Cell by cell, from the definition.
+/// Block by block, from the definition.
 fn naive(old: &Frame, new: &Frame, mode: Compare) -> Changes {
-    let mut changes = Changes { luma: CellMap::new(old.size), chroma: CellMap::new(old.size) };
+    let mut changes = Changes { luma: BlockMap::new(old.size), chroma: BlockMap::new(old.size) };
     let layout = old.format.layout();
     let code = i64::from(1u32 << (layout.depth - 8));
     for plane in 0..layout.planes {
         let map = if layout.kind == Kind::Yuv && plane > 0 { &mut changes.chroma } else { &mut changes.luma };
         let parts = layout.plane_step(plane).unwrap() / layout.bytes;
-        // For each cell the largest difference; for each block of 2x2 cells and component the sum and the number.
-        let mut cells = std::collections::BTreeMap::<_, i64>::new();
-        let mut blocks = std::collections::BTreeMap::<_, (i64, i64)>::new();
+        // For each block the largest difference; for each group of 2x2 blocks and component the sum and the number.
+        let mut blocks = std::collections::BTreeMap::<_, i64>::new();
+        let mut groups = std::collections::BTreeMap::<_, (i64, i64)>::new();
         for (x, y) in old.samples(plane) {
             let off = i64::from(new.get(plane, x, y)) - i64::from(old.get(plane, x, y));
-            let (column, row) = cell(old.format, plane, (x, y));
-            let most = cells.entry((column, row)).or_default();
+            let (column, row) = block(old.format, plane, (x, y));
+            let most = blocks.entry((column, row)).or_default();
             *most = off.abs().max(*most);
-            let (sum, count) = blocks.entry((column / 2, row / 2, x % parts)).or_default();
+            let (sum, count) = groups.entry((column / 2, row / 2, x % parts)).or_default();
             (*sum, *count) = (*sum + off, *count + 1);
         }
         let (tolerance, means) = match mode {
@@ -50,10 +50,10 @@ fn naive(old: &Frame, new: &Frame, mode: Compare) -> Changes {
             Compare::Similar { tolerance } => (i64::from(tolerance) * code, true),
         };
         let drifted = |column: u32, row: u32| {
-            let sums = (0..parts).filter_map(|part| blocks.get(&(column / 2, row / 2, part)));
+            let sums = (0..parts).filter_map(|part| groups.get(&(column / 2, row / 2, part)));
             sums.into_iter().any(|(sum, count)| 2 * sum.abs() > count * code)
         };
-        for ((column, row), most) in &cells {
+        for ((column, row), most) in &blocks {
             if *most > tolerance || means && drifted(*column, *row) {
                 map.set(*column, *row);
             }
@@ -75,11 +75,11 @@ fn check_naive(format: PixelFormat, size: Size, padding: [usize; 2], seed: u64) 
     }
     let mut new = old.padded_anew(padding[1], &mut chance);
     for plane in 0..layout.planes {
-        // Some single samples, and a noise of which the mean may be off, in some of the cells.
+        // Some single samples, and a noise of which the mean may be off, in some of the blocks.
         let places: Vec<_> = old.samples(plane).collect();
         let noisy = chance.below(4);
         for (x, y) in places {
-            let (column, row) = cell(format, plane, (x, y));
+            let (column, row) = block(format, plane, (x, y));
             let off = match (column * 5 + row * 3 + noisy) % 4 {
                 0 if chance.below(200) == 0 => chance.below(6 * code + 1) as i32 - 3 * code as i32,
                 1 => chance.below(3 * code) as i32 - code as i32 * (column % 2) as i32,
@@ -249,10 +249,10 @@ fn a_moving_dot_is_never_lost() {
             let mut frame = Frame::flat(PixelFormat::I420, SIZE, 80);
             frame.put(0, step * 7 % 40, step * 5 % 24, 200);
             for (column, row) in history.compare(&frame.picture(), mode).luma.iter() {
-                let (left, top) = (column * CELL, row * CELL);
-                history.keep(&frame.picture(), Rect { x: left, y: top, width: CELL, height: CELL });
-                for y in top..top + CELL {
-                    for x in left..left + CELL {
+                let (left, top) = (column * BLOCK_SIZE, row * BLOCK_SIZE);
+                history.keep(&frame.picture(), Rect { x: left, y: top, width: BLOCK_SIZE, height: BLOCK_SIZE });
+                for y in top..top + BLOCK_SIZE {
+                    for x in left..left + BLOCK_SIZE {
                         let (x, y) = (x as usize, y as usize);
                         shown.put(0, x, y, frame.get(0, x, y));
                     }

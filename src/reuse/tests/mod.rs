@@ -1,7 +1,7 @@
 //! Tests of what compares and covers frames.
 
 mod changed;
-mod cover;
+mod dirty_rects;
 mod frames;
 mod tracker;
 

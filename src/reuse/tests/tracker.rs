@@ -16,10 +16,10 @@ struct Toggle {
     add: bool,
 }
 
-fn rules(spread: u32, fixed_pixels: u64) -> Rules {
+fn rules(dilation: u32, fixed_pixels: u64) -> Rules {
     let one = Size { width: 1, height: 1 };
-    let limits = Limits { multiple: one, halo: spread, ..Limits::default() };
-    Rules { spread, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true, chroma_apart: false }
+    let limits = Limits { multiple: one, halo: dilation, ..Limits::default() };
+    Rules { dilation, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true, chroma_apart: false }
 }
 
 /// Follows frames, and gives the largest difference between a frame and what is shown of it.
@@ -87,13 +87,13 @@ proptest! {
             prop::collection::vec((0usize..6, any::<bool>()).prop_map(|(number, add)| Toggle { number, add }), 0..4),
             1..20,
         ),
-        spread in 0u32..24,
+        dilation in 0u32..24,
         fixed in prop::sample::select(&[0u64, 100, 1000][..]),
     ) {
-        prop_assert_eq!(worst(&frames(&boxes, &steps, 60), Mode::Exact, rules(spread, fixed)), 0);
+        prop_assert_eq!(worst(&frames(&boxes, &steps, 60), Mode::Exact, rules(dilation, fixed)), 0);
         // In steps of a code some changes are let pass.
         let similar = Mode::Similar { tolerance: 2, max_age: 0 };
-        let worst = worst(&frames(&boxes, &steps, 1), similar, rules(spread, fixed));
+        let worst = worst(&frames(&boxes, &steps, 1), similar, rules(dilation, fixed));
         // Around a part what is shown is newer than what is compared with.
         prop_assert!(worst <= 4, "{worst}");
     }

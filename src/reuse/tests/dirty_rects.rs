@@ -1,4 +1,4 @@
-//! Of rectangles that cover changed cells.
+//! Of rectangles that cover changed blocks.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::Chance;
 use crate::picture::region::Limits;
-use crate::reuse::{CELL, CellMap, Cost, Cover, cover};
+use crate::reuse::{BLOCK_SIZE, BlockMap, Cost, DirtyArea, dirty_area};
 use crate::types::{Rect, Size};
 
 const FRAME: Size = Size { width: 640, height: 360 };
@@ -16,17 +16,17 @@ fn cost(fixed_pixels: u64, halo: u32) -> Cost {
 }
 
 /// What a cover costs, if it is right.
-fn check(changed: &CellMap, frame: Size, spread: u32, cost: Cost) -> u64 {
-    let found = cover(changed, frame, spread, |rect| cost.of(rect, frame));
-    assert_eq!(found, cover(changed, frame, spread, |rect| cost.of(rect, frame)), "the same every time");
+fn check(changed: &BlockMap, frame: Size, dilation: u32, cost: Cost) -> u64 {
+    let found = dirty_area(changed, frame, dilation, |rect| cost.of(rect, frame));
+    assert_eq!(found, dirty_area(changed, frame, dilation, |rect| cost.of(rect, frame)), "the same every time");
     let whole = cost.of(Rect { x: 0, y: 0, width: frame.width, height: frame.height }, frame);
     let parts = match found {
-        Cover::Nothing => {
+        DirtyArea::Nothing => {
             assert!(changed.is_empty());
             return 0;
         }
-        Cover::Whole => return whole,
-        Cover::Parts(parts) => parts,
+        DirtyArea::Whole => return whole,
+        DirtyArea::Rects(parts) => parts,
     };
     let mut kept = vec![false; (frame.width * frame.height) as usize];
     for part in &parts {
@@ -39,13 +39,13 @@ fn check(changed: &CellMap, frame: Size, spread: u32, cost: Cost) -> u64 {
         }
     }
     for (column, row) in changed.iter() {
-        let side = |cell: u32, length: u32| -> Range<u32> {
-            (cell * CELL).saturating_sub(spread)..((cell + 1) * CELL + spread).min(length)
+        let side = |block: u32, length: u32| -> Range<u32> {
+            (block * BLOCK_SIZE).saturating_sub(dilation)..((block + 1) * BLOCK_SIZE + dilation).min(length)
         };
         for y in side(row, frame.height) {
             let columns = side(column, frame.width);
             let line = &kept[(y * frame.width + columns.start) as usize..(y * frame.width + columns.end) as usize];
-            assert!(line.iter().all(|kept| *kept), "cell {column} {row}, line {y}");
+            assert!(line.iter().all(|kept| *kept), "block {column} {row}, line {y}");
         }
     }
     let cost = parts.iter().map(|part| cost.of(*part, frame)).sum();
@@ -53,8 +53,8 @@ fn check(changed: &CellMap, frame: Size, spread: u32, cost: Cost) -> u64 {
     cost
 }
 
-fn map(frame: Size, set: impl Fn(u32, u32) -> bool) -> CellMap {
-    let mut map = CellMap::new(frame);
+fn map(frame: Size, set: impl Fn(u32, u32) -> bool) -> BlockMap {
+    let mut map = BlockMap::new(frame);
     for row in 0..map.rows() {
         (0..map.columns()).filter(|column| set(*column, row)).for_each(|column| map.set(column, row));
     }
@@ -63,33 +63,35 @@ fn map(frame: Size, set: impl Fn(u32, u32) -> bool) -> CellMap {
 
 #[test]
 fn nothing_changed_is_nothing_to_do() {
-    assert_eq!(cover(&CellMap::new(FRAME), FRAME, 8, |_| 1), Cover::Nothing);
+    assert_eq!(dirty_area(&BlockMap::new(FRAME), FRAME, 8, |_| 1), DirtyArea::Nothing);
 }
 
 #[test]
 fn all_changed_is_the_whole_frame() {
     let all = map(FRAME, |_, _| true);
-    assert_eq!(cover(&all, FRAME, 8, |rect| cost(0, 8).of(rect, FRAME)), Cover::Whole);
+    assert_eq!(dirty_area(&all, FRAME, 8, |rect| cost(0, 8).of(rect, FRAME)), DirtyArea::Whole);
 }
 
 #[test]
-fn one_cell_is_one_rectangle_grown_to_even_pixels_within_the_frame() {
+fn one_block_is_one_rectangle_grown_to_even_pixels_within_the_frame() {
     let frame = Size { width: 101, height: 75 };
-    let by =
-        |column, row| cover(&map(frame, |x, y| (x, y) == (column, row)), frame, 7, |rect| cost(10, 7).of(rect, frame));
-    assert_eq!(by(5, 4), Cover::Parts(vec![Rect { x: 32, y: 24, width: 24, height: 24 }]));
-    assert_eq!(by(0, 0), Cover::Parts(vec![Rect { x: 0, y: 0, width: 16, height: 16 }]));
-    assert_eq!(by(12, 9), Cover::Parts(vec![Rect { x: 88, y: 64, width: 13, height: 11 }]));
+    let by = |column, row| {
+        dirty_area(&map(frame, |x, y| (x, y) == (column, row)), frame, 7, |rect| cost(10, 7).of(rect, frame))
+    };
+    assert_eq!(by(5, 4), DirtyArea::Rects(vec![Rect { x: 32, y: 24, width: 24, height: 24 }]));
+    assert_eq!(by(0, 0), DirtyArea::Rects(vec![Rect { x: 0, y: 0, width: 16, height: 16 }]));
+    assert_eq!(by(12, 9), DirtyArea::Rects(vec![Rect { x: 88, y: 64, width: 13, height: 11 }]));
 }
 
 #[test]
-fn cells_far_apart_stay_apart_and_near_ones_come_together() {
-    let parts = |cells: [(u32, u32); 2]| match cover(&map(FRAME, |x, y| cells.contains(&(x, y))), FRAME, 8, |rect| {
-        cost(2000, 8).of(rect, FRAME)
-    }) {
-        Cover::Parts(parts) => parts.len(),
-        other => panic!("{other:?}"),
-    };
+fn blocks_far_apart_stay_apart_and_near_ones_come_together() {
+    let parts =
+        |blocks: [(u32, u32); 2]| match dirty_area(&map(FRAME, |x, y| blocks.contains(&(x, y))), FRAME, 8, |rect| {
+            cost(2000, 8).of(rect, FRAME)
+        }) {
+            DirtyArea::Rects(parts) => parts.len(),
+            other => panic!("{other:?}"),
+        };
     assert_eq!(parts([(2, 2), (70, 40)]), 2);
     assert_eq!(parts([(20, 20), (23, 21)]), 1);
 }
@@ -113,7 +115,7 @@ fn shapes_are_followed() {
     let disc = share(|x, y| x.abs_diff(120).pow(2) + y.abs_diff(67).pow(2) < 60 * 60);
     assert!(disc < 0.47, "a disc: {disc}");
     let alone = share(|x, y| x % 60 == 30 && y % 45 == 20);
-    assert!(alone < 0.05, "twelve cells: {alone}");
+    assert!(alone < 0.05, "twelve blocks: {alone}");
 }
 
 #[test]
@@ -121,11 +123,11 @@ fn noise_everywhere_is_the_whole_frame() {
     for bound in [2, 10] {
         let mut chance = Chance(bound);
         let frame = Size { width: 1920, height: 1080 };
-        let mut noise = CellMap::new(frame);
+        let mut noise = BlockMap::new(frame);
         for row in 0..noise.rows() {
             (0..noise.columns()).filter(|_| chance.below(bound as u32) == 0).for_each(|column| noise.set(column, row));
         }
-        assert_eq!(cover(&noise, frame, 10, |rect| cost(4000, 10).of(rect, frame)), Cover::Whole);
+        assert_eq!(dirty_area(&noise, frame, 10, |rect| cost(4000, 10).of(rect, frame)), DirtyArea::Whole);
     }
 }
 
@@ -133,13 +135,13 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn a_cover_holds_each_changed_cell_grown_and_costs_no_more_than_the_frame(
-        (width, height) in (1u32..300, 1u32..300), rarity in 1u32..200, spread in 0u32..40, fixed in 0u64..5000,
+    fn dirty_rectangles_hold_each_changed_block_grown_and_costs_no_more_than_the_frame(
+        (width, height) in (1u32..300, 1u32..300), rarity in 1u32..200, dilation in 0u32..40, fixed in 0u64..5000,
         (halo, multiple, align, min) in (0u32..20, 1u32..9, 1u32..5, 1u32..70), seed in any::<u64>(),
     ) {
         let frame = Size { width, height };
         let mut chance = Chance(seed);
-        let mut changed = CellMap::new(frame);
+        let mut changed = BlockMap::new(frame);
         for row in 0..changed.rows() {
             (0..changed.columns()).filter(|_| chance.below(rarity) == 0).for_each(|column| changed.set(column, row));
         }
@@ -147,6 +149,6 @@ proptest! {
         let limits = Limits {
             halo, multiple: square(multiple), align: square(align), min: square(min), ..Limits::default()
         };
-        check(&changed, frame, spread, Cost { fixed_pixels: fixed, limits });
+        check(&changed, frame, dilation, Cost { fixed_pixels: fixed, limits });
     }
 }

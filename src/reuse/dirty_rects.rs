@@ -1,16 +1,16 @@
 //! Which rectangles to recompute.
 
-use super::cells::{CELL, CellMap};
+use super::block_map::{BLOCK_SIZE, BlockMap};
 use crate::picture::region::{Limits, Region};
 use crate::types::{Rect, Size};
 
 /// What of a frame is to be recomputed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cover {
+pub enum DirtyArea {
     Nothing,
     Whole,
     /// Rectangles in pixels of luma, which begin and end on even pixels or at the frame's edge. They may overlap.
-    Parts(Vec<Rect>),
+    Rects(Vec<Rect>),
 }
 
 /// What it costs to recompute a rectangle by a run of its own, in pixels of a tensor.
@@ -30,44 +30,44 @@ impl Cost {
 }
 
 /// Most rectangles to begin with. Every pair is looked at, which with so many takes less than a millisecond; more of them are put
-/// together in a coarser grid, which covers single cells less tightly.
+/// together in a coarser grid, which covers single blocks less tightly.
 const MOST: usize = 320;
 
-/// Finds rectangles that cover each cell of `changed`, grown by `spread` pixels on all sides, for little.
+/// Finds rectangles that cover each block of `changed`, grown by `dilation` pixels on all sides, for little.
 ///
 /// `cost` tells what it costs to recompute a rectangle by itself, in pixels: no less than it has, and no less than a smaller one
 /// within it. The whole frame is taken where nothing found costs less.
 ///
-/// It begins with rectangles of changed cells, as many as there are runs of them, and merges the two that gain most until no
+/// It begins with rectangles of changed blocks, as many as there are runs of them, and merges the two that gain most until no
 /// merger gains any more.
-pub fn cover(changed: &CellMap, frame: Size, spread: u32, cost: impl Fn(Rect) -> u64) -> Cover {
+pub fn dirty_area(changed: &BlockMap, frame: Size, dilation: u32, cost: impl Fn(Rect) -> u64) -> DirtyArea {
     if changed.is_empty() {
-        return Cover::Nothing;
+        return DirtyArea::Nothing;
     }
     let whole = Rect { x: 0, y: 0, width: frame.width, height: frame.height };
     let limit = cost(whole);
     let mut merge = Merge { cost: &cost, pieces: Vec::new() };
     // Gaps that close are covered in any case.
-    for block in blocks(changed, &changed.close(spread / CELL)) {
-        merge.add(grown(block, frame, spread));
+    for group in groups(changed, &changed.close(dilation / BLOCK_SIZE)) {
+        merge.add(grown(group, frame, dilation));
     }
     merge.run();
-    let parts = trimmed(merge.pieces.iter().map(|piece| piece.block.rect()).collect());
-    if parts.iter().map(|part| cost(*part)).sum::<u64>() >= limit { Cover::Whole } else { Cover::Parts(parts) }
+    let parts = trimmed(merge.pieces.iter().map(|piece| piece.group.rect()).collect());
+    if parts.iter().map(|part| cost(*part)).sum::<u64>() >= limit { DirtyArea::Whole } else { DirtyArea::Rects(parts) }
 }
 
-/// A rectangle, of cells or of pixels: from the first column and row up to those behind it.
+/// A rectangle, of blocks or of pixels: from the first column and row up to those behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Block {
+struct BlockGroup {
     left: u32,
     top: u32,
     right: u32,
     bottom: u32,
 }
 
-impl Block {
-    fn union(self, other: Block) -> Block {
-        Block {
+impl BlockGroup {
+    fn union(self, other: BlockGroup) -> BlockGroup {
+        BlockGroup {
             left: self.left.min(other.left),
             top: self.top.min(other.top),
             right: self.right.max(other.right),
@@ -80,42 +80,42 @@ impl Block {
     }
 }
 
-/// Blocks that hold all cells of `changed`, at most [`MOST`]: runs of `closed` with those of equal columns below them, in as coarse
-/// a grid as need be, cut down to the cells in them that have changed.
-fn blocks(changed: &CellMap, closed: &CellMap) -> Vec<Block> {
+/// Groups that hold all blocks of `changed`, at most [`MOST`]: runs of `closed` with those of equal columns below them, in as coarse
+/// a grid as need be, cut down to the blocks in them that have changed.
+fn groups(changed: &BlockMap, closed: &BlockMap) -> Vec<BlockGroup> {
     let mut unit = 1;
     let mut map = closed.clone();
-    let mut blocks = runs(&map);
-    while blocks.len() > MOST {
+    let mut groups = runs(&map);
+    while groups.len() > MOST {
         unit *= 2;
         map = map.halve();
-        blocks = runs(&map);
+        groups = runs(&map);
     }
-    blocks.into_iter().filter_map(|block| tight(changed, block, unit)).collect()
+    groups.into_iter().filter_map(|group| tight(changed, group, unit)).collect()
 }
 
-/// The runs of cells that are set, each together with those of the same columns right below.
-fn runs(map: &CellMap) -> Vec<Block> {
+/// The runs of blocks that are set, each together with those of the same columns right below.
+fn runs(map: &BlockMap) -> Vec<BlockGroup> {
     let mut done = Vec::new();
-    // Blocks that end at the row above, by columns.
-    let mut open: Vec<Block> = Vec::new();
+    // Groups that end at the row above, by columns.
+    let mut open: Vec<BlockGroup> = Vec::new();
     let mut next = Vec::new();
     for row in 0..map.rows() {
-        let cells = map.row(row);
+        let blocks = map.row(row);
         let mut above = open.iter().copied().peekable();
         let mut at = 0;
-        while let Some(skip) = cells[at..].iter().position(|cell| *cell) {
+        while let Some(skip) = blocks[at..].iter().position(|block| *block) {
             let left = at + skip;
-            at = cells[left..].iter().position(|cell| !*cell).map_or(cells.len(), |length| left + length);
-            let mut block = Block { left: left as u32, top: row, right: at as u32, bottom: row + 1 };
-            while let Some(other) = above.next_if(|other| other.left <= block.left) {
-                if (other.left, other.right) == (block.left, block.right) {
-                    block.top = other.top;
+            at = blocks[left..].iter().position(|block| !*block).map_or(blocks.len(), |length| left + length);
+            let mut group = BlockGroup { left: left as u32, top: row, right: at as u32, bottom: row + 1 };
+            while let Some(other) = above.next_if(|other| other.left <= group.left) {
+                if (other.left, other.right) == (group.left, group.right) {
+                    group.top = other.top;
                 } else {
                     done.push(other);
                 }
             }
-            next.push(block);
+            next.push(group);
         }
         done.extend(above);
         std::mem::swap(&mut open, &mut next);
@@ -125,32 +125,34 @@ fn runs(map: &CellMap) -> Vec<Block> {
     done
 }
 
-/// The least block that holds the cells set in a block of cells `unit` times as large.
-fn tight(map: &CellMap, block: Block, unit: u32) -> Option<Block> {
-    let columns = (block.left * unit) as usize..((block.right * unit).min(map.columns())) as usize;
-    let mut found: Option<Block> = None;
-    for row in block.top * unit..(block.bottom * unit).min(map.rows()) {
-        let cells = &map.row(row)[columns.clone()];
-        let Some(first) = cells.iter().position(|cell| *cell) else { continue };
-        let last = cells.iter().rposition(|cell| *cell).unwrap_or(first);
+/// The least group that holds the blocks set in a group of blocks `unit` times as large.
+fn tight(map: &BlockMap, group: BlockGroup, unit: u32) -> Option<BlockGroup> {
+    let columns = (group.left * unit) as usize..((group.right * unit).min(map.columns())) as usize;
+    let mut found: Option<BlockGroup> = None;
+    for row in group.top * unit..(group.bottom * unit).min(map.rows()) {
+        let blocks = &map.row(row)[columns.clone()];
+        let Some(first) = blocks.iter().position(|block| *block) else { continue };
+        let last = blocks.iter().rposition(|block| *block).unwrap_or(first);
         let (left, right) = ((columns.start + first) as u32, (columns.start + last + 1) as u32);
-        let run = Block { left, top: row, right, bottom: row + 1 };
-        found = Some(found.map_or(run, |block| block.union(run)));
+        let run = BlockGroup { left, top: row, right, bottom: row + 1 };
+        found = Some(found.map_or(run, |group| group.union(run)));
     }
     found
 }
 
-/// The pixels of a block of cells and `spread` pixels around it, up to even ones or the frame's edge.
+/// The pixels of a group of blocks and `dilation` pixels around it, up to even ones or the frame's edge.
 ///
-/// What two blocks have around them is what their union has.
-fn grown(block: Block, frame: Size, spread: u32) -> Block {
-    let begin = |cell: u32| (cell * CELL).saturating_sub(spread) / 2 * 2;
-    let end = |cell: u32, length: u32| (cell * CELL).saturating_add(spread).min(length).next_multiple_of(2).min(length);
-    Block {
-        left: begin(block.left),
-        top: begin(block.top),
-        right: end(block.right, frame.width),
-        bottom: end(block.bottom, frame.height),
+/// What two groups have around them is what their union has.
+fn grown(group: BlockGroup, frame: Size, dilation: u32) -> BlockGroup {
+    let begin = |block: u32| (block * BLOCK_SIZE).saturating_sub(dilation) / 2 * 2;
+    let end = |block: u32, length: u32| {
+        (block * BLOCK_SIZE).saturating_add(dilation).min(length).next_multiple_of(2).min(length)
+    };
+    BlockGroup {
+        left: begin(group.left),
+        top: begin(group.top),
+        right: end(group.right, frame.width),
+        bottom: end(group.bottom, frame.height),
     }
 }
 
@@ -163,7 +165,7 @@ struct Merge<'a, F> {
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     /// In pixels.
-    block: Block,
+    group: BlockGroup,
     cost: u64,
     best: Option<Merger>,
 }
@@ -176,16 +178,16 @@ struct Merger {
 }
 
 impl<F: Fn(Rect) -> u64> Merge<'_, F> {
-    fn add(&mut self, block: Block) {
-        let cost = (self.cost)(block.rect());
-        self.pieces.push(Piece { block, cost, best: None });
+    fn add(&mut self, group: BlockGroup) {
+        let cost = (self.cost)(group.rect());
+        self.pieces.push(Piece { group, cost, best: None });
         let last = self.pieces.len() - 1;
         self.pieces[last].best = self.best(last);
     }
 
     /// What one piece costs less than two, and which it would be. `None` if it costs more.
     fn gain(&self, piece: &Piece, other: &Piece) -> Option<u64> {
-        let rect = piece.block.union(other.block).rect();
+        let rect = piece.group.union(other.group).rect();
         let apart = piece.cost + other.cost;
         // Most pairs are so far apart that the cost need not be known.
         if u64::from(rect.width) * u64::from(rect.height) > apart {
@@ -213,9 +215,9 @@ impl<F: Fn(Rect) -> u64> Merge<'_, F> {
 
     /// Puts piece `second` into `first`, which comes before it.
     fn merge(&mut self, first: usize, second: usize) {
-        let block = self.pieces[first].block.union(self.pieces[second].block);
-        self.pieces[first].block = block;
-        self.pieces[first].cost = (self.cost)(block.rect());
+        let group = self.pieces[first].group.union(self.pieces[second].group);
+        self.pieces[first].group = group;
+        self.pieces[first].cost = (self.cost)(group.rect());
         self.pieces.remove(second);
         for at in first..self.pieces.len() {
             let piece = &mut self.pieces[at];
