@@ -1,4 +1,4 @@
-//! Several devices share the frames: each has a memory and a ladder of its own, and one that fails leaves its frames to the others.
+//! Several devices share the frames: each has a memory and a degradation levels of its own, and one that fails leaves its frames to the others.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The memory limit and the ladder, on a dummy device: no frame is lost, and no more memory is taken than there is.
+//! The memory limit and the degradation levels, on a dummy device: no frame is lost, and no more memory is taken than there is.
 
 mod common;
 
@@ -296,7 +296,7 @@ impl Script {
         match act {
             Act::Others(bytes) => self.model.others_take(*bytes),
             Act::Fail => {
-                // Where there is memory, so that one failure cannot meet another at the bottom of the ladder.
+                // Where there is memory, so that one failure cannot meet another at the bottom of the degradation levels.
                 self.drain();
                 self.model.others_take(0);
                 self.model.fail_run(self.model.runs(), Failure::Error("as the script says".into()));
@@ -355,7 +355,7 @@ proptest! {
             &model,
             &[("workers", &workers.to_string()), ("vram-limit", &limit.to_string()), ("max-in-flight", "64")],
         );
-        // Errors come where memory cannot fail as well, else both together may use up the ladder.
+        // Errors come where memory cannot fail as well, else both together may use up the degradation levels.
         let script = if errors.is_empty() { others } else { vec![0; others.len()] };
         if limit >= 2 * FRAME && workers > 1 {
             for run in errors.into_iter().take(2) {

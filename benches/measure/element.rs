@@ -33,7 +33,7 @@ pub struct Settings<'a> {
 #[derive(Clone, Copy, Deserialize, Serialize)]
 pub struct Outcome {
     pub rate: Rate,
-    /// As the element counts them: steps down its ladder, and where it stood at the end.
+    /// As the element counts them: steps down its degradation levels, and where it stood at the end.
     pub steps_down: u64,
     pub workers: u64,
     pub tile: u32,

@@ -3,8 +3,8 @@
 pub mod budget;
 pub mod footprint;
 pub mod forecast;
-pub mod governor;
 pub mod holding;
+pub mod load_controller;
 pub mod permits;
 mod pool;
 mod queue;

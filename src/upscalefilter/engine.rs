@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use crate::device::{self, Memory};
 use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, RunError, Source};
 use crate::schedule::footprint::Footprints;
-use crate::schedule::governor::{Bounds, Governor, Rung, Verdict};
 use crate::schedule::holding::Holdings;
+use crate::schedule::load_controller::{Bounds, DegradationLevel, LoadController, Verdict};
 use crate::schedule::permits::{Permit, Refusal};
 use crate::schedule::shares::{Budget, Claim, Share, Watch};
 use crate::schedule::{WorkerPool, budget};
@@ -38,10 +38,10 @@ pub(super) struct Engine {
     settings: Settings,
 }
 
-/// One of the devices that share the frames. Each has a memory and a ladder of its own.
+/// One of the devices that share the frames. Each has a memory and a degradation levels of its own.
 pub(super) struct Device {
     pub model: Arc<dyn Model>,
-    pub governor: Mutex<Governor>,
+    pub controller: Mutex<LoadController>,
     /// The element's part of it.
     share: Arc<Share>,
     /// The element's part of the processor, if the fallback may run there.
@@ -106,20 +106,20 @@ impl Engine {
             let share = join(settings, &*model, member, most);
             let fallback_share = join_as_fallback(settings, info, member);
             let fallback = fallback_share.as_ref().map(|share| (Arc::clone(share.permits()), info.reckoned_bytes()));
-            let governor = Governor::new(bounds, footprints, Arc::clone(share.permits()), fallback);
+            let controller = LoadController::new(bounds, footprints, Arc::clone(share.permits()), fallback);
             // The first session shows that the model runs. The others are opened by their workers when there is work for them: if
-            // the device has no room for one by then, that is a step of the ladder.
+            // the device has no room for one by then, that is a step of the degradation levels.
             let threads = threads(info, at_a_time(settings, workers));
             let mut first = Some((model.open_session_with(threads)?, threads));
-            let mut permits = governor.all_permits();
+            let mut permits = controller.all_permits();
             permits.push(Arc::clone(share.runs()));
             permits.extend(fallback_share.iter().map(|share| Arc::clone(share.runs())));
             let permits: Arc<[_]> = permits.into();
             let holdings = Arc::default();
             contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits, &holdings)).collect());
             begin.push(workers);
-            let governor = Mutex::new(governor);
-            devices.push(Device { model, governor, share, fallback_share, holdings, fallback: OnceLock::new() });
+            let controller = Mutex::new(controller);
+            devices.push(Device { model, controller, share, fallback_share, holdings, fallback: OnceLock::new() });
         }
         let pool = WorkerPool::new(contexts)?;
         begin.iter().enumerate().for_each(|(number, workers)| pool.set_active(number, *workers));
@@ -132,14 +132,14 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Waits until a device has room for one more run on a rung, beside those of other elements.
-    pub fn turn(&self, number: usize, rung: Rung, cancelled: &AtomicBool) -> Result<Permit, Refusal> {
+    /// Waits until a device has room for one more run on a level, beside those of other elements.
+    pub fn turn(&self, number: usize, level: DegradationLevel, cancelled: &AtomicBool) -> Result<Permit, Refusal> {
         let device = &self.devices[number];
-        let share = device.fallback_share.as_ref().filter(|_| rung.fallback).unwrap_or(&device.share);
+        let share = device.fallback_share.as_ref().filter(|_| level.fallback).unwrap_or(&device.share);
         let runs = share.runs();
         // What all of this element's workers do together is all of a processor; how much of a GPU a run keeps busy, nobody tells.
-        let on_processor = rung.fallback || runs_on_processor(device.model.info().provider);
-        let units = if on_processor { runs.limit() / rung.workers.max(1) as u64 } else { 1 };
+        let on_processor = level.fallback || runs_on_processor(device.model.info().provider);
+        let units = if on_processor { runs.limit() / level.workers.max(1) as u64 } else { 1 };
         runs.acquire(units.max(1), cancelled)
     }
 
@@ -200,12 +200,12 @@ impl Engine {
         let side = cuts.frame().width.max(cuts.frame().height);
         for (number, device) in self.devices.iter().enumerate() {
             let info = device.model.info();
-            // How many of them begin was decided when the engine was opened, and is the governor's matter since.
+            // How many of them begin was decided when the engine was opened, and is the controller's matter since.
             let (_, most) = workers(&self.settings, info.provider, device.model.memory());
             let bounds = bounds(&self.settings, info, (most, most), cuts.least_tile());
-            let mut governor = device.governor.lock();
-            governor.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
-            self.set_active(number, &governor);
+            let mut controller = device.controller.lock();
+            controller.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
+            self.set_active(number, &controller);
         }
         self.planned.store(self.pool.active(), Ordering::Relaxed);
     }
@@ -217,9 +217,9 @@ impl Engine {
             return None;
         }
         for (number, device) in self.devices.iter().enumerate() {
-            let mut governor = device.governor.lock();
-            governor.set_one_at_a_time(low);
-            self.set_active(number, &governor);
+            let mut controller = device.controller.lock();
+            controller.set_one_at_a_time(low);
+            self.set_active(number, &controller);
         }
         Some(self.seconds_per_pixel())
     }
@@ -227,62 +227,62 @@ impl Engine {
     /// What a pixel takes a worker, by what was measured when the model was loaded; 0 where that is not known.
     pub fn seconds_per_pixel(&self) -> f64 {
         let info = self.info();
-        let rung = self.devices[0].governor.lock().rung().0;
-        info.seconds_per_pixel * info.threads as f64 / self.threads(0, rung) as f64
+        let level = self.devices[0].controller.lock().level().0;
+        info.seconds_per_pixel * info.threads as f64 / self.threads(0, level) as f64
     }
 
-    /// Threads of the processor in each session on a rung.
-    pub fn threads(&self, number: usize, rung: Rung) -> usize {
-        if rung.fallback {
-            return budget::threads_per_worker(cores(), rung.workers);
+    /// Threads of the processor in each session on a level.
+    pub fn threads(&self, number: usize, level: DegradationLevel) -> usize {
+        if level.fallback {
+            return budget::threads_per_worker(cores(), level.workers);
         }
-        threads(self.devices[number].model.info(), rung.workers)
+        threads(self.devices[number].model.info(), level.workers)
     }
 
-    /// Lets the pool follow the governor.
-    fn set_active(&self, number: usize, governor: &Governor) {
-        self.pool.set_active(number, governor.rung().0.workers);
+    /// Lets the pool follow the controller.
+    fn set_active(&self, number: usize, controller: &LoadController) {
+        self.pool.set_active(number, controller.level().0.workers);
     }
 
-    /// A frame has succeeded on a device; `pixels` are those of its tensors, if it was a whole one. Gives the step up the ladder, if it was
+    /// A frame has succeeded on a device; `pixels` are those of its tensors, if it was a whole one. Gives the step up the degradation levels, if it was
     /// time for one.
-    pub fn succeeded(&self, number: usize, pixels: Option<u64>) -> Option<(Rung, Rung)> {
+    pub fn succeeded(&self, number: usize, pixels: Option<u64>) -> Option<(DegradationLevel, DegradationLevel)> {
         let saturated = self.pool.waiting() > 0;
         let device = &self.devices[number];
         {
-            let mut governor = device.governor.lock();
-            if pixels.is_some_and(|pixels| governor.ran(Instant::now(), pixels, saturated)) {
-                self.set_active(number, &governor);
+            let mut controller = device.controller.lock();
+            if pixels.is_some_and(|pixels| controller.ran(Instant::now(), pixels, saturated)) {
+                self.set_active(number, &controller);
             }
-            if !governor.succeeded() {
+            if !controller.succeeded() {
                 return None;
             }
         }
         let free = device.model.memory().map(|memory| memory.free);
-        let mut governor = device.governor.lock();
-        let climbed = governor.climb(free);
+        let mut controller = device.controller.lock();
+        let climbed = controller.climb(free);
         if climbed.is_some() {
-            self.set_active(number, &governor);
+            self.set_active(number, &controller);
         }
         climbed
     }
 
-    /// A run on a tensor of `pixels` was found to take `bytes`. Gives the rung, if that has changed for it.
-    pub fn measured(&self, number: usize, pixels: u64, bytes: u64) -> Option<Rung> {
-        let mut governor = self.devices[number].governor.lock();
-        governor.measured(pixels, bytes).then(|| {
-            self.set_active(number, &governor);
-            governor.rung().0
+    /// A run on a tensor of `pixels` was found to take `bytes`. Gives the level, if that has changed for it.
+    pub fn measured(&self, number: usize, pixels: u64, bytes: u64) -> Option<DegradationLevel> {
+        let mut controller = self.devices[number].controller.lock();
+        controller.measured(pixels, bytes).then(|| {
+            self.set_active(number, &controller);
+            controller.level().0
         })
     }
 
-    /// A run that began in `epoch` has failed. The pool follows before anybody else can change the rung.
+    /// A run that began in `epoch` has failed. The pool follows before anybody else can change the level.
     pub fn failed(&self, number: usize, epoch: u64) -> Verdict {
         let alone = self.pool.is_alone(number);
-        let mut governor = self.devices[number].governor.lock();
-        let verdict = governor.failed(epoch, alone);
+        let mut controller = self.devices[number].controller.lock();
+        let verdict = controller.failed(epoch, alone);
         if let Verdict::Down { .. } = verdict {
-            self.set_active(number, &governor);
+            self.set_active(number, &controller);
         }
         verdict
     }
@@ -315,12 +315,12 @@ impl Device {
 impl Watch for Engine {
     fn share_changed(&self) {
         for (number, device) in self.devices.iter().enumerate() {
-            let mut governor = device.governor.lock();
-            let (_, before) = governor.share(governor.rung().0);
-            if governor.limit_changed() {
-                self.set_active(number, &governor);
+            let mut controller = device.controller.lock();
+            let (_, before) = controller.share(controller.level().0);
+            if controller.limit_changed() {
+                self.set_active(number, &controller);
                 // Sessions keep what their largest tensor took, whether they run again or not.
-                if governor.share(governor.rung().0).1 < before {
+                if controller.share(controller.level().0).1 < before {
                     self.pool.trim(number);
                 }
             }
@@ -371,7 +371,7 @@ fn free(memory: Option<Memory>) -> u64 {
     memory.map_or(u64::MAX, |memory| memory.free.saturating_sub(device::reserve(memory.free)))
 }
 
-/// How far up and down the ladder goes. `least_tile` is the smallest tile that halo and network allow.
+/// How far up and down the degradation levels goes. `least_tile` is the smallest tile that halo and network allow.
 fn bounds(settings: &Settings, info: &ModelInfo, workers: (usize, usize), least_tile: u32) -> Bounds {
     // The size of a fixed-size network's tensors is not ours to choose.
     let (tile, smallest_tile) = match info.fixed_size {
@@ -416,7 +416,7 @@ impl std::fmt::Debug for Engine {
 /// So that a message can name the thread count without the pool's insides.
 pub(super) fn describe(engine: &Engine) -> glib::GString {
     let info = engine.info();
-    let limit = |device: &Device| bytes(device.governor.lock().permits().limit());
+    let limit = |device: &Device| bytes(device.controller.lock().permits().limit());
     let limits: Vec<_> = engine.devices.iter().map(limit).collect();
     glib::gformat!(
         "model {}: {:?}, x{}, {:?}; {} workers, {} frames in flight, {} for runs",
@@ -436,9 +436,9 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// For people: "2 workers, tiles of 256".
-pub(super) fn describe_rung(rung: Rung) -> String {
-    let tiles = rung.tile.map_or("whole frames".into(), |side| format!("tiles of {side}"));
-    let place = if rung.fallback { " on the CPU" } else { "" };
-    let plural = if rung.workers == 1 { "" } else { "s" };
-    format!("{} worker{plural}, {tiles}{place}", rung.workers)
+pub(super) fn describe_level(level: DegradationLevel) -> String {
+    let tiles = level.tile.map_or("whole frames".into(), |side| format!("tiles of {side}"));
+    let place = if level.fallback { " on the CPU" } else { "" };
+    let plural = if level.workers == 1 { "" } else { "s" };
+    format!("{} worker{plural}, {tiles}{place}", level.workers)
 }

@@ -8,10 +8,10 @@ use gst::subclass::prelude::*;
 
 use crate::picture::samples;
 use crate::reuse::FrameWork;
-use crate::schedule::governor::{Rung, Verdict};
+use crate::schedule::load_controller::{DegradationLevel, Verdict};
 use crate::schedule::{Job, Outcome};
 
-use super::engine::{Engine, bytes as mebibytes, describe_rung};
+use super::engine::{Engine, bytes as mebibytes, describe_level};
 use super::errors::FrameError;
 use super::input::MappedFrame;
 use super::slot::Slot;
@@ -19,7 +19,7 @@ use super::stream::{StreamConfig, picture};
 use super::worker::Worker;
 use super::{CAT, UpscaleFilter};
 
-/// More tries than the ladder has rungs, so that a frame ends even if others make the ladder climb meanwhile.
+/// More tries than the degradation levels has levels, so that a frame ends even if others make the degradation levels climb meanwhile.
 const MOST_TRIES: u32 = 40;
 /// A frame begins anew so often to keep to the limit; then it takes what it takes.
 const MOST_REFITS: u32 = 3;
@@ -43,7 +43,7 @@ pub(super) struct FrameJob {
     pub tries: u32,
     /// How often it began anew because a run was found to take more than was reckoned.
     pub refits: u32,
-    /// It has failed at the bottom of the ladder once: what was wrong with the session is gone with it, so it gets one more try.
+    /// It has failed at the bottom of the degradation levels once: what was wrong with the session is gone with it, so it gets one more try.
     pub last_try: bool,
 }
 
@@ -58,16 +58,16 @@ impl Job for FrameJob {
         }
         let engine = Arc::clone(&self.engine);
         let device = &engine.devices[worker.device];
-        let (mut rung, epoch) = device.governor.lock().rung();
+        let (mut level, epoch) = device.controller.lock().level();
         if !element.imp().is_current(&self.config) {
             let cuts = self.config.largest_cuts();
-            rung.tile = device.governor.lock().tile_for(|tile| cuts.largest(tile));
+            level.tile = device.controller.lock().tile_for(|tile| cuts.largest(tile));
         }
         self.tries += 1;
-        gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", slot.index, self.tries, describe_rung(rung));
+        gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", slot.index, self.tries, describe_level(level));
         let begin = Instant::now();
-        let result = match worker.turn(&engine, rung) {
-            Ok(_turn) => self.upscale(&element, &engine, rung, worker),
+        let result = match worker.turn(&engine, level) {
+            Ok(_turn) => self.upscale(&element, &engine, level, worker),
             Err(error) => Err(error),
         };
         match &result {
@@ -125,12 +125,12 @@ impl FrameJob {
             Verdict::Down { from, to } => {
                 self.last_try = false;
                 let engine = &self.engine.devices[device];
-                let limit = mebibytes(engine.governor.lock().permits().limit());
+                let limit = mebibytes(engine.controller.lock().permits().limit());
                 let free = engine
                     .model
                     .memory()
                     .map_or_else(String::new, |memory| format!(", {} free", mebibytes(memory.free)));
-                let (from, to) = (describe_rung(from), describe_rung(to));
+                let (from, to) = (describe_level(from), describe_level(to));
                 gst::element_warning!(
                     element,
                     gst::ResourceError::Busy,
@@ -163,7 +163,7 @@ impl FrameJob {
         // Rates of parts and of whole frames do not compare.
         let whole = (self.work == FrameWork::Whole).then_some(pixels);
         if let Some((from, to)) = self.engine.succeeded(device, whole) {
-            gst::info!(CAT, obj = element, "From {} back to {}", describe_rung(from), describe_rung(to));
+            gst::info!(CAT, obj = element, "From {} back to {}", describe_level(from), describe_level(to));
         }
     }
 
@@ -172,15 +172,15 @@ impl FrameJob {
         &self,
         element: &UpscaleFilter,
         engine: &Engine,
-        rung: Rung,
+        level: DegradationLevel,
         worker: &mut Worker,
     ) -> Result<Done, FrameError> {
         let input = self.input.as_ref().expect("a job that is not done has its input");
-        let first = self.pass(element, engine, rung, worker, (&self.config, input.as_video_frame_ref()))?;
+        let first = self.pass(element, engine, level, worker, (&self.config, input.as_video_frame_ref()))?;
         let Some(second) = &self.config.second else { return Ok(first) };
         let input = gst_video::VideoFrameRef::from_buffer_ref_readable(first.buffer.as_ref(), &second.in_info)
             .map_err(|error| FrameError::Output(error.to_string()))?;
-        let mut done = self.pass(element, engine, rung, worker, (second, input))?;
+        let mut done = self.pass(element, engine, level, worker, (second, input))?;
         done.took += first.took;
         done.pixels += first.pixels;
         done.kept += first.kept;
@@ -193,18 +193,18 @@ impl FrameJob {
         &self,
         element: &UpscaleFilter,
         engine: &Engine,
-        rung: Rung,
+        level: DegradationLevel,
         worker: &mut Worker,
         (config, input): (&StreamConfig, gst_video::VideoFrameRef<&gst::BufferRef>),
     ) -> Result<Done, FrameError> {
         let regions = match &self.work {
             FrameWork::Nothing | FrameWork::ChromaOnly => Arc::default(),
-            FrameWork::DirtyRects(rects) => config.regions_of(rects, rung.tile),
-            FrameWork::Whole => config.regions(rung.tile),
+            FrameWork::DirtyRects(rects) => config.regions_of(rects, level.tile),
+            FrameWork::Whole => config.regions(level.tile),
         };
         let largest = regions.iter().map(|region| region.tensor.pixels()).max();
         if let Some(largest) = largest {
-            worker.prepare(engine, config, rung, largest)?;
+            worker.prepare(engine, config, level, largest)?;
         }
         let source = picture(config.format, &input).map_err(|error| FrameError::Input(error.to_string()))?;
         let mut buffer = config.acquire()?;
@@ -215,7 +215,7 @@ impl FrameJob {
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 // PreviousFrame anything of the tensor's size is allocated.
-                let permit = worker.permit(engine, rung, region.tensor)?;
+                let permit = worker.permit(engine, level, region.tensor)?;
                 let converts = worker.converts();
                 if converts {
                     config.converter.gather_codes(&source, region, &mut worker.exchange);
@@ -225,7 +225,7 @@ impl FrameJob {
                     config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
                 }
                 let may_refit = largest.filter(|_| self.refits < MOST_REFITS);
-                took += worker.run(element, engine, rung, (region.tensor, permit), may_refit)?;
+                took += worker.run(element, engine, level, (region.tensor, permit), may_refit)?;
                 pixels += region.tensor.pixels();
                 if converts {
                     let outputs = &worker.exchange.outputs;

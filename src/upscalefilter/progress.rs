@@ -18,7 +18,7 @@ pub(super) struct Runs {
     used: u64,
     peak: u64,
     limit: u64,
-    /// Of the ladder.
+    /// Of the degradation levels.
     steps_down: u64,
     steps_up: u64,
 }
@@ -29,10 +29,10 @@ impl Runs {
         let Some(engine) = engine else { return Runs::default() };
         let mut runs = Runs { workers: engine.pool.active(), ..Runs::default() };
         for device in &engine.devices {
-            let governor = device.governor.lock();
-            let (permits, (down, up)) = (governor.permits(), governor.steps());
+            let controller = device.controller.lock();
+            let (permits, (down, up)) = (controller.permits(), controller.steps());
             // The smallest one of all, as where there are none it is whole frames.
-            let tile = governor.tiles(governor.rung().0).unwrap_or(u32::MAX);
+            let tile = controller.tiles(controller.level().0).unwrap_or(u32::MAX);
             runs.tile_size = if runs.tile_size == 0 { tile } else { runs.tile_size.min(tile) };
             runs.used += permits.used();
             runs.peak += device.holdings.peak();

@@ -8,7 +8,7 @@
 //! 2. `settings`, the values of the properties,
 //! 3. `engine`, the loaded model and its workers, then `swap`, those that come and go,
 //! 4. `state`, this file,
-//! 5. a device's `governor`,
+//! 5. a device's `controller`,
 //! 6. what is inside `schedule::WorkerPool`, `schedule::shares`, `schedule::permits`, `schedule::footprint`, `StreamConfig`'s pool and regions, a worker's
 //!    `Handle`, a `Slot` (those that it builds upon after it), a serialized query's reply; and `UpscaleFilter::previous`, which is taken
 //!    out and put back.

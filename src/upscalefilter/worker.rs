@@ -11,12 +11,12 @@ use crate::model::extend::Codes;
 use crate::model::{Interrupt, Model, Upscaler};
 use crate::picture::convert::Scratch;
 use crate::schedule::Interruptible;
-use crate::schedule::governor::Rung;
 use crate::schedule::holding::{Holding, Holdings};
+use crate::schedule::load_controller::DegradationLevel;
 use crate::schedule::permits::{Permit, Permits};
 use crate::types::Size;
 
-use super::engine::{Engine, bytes as mebibytes, describe_rung};
+use super::engine::{Engine, bytes as mebibytes, describe_level};
 use super::errors::FrameError;
 use super::stream::StreamConfig;
 use super::{CAT, UpscaleFilter};
@@ -119,17 +119,17 @@ impl Worker {
         &mut self,
         engine: &Engine,
         config: &StreamConfig,
-        rung: Rung,
+        level: DegradationLevel,
         largest: u64,
     ) -> Result<(), FrameError> {
-        let fallback = rung.fallback;
+        let fallback = level.fallback;
         // The CPU that takes over is no faster for converting.
         let codes = config.codes.filter(|_| !fallback);
         let device = &engine.devices[self.device];
-        let (share, frames) = device.governor.lock().share(rung);
+        let (share, frames) = device.controller.lock().share(level);
         let fits =
             |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
-        let threads = engine.threads(self.device, rung);
+        let threads = engine.threads(self.device, level);
         let serves = |session: &Session| {
             (session.fallback, session.threads, session.codes) == (fallback, threads, codes) && fits(session)
         };
@@ -160,8 +160,8 @@ impl Worker {
     }
 
     /// Waits for a turn on the device.
-    pub fn turn(&self, engine: &Engine, rung: Rung) -> Result<Permit, FrameError> {
-        Ok(engine.turn(self.device, rung, &self.handle.raised)?)
+    pub fn turn(&self, engine: &Engine, level: DegradationLevel) -> Result<Permit, FrameError> {
+        Ok(engine.turn(self.device, level, &self.handle.raised)?)
     }
 
     /// Closes the session.
@@ -226,8 +226,8 @@ impl Interruptible for Worker {
 
 impl Worker {
     /// Waits for the memory of a run.
-    pub fn permit(&self, engine: &Engine, rung: Rung, tensor: Size) -> Result<Permit, FrameError> {
-        let (permits, footprint) = engine.devices[self.device].governor.lock().footprint(rung, tensor.pixels());
+    pub fn permit(&self, engine: &Engine, level: DegradationLevel, tensor: Size) -> Result<Permit, FrameError> {
+        let (permits, footprint) = engine.devices[self.device].controller.lock().footprint(level, tensor.pixels());
         Ok(permits.acquire(footprint, &self.handle.raised)?)
     }
 
@@ -238,13 +238,13 @@ impl Worker {
         &mut self,
         element: &UpscaleFilter,
         engine: &Engine,
-        rung: Rung,
+        level: DegradationLevel,
         (tensor, permit): (Size, Permit),
         may_refit: Option<u64>,
     ) -> Result<Duration, FrameError> {
         let pixels = tensor.pixels();
         let session = self.session.as_mut().expect("it was prepared");
-        let governor = &engine.devices[self.device].governor;
+        let controller = &engine.devices[self.device].controller;
         let begin = Instant::now();
         match session.codes {
             Some(_) => session.upscaler.run_codes(&mut self.exchange)?,
@@ -255,7 +255,7 @@ impl Worker {
         if session.held == 0 {
             session.holding.at_least(permit.bytes());
         }
-        if !rung.fallback
+        if !level.fallback
             && let Some(bytes) = measured
         {
             gst::debug!(
@@ -266,13 +266,13 @@ impl Worker {
                 tensor.height,
                 mebibytes(bytes)
             );
-            if let Some(rung) = engine.measured(self.device, pixels, bytes) {
-                gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_rung(rung));
+            if let Some(level) = engine.measured(self.device, pixels, bytes) {
+                gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_level(level));
             }
         }
         if let Some(largest) = may_refit {
-            let governor = governor.lock();
-            let (share, frames) = governor.share(governor.rung().0);
+            let controller = controller.lock();
+            let (share, frames) = controller.share(controller.level().0);
             // Parts of a frame are no larger for being cut anew.
             if largest > frames && session.is_bloated(share, frames) {
                 return Err(FrameError::Refit);

@@ -1,8 +1,8 @@
 //! How many runs at a time and how large their tensors: set from the memory limit, lowered step by step when runs fail, raised again
 //! when memory is free.
 //!
-//! The ladder, from the top: as many workers and as large regions as the limit allows; fewer workers; smaller tiles; the fallback, if
-//! there is one. A frame whose run failed is tried again on the next rung; only at the bottom is it given up.
+//! The degradation levels, from the top: as many workers and as large regions as the limit allows; fewer workers; smaller tiles; the fallback, if
+//! there is one. A frame whose run failed is tried again on the next level; only at the bottom is it given up.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ const MOST_PATIENCE: u32 = 4096;
 
 /// Where runs happen and how large they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rung {
+pub struct DegradationLevel {
     /// Runs at a time.
     pub workers: usize,
     /// The largest side of a tensor in pixels; `None`: whole frames.
@@ -31,7 +31,7 @@ pub struct Rung {
     pub fallback: bool,
 }
 
-/// What the ladder is made from.
+/// What the degradation levels is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// Runs at a time to begin with, and the most that are tried.
@@ -51,7 +51,7 @@ pub enum Verdict {
     /// Somebody else's failure has led to a change since this run began: try again as things are now.
     Again,
     /// Try again after this step down.
-    Down { from: Rung, to: Rung },
+    Down { from: DegradationLevel, to: DegradationLevel },
     /// There is nothing left to try.
     GiveUp,
 }
@@ -60,7 +60,7 @@ pub enum Verdict {
 pub type Tensors = Box<dyn Fn(Option<u32>) -> u64 + Send>;
 
 /// See the [module](self).
-pub struct Governor {
+pub struct LoadController {
     permits: Arc<Permits>,
     footprints: Arc<Mutex<Footprints>>,
     /// The fallback's own memory, which is another, and what runs are reckoned to take there.
@@ -75,7 +75,7 @@ pub struct Governor {
     /// What `tensors` said last.
     counted: Cell<Option<(Option<u32>, u64)>>,
     /// The first is what the limit allows, the last where we are.
-    rungs: Vec<Rung>,
+    levels: Vec<DegradationLevel>,
     /// Counts changes, so that failures of runs that began before one are told from later ones.
     epoch: u64,
     /// Frames since the last change.
@@ -87,13 +87,16 @@ pub struct Governor {
     steps_up: u64,
 }
 
-impl std::fmt::Debug for Governor {
+impl std::fmt::Debug for LoadController {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Governor").field("rungs", &self.rungs).field("permits", &self.permits).finish_non_exhaustive()
+        f.debug_struct("LoadController")
+            .field("levels", &self.levels)
+            .field("permits", &self.permits)
+            .finish_non_exhaustive()
     }
 }
 
-impl Governor {
+impl LoadController {
     /// `permits` are those of the device, and of the fallback, where there is one, with the bytes for each pixel that a run is estimated to
     /// take there.
     pub fn new(
@@ -102,8 +105,8 @@ impl Governor {
         permits: Arc<Permits>,
         fallback: Option<(Arc<Permits>, u64)>,
     ) -> Self {
-        let top = Rung { workers: bounds.workers.max(1), tile: bounds.tile, fallback: false };
-        Governor {
+        let top = DegradationLevel { workers: bounds.workers.max(1), tile: bounds.tile, fallback: false };
+        LoadController {
             permits,
             footprints,
             fallback: fallback.map(|(permits, reckoned)| (permits, Footprints::new(reckoned))),
@@ -113,7 +116,7 @@ impl Governor {
             side: 0,
             tensors: Box::new(|_| 0),
             counted: Cell::new(None),
-            rungs: vec![top],
+            levels: vec![top],
             epoch: 0,
             successes: 0,
             patience: PATIENCE,
@@ -125,7 +128,7 @@ impl Governor {
 
     /// What the permits of runs come from now.
     pub fn permits(&self) -> &Arc<Permits> {
-        self.permits_of(self.rung().0)
+        self.permits_of(self.level().0)
     }
 
     /// The device's permits, and the fallback's.
@@ -137,8 +140,8 @@ impl Governor {
             .collect()
     }
 
-    fn permits_of(&self, rung: Rung) -> &Arc<Permits> {
-        self.fallback.as_ref().filter(|_| rung.fallback).map_or(&self.permits, |(permits, _)| permits)
+    fn permits_of(&self, level: DegradationLevel) -> &Arc<Permits> {
+        self.fallback.as_ref().filter(|_| level.fallback).map_or(&self.permits, |(permits, _)| permits)
     }
 
     /// Frames of another size come from now on, `side` being the larger of theirs: begins at the top for them.
@@ -148,72 +151,72 @@ impl Governor {
         self.counted.set(None);
         self.bounds = Bounds { workers: self.trial.workers(), ..bounds };
         self.patience = PATIENCE;
-        self.rungs = vec![self.fit(&*self.tensors)];
+        self.levels = vec![self.fit(&*self.tensors)];
         self.change(false);
     }
 
     /// Whether there is to be one run at a time; begins at the top with it.
     pub fn set_one_at_a_time(&mut self, one_at_a_time: bool) {
         self.one_at_a_time = one_at_a_time;
-        self.rungs = vec![self.fit(&*self.tensors)];
+        self.levels = vec![self.fit(&*self.tensors)];
         self.change(false);
     }
 
-    /// The permits have another limit. Whether the rung has changed for it: below the top it stays as long as it fits.
+    /// The permits have another limit. Whether the level has changed for it: below the top it stays as long as it fits.
     pub fn limit_changed(&mut self) -> bool {
-        let now = self.rung().0;
+        let now = self.level().0;
         if let Some(fitting) = self.fallback_rung().filter(|fitting| now.fallback && *fitting != now) {
-            self.rungs.pop();
-            self.rungs.push(fitting);
+            self.levels.pop();
+            self.levels.push(fitting);
             self.change(false);
             return true;
         }
         let need = self.bytes((self.tensors)(now.tile)).saturating_mul(now.workers as u64);
-        if self.rungs.len() == 1 || self.side == 0 {
+        if self.levels.len() == 1 || self.side == 0 {
             return self.refit();
         }
         let top = self.fit(&*self.tensors);
         if now.fallback || need <= self.permits.limit() {
-            self.rungs[0] = top;
+            self.levels[0] = top;
             return false;
         }
-        self.rungs = vec![top];
+        self.levels = vec![top];
         self.change(false);
         true
     }
 
-    /// Where runs happen now, and the epoch for [`Governor::failed`].
-    pub fn rung(&self) -> (Rung, u64) {
-        (self.rungs[self.rungs.len() - 1], self.epoch)
+    /// Where runs happen now, and the epoch for [`LoadController::failed`].
+    pub fn level(&self) -> (DegradationLevel, u64) {
+        (self.levels[self.levels.len() - 1], self.epoch)
     }
 
     /// The tile for a frame of an earlier size that is still under way: what the limit allows with the workers of now, and no larger than
-    /// where the ladder stands.
+    /// where the degradation levels stands.
     pub fn tile_for(&self, tensors: impl Fn(Option<u32>) -> u64) -> Option<u32> {
-        [self.fit(&tensors).tile, self.rung().0.tile].into_iter().flatten().min()
+        [self.fit(&tensors).tile, self.level().0.tile].into_iter().flatten().min()
     }
 
-    /// Whether tiles of this rung are smaller than frames.
-    pub fn tiles(&self, rung: Rung) -> Option<u32> {
-        rung.tile.filter(|_| self.largest(rung.tile) < (self.tensors)(None))
+    /// Whether tiles of this level are smaller than frames.
+    pub fn tiles(&self, level: DegradationLevel) -> Option<u32> {
+        level.tile.filter(|_| self.largest(level.tile) < (self.tensors)(None))
     }
 
     /// Where the permit of a run on a tensor of `pixels` comes from, and the bytes that it takes. These are never above the limit at
-    /// the bottom of the ladder: a run that might fit is better tried than refused.
-    pub fn footprint(&self, rung: Rung, pixels: u64) -> (Arc<Permits>, u64) {
-        let permits = Arc::clone(self.permits_of(rung));
+    /// the bottom of the degradation levels: a run that might fit is better tried than refused.
+    pub fn footprint(&self, level: DegradationLevel, pixels: u64) -> (Arc<Permits>, u64) {
+        let permits = Arc::clone(self.permits_of(level));
         let bytes = match &self.fallback {
-            Some((_, footprints)) if rung.fallback => footprints.bytes(pixels),
+            Some((_, footprints)) if level.fallback => footprints.bytes(pixels),
             _ => self.bytes(pixels),
         };
-        let tried = rung.fallback || self.is_lowest(self.rung().0);
+        let tried = level.fallback || self.is_lowest(self.level().0);
         let bytes = if tried { bytes.min(permits.limit()) } else { bytes };
         (permits, bytes)
     }
 
-    /// Bytes that each worker of `rung` may hold, and the pixels of the largest tensor that it has to run.
-    pub fn share(&self, rung: Rung) -> (u64, u64) {
-        (self.permits_of(rung).limit() / rung.workers.max(1) as u64, self.largest(rung.tile))
+    /// Bytes that each worker of `level` may hold, and the pixels of the largest tensor that it has to run.
+    pub fn share(&self, level: DegradationLevel) -> (u64, u64) {
+        (self.permits_of(level).limit() / level.workers.max(1) as u64, self.largest(level.tile))
     }
 
     /// Pixels of the largest tensor for a tile size.
@@ -229,23 +232,23 @@ impl Governor {
         pixels
     }
 
-    /// A run on a tensor of `pixels` was found to take `bytes`. Whether the rung has changed for it: more or less fits than was thought.
+    /// A run on a tensor of `pixels` was found to take `bytes`. Whether the level has changed for it: more or less fits than was thought.
     pub fn measured(&mut self, pixels: u64, bytes: u64) -> bool {
         // What a session holds for itself outweighs a small part of a frame.
-        if pixels < self.largest(self.rung().0.tile) / 2 {
+        if pixels < self.largest(self.level().0.tile) / 2 {
             return false;
         }
         let news = self.footprints.lock().note(pixels, bytes);
         news && self.refit()
     }
 
-    /// A run of `pixels` has ended, at work or waiting (`saturated`) as many as can. Whether the rung has changed for it: one more worker
+    /// A run of `pixels` has ended, at work or waiting (`saturated`) as many as can. Whether the level has changed for it: one more worker
     /// is tried, or was not worth it.
     pub fn ran(&mut self, now: Instant, pixels: u64, saturated: bool) -> bool {
-        let at_top = self.rungs.len() == 1 && self.rungs[0].workers == self.trial.workers() && !self.one_at_a_time;
+        let at_top = self.levels.len() == 1 && self.levels[0].workers == self.trial.workers() && !self.one_at_a_time;
         let Some(workers) = self.trial.ran(now, pixels, saturated && at_top) else { return false };
         let before = std::mem::replace(&mut self.bounds.workers, workers);
-        let top = self.rungs[0];
+        let top = self.levels[0];
         let fitting = self.fit(&*self.tensors);
         // More workers are not bought with smaller tiles.
         if workers > before && (fitting.workers < workers || fitting.tile != top.tile) {
@@ -259,10 +262,10 @@ impl Governor {
     /// Takes the top anew, if that is where we are.
     fn refit(&mut self) -> bool {
         let top = self.fit(&*self.tensors);
-        if self.rungs.len() > 1 || self.side == 0 || self.rungs[0] == top {
+        if self.levels.len() > 1 || self.side == 0 || self.levels[0] == top {
             return false;
         }
-        self.rungs[0] = top;
+        self.levels[0] = top;
         self.change(false);
         true
     }
@@ -273,9 +276,9 @@ impl Governor {
         if epoch != self.epoch {
             return Verdict::Again;
         }
-        let from = self.rung().0;
+        let from = self.level().0;
         let Some(to) = self.below(from).filter(|to| alone || !to.fallback) else { return Verdict::GiveUp };
-        if self.rungs.len() >= LONGEST_LADDER {
+        if self.levels.len() >= LONGEST_LADDER {
             return Verdict::GiveUp;
         }
         // What fails while one worker more is tried has shown what there is room for.
@@ -284,19 +287,19 @@ impl Governor {
         if self.climbed && self.successes < self.patience {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);
         }
-        self.rungs.push(to);
+        self.levels.push(to);
         self.steps_down += 1;
         self.change(false);
         Verdict::Down { from, to }
     }
 
-    /// A frame has succeeded. Whether [`Governor::climb`] is due.
+    /// A frame has succeeded. Whether [`LoadController::climb`] is due.
     pub fn succeeded(&mut self) -> bool {
         self.successes = self.successes.saturating_add(1);
         if self.successes < self.patience {
             return false;
         }
-        if self.rungs.len() > 1 {
+        if self.levels.len() > 1 {
             return true;
         }
         // It has lasted.
@@ -305,22 +308,22 @@ impl Governor {
     }
 
     /// Goes a step up, if `free` bytes (if that is known) are enough for it. Gives the step.
-    pub fn climb(&mut self, free: Option<u64>) -> Option<(Rung, Rung)> {
-        let [.., to, from] = self.rungs[..] else { return None };
+    pub fn climb(&mut self, free: Option<u64>) -> Option<(DegradationLevel, DegradationLevel)> {
+        let [.., to, from] = self.levels[..] else { return None };
         if self.successes < self.patience {
             return None;
         }
         self.successes = 0;
-        let each = |rung: Rung| self.bytes((self.tensors)(rung.tile));
-        let need = |rung: Rung| each(rung).saturating_mul(rung.workers as u64);
+        let each = |level: DegradationLevel| self.bytes((self.tensors)(level.tile));
+        let need = |level: DegradationLevel| each(level).saturating_mul(level.workers as u64);
         // What the runs of now hold is theirs already.
         let more = if from.fallback { need(to) } else { need(to).saturating_sub(need(from)) };
-        // A rung that never fits the limit was only ever a place to begin at.
+        // A level that never fits the limit was only ever a place to begin at.
         let fits = each(to) <= self.permits.limit() || self.is_lowest(to);
         if !fits || free.is_some_and(|free| free < more) {
             return None;
         }
-        self.rungs.pop();
+        self.levels.pop();
         self.steps_up += 1;
         self.change(true);
         Some((from, to))
@@ -341,16 +344,16 @@ impl Governor {
         self.footprints.lock().bytes(pixels)
     }
 
-    /// The top of the ladder.
-    fn fit(&self, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
+    /// The top of the degradation levels.
+    fn fit(&self, tensors: &dyn Fn(Option<u32>) -> u64) -> DegradationLevel {
         self.fit_to(self.permits.limit(), &self.footprints.lock(), tensors)
     }
 
     /// What fits `limit`: all workers if tiles are not too small then, else fewer.
-    fn fit_to(&self, limit: u64, footprints: &Footprints, tensors: &dyn Fn(Option<u32>) -> u64) -> Rung {
+    fn fit_to(&self, limit: u64, footprints: &Footprints, tensors: &dyn Fn(Option<u32>) -> u64) -> DegradationLevel {
         let Bounds { workers, tile, efficient_tile, smallest_tile, .. } = self.bounds;
         let workers = if self.one_at_a_time { 1 } else { workers.max(1) };
-        let mut top = Rung { workers, tile, fallback: false };
+        let mut top = DegradationLevel { workers, tile, fallback: false };
         loop {
             let each = limit / top.workers as u64;
             if footprints.bytes(tensors(top.tile)) <= each || smallest_tile == u32::MAX && top.workers == 1 {
@@ -360,39 +363,39 @@ impl Governor {
             let side = footprints.pixels(each).isqrt().min(1 << 16) as u32 / 2 * 2;
             if smallest_tile < u32::MAX && (side >= efficient_tile || top.workers == 1) {
                 let side = side.max(smallest_tile);
-                return Rung { tile: Some(tile.map_or(side, |tile| tile.min(side))), ..top };
+                return DegradationLevel { tile: Some(tile.map_or(side, |tile| tile.min(side))), ..top };
             }
             top.workers -= 1;
         }
     }
 
-    fn below(&self, rung: Rung) -> Option<Rung> {
-        if rung.fallback {
+    fn below(&self, level: DegradationLevel) -> Option<DegradationLevel> {
+        if level.fallback {
             return None;
         }
-        if rung.workers > 1 {
-            return Some(Rung { workers: rung.workers.div_ceil(2), ..rung });
+        if level.workers > 1 {
+            return Some(DegradationLevel { workers: level.workers.div_ceil(2), ..level });
         }
-        if let Some(tile) = self.next_tile(rung) {
-            return Some(Rung { tile: Some(tile), ..rung });
+        if let Some(tile) = self.next_tile(level) {
+            return Some(DegradationLevel { tile: Some(tile), ..level });
         }
         self.fallback_rung()
     }
 
-    fn fallback_rung(&self) -> Option<Rung> {
+    fn fallback_rung(&self) -> Option<DegradationLevel> {
         let (permits, footprints) = self.fallback.as_ref()?;
         let fitting = self.fit_to(permits.limit(), footprints, &*self.tensors);
-        Some(Rung { fallback: true, ..fitting })
+        Some(DegradationLevel { fallback: true, ..fitting })
     }
 
     /// Whether only the fallback is below it: then it is tried whatever the limit.
-    fn is_lowest(&self, rung: Rung) -> bool {
-        rung.workers == 1 && self.next_tile(rung).is_none()
+    fn is_lowest(&self, level: DegradationLevel) -> bool {
+        level.workers == 1 && self.next_tile(level).is_none()
     }
 
     /// Half the tile, if that is not too small.
-    fn next_tile(&self, rung: Rung) -> Option<u32> {
-        let side = rung.tile.map_or(self.side, |tile| tile.min(self.side));
+    fn next_tile(&self, level: DegradationLevel) -> Option<u32> {
+        let side = level.tile.map_or(self.side, |tile| tile.min(self.side));
         let half = (side / 4 * 2).max(self.bounds.smallest_tile);
         (half < side).then_some(half)
     }
