@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::footprint::Footprints;
 use super::permits::Permits;
-use super::trial::Trial;
+use super::worker_tuner::WorkerTuner;
 
 /// Halvings of the tile that one start may lead to, and then some.
 const LONGEST_LADDER: usize = 32;
@@ -66,7 +66,7 @@ pub struct LoadController {
     /// The fallback's own memory, which is another, and what runs are reckoned to take there.
     fallback: Option<(Arc<Permits>, Footprints)>,
     bounds: Bounds,
-    trial: Trial,
+    tuner: WorkerTuner,
     /// One run at a time, whatever there is room for.
     one_at_a_time: bool,
     /// The larger side of a frame.
@@ -110,7 +110,7 @@ impl LoadController {
             permits,
             footprints,
             fallback: fallback.map(|(permits, reckoned)| (permits, Footprints::new(reckoned))),
-            trial: Trial::new(bounds.workers.max(1), bounds.most_workers),
+            tuner: WorkerTuner::new(bounds.workers.max(1), bounds.most_workers),
             bounds,
             one_at_a_time: false,
             side: 0,
@@ -149,7 +149,7 @@ impl LoadController {
         self.side = side;
         self.tensors = tensors;
         self.counted.set(None);
-        self.bounds = Bounds { workers: self.trial.workers(), ..bounds };
+        self.bounds = Bounds { workers: self.tuner.workers(), ..bounds };
         self.patience = PATIENCE;
         self.levels = vec![self.fit(&*self.tensors)];
         self.change(false);
@@ -245,15 +245,15 @@ impl LoadController {
     /// A run of `pixels` has ended, at work or waiting (`saturated`) as many as can. Whether the level has changed for it: one more worker
     /// is tried, or was not worth it.
     pub fn ran(&mut self, now: Instant, pixels: u64, saturated: bool) -> bool {
-        let at_top = self.levels.len() == 1 && self.levels[0].workers == self.trial.workers() && !self.one_at_a_time;
-        let Some(workers) = self.trial.ran(now, pixels, saturated && at_top) else { return false };
+        let at_top = self.levels.len() == 1 && self.levels[0].workers == self.tuner.workers() && !self.one_at_a_time;
+        let Some(workers) = self.tuner.ran(now, pixels, saturated && at_top) else { return false };
         let before = std::mem::replace(&mut self.bounds.workers, workers);
         let top = self.levels[0];
         let fitting = self.fit(&*self.tensors);
         // More workers are not bought with smaller tiles.
         if workers > before && (fitting.workers < workers || fitting.tile != top.tile) {
             self.bounds.workers = before;
-            self.trial.settle(before);
+            self.tuner.settle(before);
             return false;
         }
         self.refit()
@@ -282,7 +282,7 @@ impl LoadController {
             return Verdict::GiveUp;
         }
         // What fails while one worker more is tried has shown what there is room for.
-        self.trial.settle(self.trial.workers());
+        self.tuner.settle(self.tuner.workers());
         // A step up that did not last is tried again later and later.
         if self.climbed && self.successes < self.patience {
             self.patience = (self.patience * 2).min(MOST_PATIENCE);

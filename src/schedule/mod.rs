@@ -10,7 +10,7 @@ mod pool;
 mod queue;
 pub mod shares;
 mod sync;
-mod trial;
+mod worker_tuner;
 
 pub use pool::{Interruptible, Job, Outcome, WorkerPool};
 pub use queue::{Item, OrderedQueue, Placed};

@@ -394,7 +394,7 @@ fn cores() -> usize {
     available_parallelism().map_or(1, Into::into)
 }
 
-/// Workers to begin with, and the most that are tried: on the CPU more than cores gain nothing; a GPU's are found out by trial.
+/// Workers to begin with, and the most that are tried: on the CPU more than cores gain nothing; a GPU's are found out by tuner.
 fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> (usize, usize) {
     let by_table = |bytes| {
         let begin = budget::workers_for_device(bytes);

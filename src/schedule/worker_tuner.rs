@@ -10,7 +10,7 @@ const GAIN: f64 = 5.0;
 
 /// See the [module](self). It knows no clock: whoever calls it says when.
 #[derive(Debug)]
-pub struct Trial {
+pub struct WorkerTuner {
     workers: usize,
     most: usize,
     /// Pixels per second with one worker less; 0 before the first rate.
@@ -26,10 +26,10 @@ struct Window {
     pixels: u64,
 }
 
-impl Trial {
+impl WorkerTuner {
     /// Begins with `workers` and goes up to `most`.
     pub fn new(workers: usize, most: usize) -> Self {
-        Trial { workers, most: most.max(workers), before: 0.0, window: None, settled: most <= workers }
+        WorkerTuner { workers, most: most.max(workers), before: 0.0, window: None, settled: most <= workers }
     }
 
     pub fn workers(&self) -> usize {
@@ -88,14 +88,14 @@ mod tests {
 
     /// Runs frames of 1,000 pixels on a device that makes `rate(workers)` of them in a second, and gives the workers it ends with.
     fn settle(start: usize, most: usize, rate: impl Fn(usize) -> f64) -> usize {
-        let mut trial = Trial::new(start, most);
+        let mut tuner = WorkerTuner::new(start, most);
         let mut now = Instant::now();
         for _ in 0..10_000 {
-            now += Duration::from_secs_f64(1.0 / rate(trial.workers()));
-            trial.ran(now, 1000, true);
+            now += Duration::from_secs_f64(1.0 / rate(tuner.workers()));
+            tuner.ran(now, 1000, true);
         }
-        assert!(trial.settled);
-        trial.workers()
+        assert!(tuner.settled);
+        tuner.workers()
     }
 
     #[test]
@@ -110,21 +110,21 @@ mod tests {
 
     #[test]
     fn idle_time_is_no_rate() {
-        let mut trial = Trial::new(1, 8);
+        let mut tuner = WorkerTuner::new(1, 8);
         let mut now = Instant::now();
         for n in 0..10_000 {
             now += Duration::from_millis(10);
-            assert_eq!(trial.ran(now, 1000, n % 8 != 0), None);
+            assert_eq!(tuner.ran(now, 1000, n % 8 != 0), None);
         }
-        assert_eq!(trial.workers(), 1);
+        assert_eq!(tuner.workers(), 1);
     }
 
     #[test]
     fn where_there_is_no_room_it_stays() {
-        let mut trial = Trial::new(2, 8);
-        trial.settle(2);
+        let mut tuner = WorkerTuner::new(2, 8);
+        tuner.settle(2);
         let now = Instant::now();
-        assert!((0..1000).all(|n| trial.ran(now + Duration::from_millis(10 * n), 1000, true).is_none()));
-        assert_eq!(trial.workers(), 2);
+        assert!((0..1000).all(|n| tuner.ran(now + Duration::from_millis(10 * n), 1000, true).is_none()));
+        assert_eq!(tuner.workers(), 2);
     }
 }
