@@ -1,8 +1,8 @@
 //! Scheduling without GStreamer: the ordered queue, the worker pool, how many workers fit.
 
 pub mod budget;
+pub mod completion;
 pub mod footprint;
-pub mod forecast;
 pub mod holding;
 pub mod load_controller;
 pub mod permits;

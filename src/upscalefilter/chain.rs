@@ -117,7 +117,7 @@ impl UpscaleFilter {
         state.refusal()?;
         let lookup = reuse::look_up(&mut state, incoming.comparison, incoming.previous);
         if let Some(pace) = engine.set_low_latency(latency::is_low(mode, state.timing.is_live())) {
-            state.forecast.relearn(pace);
+            state.completion.relearn(pace);
         }
         let work = lookup.source.work();
         let pixels = work.cost(config.pixels(), engine.info().fixed_pixels);
@@ -133,13 +133,13 @@ impl UpscaleFilter {
                 Ok(result)
             }
             LateAction::Fallback => {
-                state.forecast.given_up();
+                state.completion.given_up();
                 drop(state);
                 self.enqueue_resized(incoming)?;
                 Ok(None)
             }
             LateAction::Drop => {
-                state.forecast.given_up();
+                state.completion.given_up();
                 state.stats.frame_in(Instant::now(), false);
                 state.stats.dropped += 1;
                 state.discont = true;
@@ -179,7 +179,7 @@ impl UpscaleFilter {
         );
         self.queue_frame(&mut state, (shell, config), Arc::clone(&slot), updates);
         if let ResultSource::New(work) = &source {
-            state.forecast.begun(pixels);
+            state.completion.begun(pixels);
             engine.pool.submit(FrameJob {
                 element: self.obj().downgrade(),
                 engine: Arc::clone(engine),

@@ -11,7 +11,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::model;
 use crate::plan::{self, Numbered, Recorder, Reuse};
 use crate::reuse::Fingerprinter;
-use crate::schedule::forecast::Forecast;
+use crate::schedule::completion::CompletionEstimate;
 
 use super::engine::{Engine, OpenError, describe};
 use super::errors::open_error;
@@ -132,7 +132,7 @@ impl UpscaleFilter {
         let recorder = Recorder::new(self.workers());
         let pace = self.engine().map_or(0.0, |engine| engine.seconds_per_pixel());
         let plan = settings.plan_location.map(|location| Plan { location, recorder });
-        let mut new = State { plan, forecast: Forecast::new(pace), ..State::default() };
+        let mut new = State { plan, completion: CompletionEstimate::new(pace), ..State::default() };
         let nothing = new.cache.set_limit(settings.cache_size);
         debug_assert!(nothing.is_empty(), "the cache is new");
         let old = {

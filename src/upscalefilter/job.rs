@@ -37,7 +37,7 @@ pub(super) struct FrameJob {
     pub slot: Option<Arc<Slot>>,
     /// What of it there is to do.
     pub work: FrameWork,
-    /// How much that is, for the forecast.
+    /// How much that is, for the estimate.
     pub pixels: u64,
     /// How often it was tried.
     pub tries: u32,

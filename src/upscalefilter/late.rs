@@ -140,7 +140,7 @@ impl UpscaleFilter {
             LateFrames::Fallback => LateAction::Fallback,
             LateFrames::Drop => LateAction::Drop,
         };
-        let done_in = gst::ClockTime::try_from(state.forecast.done_in(work, workers));
+        let done_in = gst::ClockTime::try_from(state.completion.done_in(work, workers));
         let leaves = now.map(|now| done_in.map_or(gst::ClockTime::MAX, |done_in| now.saturating_add(done_in)));
         let starved = action == LateAction::Drop && state.timing.is_starved(pts);
         if starved || !state.timing.is_late(pts, leaves) {

@@ -320,7 +320,7 @@ impl UpscaleFilter {
             state.stats.non_finite += done.non_finite;
         }
         let index = slot.index;
-        state.forecast.ended(pixels, spent);
+        state.completion.ended(pixels, spent);
         gst::trace!(
             CAT,
             imp = self,

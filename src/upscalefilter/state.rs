@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::plan::Recorder;
 use crate::reuse::FrameCache;
-use crate::schedule::forecast::Forecast;
+use crate::schedule::completion::CompletionEstimate;
 use crate::schedule::{Item, OrderedQueue};
 use crate::stats::Stats;
 use crate::types::Rect;
@@ -115,7 +115,7 @@ pub(super) struct State {
     pub stats: Stats,
     /// By when frames have to leave, and when they would.
     pub timing: Timing,
-    pub forecast: Forecast,
+    pub completion: CompletionEstimate,
     /// Downstream takes something else now, it may be another size.
     pub reconfigure: bool,
     /// A frame was dropped, so that the next one does not follow the one before it.
@@ -145,7 +145,7 @@ impl Default for State {
             next_index: 0,
             stats: Stats::default(),
             timing: Timing::default(),
-            forecast: Forecast::default(),
+            completion: CompletionEstimate::default(),
             reconfigure: false,
             discont: false,
             plan: None,
@@ -183,7 +183,7 @@ impl State {
     pub fn flush_start(&mut self) -> Leftovers {
         self.flushing = true;
         self.generation += 1;
-        self.forecast.clear();
+        self.completion.clear();
         let items: Vec<_> = self.queue.clear().collect();
         abandon_queries(&items);
         Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
@@ -194,7 +194,7 @@ impl State {
     pub fn stop_on(&mut self, flow: gst::FlowError) -> Leftovers {
         self.flow = Err(flow);
         self.generation += 1;
-        self.forecast.clear();
+        self.completion.clear();
         let (_, items) = self.queue.skip(|_| false, Serialized::is_sticky);
         abandon_queries(&items);
         Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }

@@ -132,7 +132,7 @@ impl UpscaleFilter {
             let mut state = self.state.lock();
             let dropped = state.cache.retain(|_| false);
             state.config = Some(Arc::clone(&config_of_new));
-            state.forecast.relearn(pace);
+            state.completion.relearn(pace);
             state.queue.push_event(Serialized::Caps(Arc::clone(&config_of_new), None));
             self.ready.notify_all();
             dropped

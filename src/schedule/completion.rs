@@ -14,7 +14,7 @@ const FORGETTING: f64 = 0.998;
 
 /// Work is counted in pixels of the input, those that a run costs beside its pixels included.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Forecast {
+pub struct CompletionEstimate {
     /// Seconds for each pixel, once that is known.
     pace: Option<Pace>,
     /// Pixels that were given to the workers and are not done, and in how many jobs.
@@ -28,11 +28,11 @@ struct Pace {
     deviation: f64,
 }
 
-impl Forecast {
+impl CompletionEstimate {
     /// One that begins with what was measured when the model was loaded: seconds for each pixel, 0 where that is not known.
     pub fn new(seconds_per_pixel: f64) -> Self {
         let pace = Pace { mean: seconds_per_pixel, deviation: 0.0 };
-        Forecast { pace: Some(pace).filter(|pace| pace.mean > 0.0), ..Self::default() }
+        CompletionEstimate { pace: Some(pace).filter(|pace| pace.mean > 0.0), ..Self::default() }
     }
 
     /// Another network runs from now on, of which this was measured. What is under way stays so.
@@ -99,70 +99,70 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     /// One that knows that a pixel takes a millisecond.
-    fn known() -> Forecast {
-        Forecast::new(1e-3)
+    fn known() -> CompletionEstimate {
+        CompletionEstimate::new(1e-3)
     }
 
     #[test]
     fn while_nothing_is_known_each_worker_gets_one() {
-        let mut forecast = Forecast::default();
-        assert_eq!(forecast.done_in(10, 2), Duration::ZERO);
-        forecast.begun(10);
-        assert_eq!(forecast.done_in(10, 2), Duration::ZERO);
-        forecast.begun(10);
-        assert_eq!(forecast.done_in(10, 2), Duration::MAX);
-        forecast.ended(10, Some(10 * MS));
-        assert!(forecast.done_in(10, 2) < 100 * MS);
+        let mut estimate = CompletionEstimate::default();
+        assert_eq!(estimate.done_in(10, 2), Duration::ZERO);
+        estimate.begun(10);
+        assert_eq!(estimate.done_in(10, 2), Duration::ZERO);
+        estimate.begun(10);
+        assert_eq!(estimate.done_in(10, 2), Duration::MAX);
+        estimate.ended(10, Some(10 * MS));
+        assert!(estimate.done_in(10, 2) < 100 * MS);
     }
 
     #[test]
     fn workers_share_what_is_ahead() {
-        let mut forecast = known();
-        assert_eq!(forecast.done_in(40, 2), 40 * MS);
-        forecast.begun(40);
-        assert_eq!(forecast.done_in(40, 2), 40 * MS);
-        forecast.begun(40);
-        assert_eq!(forecast.done_in(40, 2), 60 * MS);
-        forecast.clear();
-        assert_eq!(forecast.done_in(40, 2), 40 * MS);
+        let mut estimate = known();
+        assert_eq!(estimate.done_in(40, 2), 40 * MS);
+        estimate.begun(40);
+        assert_eq!(estimate.done_in(40, 2), 40 * MS);
+        estimate.begun(40);
+        assert_eq!(estimate.done_in(40, 2), 60 * MS);
+        estimate.clear();
+        assert_eq!(estimate.done_in(40, 2), 40 * MS);
     }
 
     #[test]
     fn it_follows_what_is_measured_with_a_margin() {
-        let mut forecast = known();
+        let mut estimate = known();
         for n in 0..100 {
-            forecast.begun(10);
-            forecast.ended(10, Some(if n % 2 == 0 { 40 * MS } else { 60 * MS }));
+            estimate.begun(10);
+            estimate.ended(10, Some(if n % 2 == 0 { 40 * MS } else { 60 * MS }));
         }
-        let (mean, told) = (50 * MS, forecast.done_in(10, 1));
+        let (mean, told) = (50 * MS, estimate.done_in(10, 1));
         assert!(told > mean + 10 * MS && told < mean + 30 * MS, "{told:?}");
         // Steady ones need no margin.
         for _ in 0..100 {
-            forecast.begun(10);
-            forecast.ended(10, Some(50 * MS));
+            estimate.begun(10);
+            estimate.ended(10, Some(50 * MS));
         }
-        let told = forecast.done_in(10, 1);
+        let told = estimate.done_in(10, 1);
         assert!(told > 49 * MS && told < 51 * MS, "{told:?}");
     }
 
     #[test]
     fn a_failure_says_nothing_of_the_pace() {
-        let mut forecast = known();
-        forecast.begun(10);
-        forecast.ended(10, None);
-        assert_eq!(forecast.done_in(10, 1), 10 * MS);
+        let mut estimate = known();
+        estimate.begun(10);
+        estimate.ended(10, None);
+        assert_eq!(estimate.done_in(10, 1), 10 * MS);
     }
 
     /// After a slow time it is tried again, in the end.
     #[test]
     fn what_is_never_tried_is_expected_to_be_faster_by_and_by() {
-        let mut forecast = Forecast::new(1.0);
-        (0..600).for_each(|_| forecast.given_up());
-        assert!(forecast.done_in(10, 1) < Duration::from_secs(4));
+        let mut estimate = CompletionEstimate::new(1.0);
+        (0..600).for_each(|_| estimate.given_up());
+        assert!(estimate.done_in(10, 1) < Duration::from_secs(4));
         // But not because of what waits for what is under way.
-        let mut forecast = Forecast::new(1.0);
-        forecast.begun(10);
-        (0..600).for_each(|_| forecast.given_up());
-        assert_eq!(forecast.done_in(10, 1), Duration::from_secs(20));
+        let mut estimate = CompletionEstimate::new(1.0);
+        estimate.begun(10);
+        (0..600).for_each(|_| estimate.given_up());
+        assert_eq!(estimate.done_in(10, 1), Duration::from_secs(20));
     }
 }
