@@ -1,5 +1,5 @@
 //! Conversion on the processor beside that on the network's device, on the CPU provider: 1280x720 through `fast2x`, from picture to
-//! picture; and how many bytes cross to a device and back, which is reckoned.
+//! picture; and how many bytes cross to a device and back, which is estimated.
 //!
 //! `cargo bench --bench conversion` prints both. Needs ONNX Runtime.
 

@@ -21,14 +21,14 @@ pub struct Reuse {
     pub reused_percentage: f64,
     /// The network's time that this saved, in seconds; null where no network ran.
     pub saved_seconds: Option<f64>,
-    /// The same part as it is foreseen for each mode; only where no network ran.
+    /// The same part as it is predicted for each mode; only where no network ran.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub foreseen: Option<Foreseen>,
+    pub predicted: Option<Prediction>,
 }
 
 /// What part of the frames' area each mode of `duplicates` would take from frames before, in per cent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Foreseen {
+pub struct Prediction {
     pub off: f64,
     pub exact: f64,
     pub similar: f64,
@@ -204,7 +204,7 @@ mod tests {
         recorder.record(Some(0), 0);
         recorder.record(Some(40_000_000), 0);
         recorder.record(None, 2);
-        recorder.set_reuse(Reuse { reused_percentage: 50.0, saved_seconds: Some(1.5), foreseen: None });
+        recorder.set_reuse(Reuse { reused_percentage: 50.0, saved_seconds: Some(1.5), predicted: None });
         assert_eq!(
             written(&recorder),
             json!({

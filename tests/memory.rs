@@ -13,7 +13,7 @@ use common::{dummy_element, harness};
 
 const SIDE: u64 = 64;
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=64,framerate=25/1";
-/// What a run takes for a pixel, as reckoned and in truth.
+/// What a run takes for a pixel, as estimated and in truth.
 const PER_PIXEL: u64 = 176;
 const FRAME: u64 = PER_PIXEL * SIDE * SIDE;
 /// A tensor of 32x32, the smallest tile.
@@ -201,7 +201,7 @@ fn the_cpu_takes_over_where_it_may() {
 
 #[test]
 fn what_runs_take_is_measured_and_decides_how_much_fits() {
-    // Reckoned at four times what they take: tiles at first, whole frames once that is known.
+    // Estimated at four times what they take: tiles at first, whole frames once that is known.
     let model = Arc::new(model(100 * FRAME).with_info(|info| info.live_elements = Some(4 * PER_PIXEL / 22)));
     let (element, mut harness) = start(&model, &[("workers", "2"), ("vram-limit", &(2 * FRAME).to_string())]);
     push_all(&mut harness, 0..40, |_| {});
@@ -213,7 +213,7 @@ fn what_runs_take_is_measured_and_decides_how_much_fits() {
 
     let model = Arc::new(self::model(100 * FRAME).with_info(|info| info.live_elements = Some(2 * PER_PIXEL / 22)));
     let (element, mut harness) = start(&model, &[("workers", "4"), ("vram-limit", &(2 * FRAME).to_string())]);
-    assert_eq!(figure(&element, "workers"), 1, "as reckoned");
+    assert_eq!(figure(&element, "workers"), 1, "as estimated");
     push_all(&mut harness, 0..40, |_| {});
     assert_eq!(figure(&element, "workers"), 2, "as measured");
     assert!(model.device_bytes().0 <= 2 * FRAME);

@@ -25,7 +25,7 @@ pub struct Pressed {
     pub end: Result<Outcome>,
 }
 
-/// The element loads its network and reckons with the memory that is free then; the other process takes it; the element's workers then
+/// The element loads its network and estimates with the memory that is free then; the other process takes it; the element's workers then
 /// open their sessions and run.
 pub fn measure(case: &Case, cli: &Cli) -> Result<Pressed> {
     let runtime = case.runtime(cli).map_err(anyhow::Error::msg)?;

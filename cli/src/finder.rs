@@ -10,7 +10,7 @@ use gstupscale::model::{Source, builtin};
 use gstupscale::picture::convert::Converter;
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PixelFormat, Range};
 use gstupscale::picture::view::PictureRef;
-use gstupscale::plan::{Foreseen, Recorder, Reuse};
+use gstupscale::plan::{Prediction, Recorder, Reuse};
 use gstupscale::reuse::{
     DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, FrameWork, Mode, Rules, Tracker,
 };
@@ -82,15 +82,19 @@ impl Finder {
         let found = self.found.lock();
         let unique = found.seen.len() as u64;
         let duplicates = found.recorder.frames() - unique;
-        Counts { unique, duplicates, reused: found.foreseen().exact, saved: None }
+        Counts { unique, duplicates, reused: found.predicted().exact, saved: None }
     }
 
     /// The plan, and what each mode would reuse.
-    pub fn recorder(&self) -> (Recorder, Foreseen) {
+    pub fn recorder(&self) -> (Recorder, Prediction) {
         let found = self.found.lock();
-        let (mut recorder, foreseen) = (found.recorder.clone(), found.foreseen());
-        recorder.set_reuse(Reuse { reused_percentage: foreseen.exact, saved_seconds: None, foreseen: Some(foreseen) });
-        (recorder, foreseen)
+        let (mut recorder, predicted) = (found.recorder.clone(), found.predicted());
+        recorder.set_reuse(Reuse {
+            reused_percentage: predicted.exact,
+            saved_seconds: None,
+            predicted: Some(predicted),
+        });
+        (recorder, predicted)
     }
 
     /// Takes the next frame.
@@ -143,12 +147,12 @@ impl Finder {
 }
 
 impl Found {
-    fn foreseen(&self) -> Foreseen {
+    fn predicted(&self) -> Prediction {
         let percent = |share: &Share| 100.0 * (1.0 - share.pixels as f64 / self.pixels.max(1) as f64);
         if self.pixels == 0 {
-            return Foreseen::default();
+            return Prediction::default();
         }
-        Foreseen { off: 0.0, exact: percent(&self.exact), similar: percent(&self.similar) }
+        Prediction { off: 0.0, exact: percent(&self.exact), similar: percent(&self.similar) }
     }
 }
 

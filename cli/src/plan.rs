@@ -130,7 +130,7 @@ pub fn run(args: &Plan) -> Result<()> {
     progress.clear();
     found?;
 
-    let (recorder, foreseen) = finder.recorder();
+    let (recorder, predicted) = finder.recorder();
     write(&recorder, args.output.as_deref(), &names)?;
     let seconds = progress.elapsed().as_secs_f64();
     let Counts { unique, duplicates, .. } = finder.counts();
@@ -139,8 +139,8 @@ pub fn run(args: &Plan) -> Result<()> {
         args.input.display(),
         recorder.frames(),
         Counts { unique, duplicates, ..Counts::default() },
-        foreseen.exact,
-        foreseen.similar
+        predicted.exact,
+        predicted.similar
     ));
     Ok(())
 }

@@ -67,8 +67,8 @@ pub struct ModelInfo {
 /// What is taken for [`ModelInfo::live_elements`] where they are not known: about three layers of 64 channels.
 const UNKNOWN_LIVE_ELEMENTS: u64 = 3 * 64;
 
-/// See [`ModelInfo::reckoned_bytes`].
-const RECKONED_BYTES: u64 = 22;
+/// See [`ModelInfo::estimated_bytes`].
+const ESTIMATED_BYTES: u64 = 22;
 
 impl ModelInfo {
     /// What holds if the network is local.
@@ -79,11 +79,11 @@ impl ModelInfo {
         }
     }
 
-    /// Bytes for each input pixel that a run is reckoned to take until it has been measured: more than any network was found to take
+    /// Bytes for each input pixel that a run is estimated to take until it has been measured: more than any network was found to take
     /// (10 to 22 for each number; they are 32-bit floats nearly everywhere, and ONNX Runtime holds them in copies of another layout
     /// and number type, and in blocks that grow by doubling).
-    pub fn reckoned_bytes(&self) -> u64 {
-        RECKONED_BYTES * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
+    pub fn estimated_bytes(&self) -> u64 {
+        ESTIMATED_BYTES * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
     }
 }
 
@@ -212,7 +212,7 @@ pub struct LoadOptions {
     /// Threads of the processor inside one session, unless it is opened with others; 0 means 1.
     pub intra_threads: usize,
     pub precision: Precision,
-    /// Where pictures are to be converted: it decides what runs are reckoned to take.
+    /// Where pictures are to be converted: it decides what runs are estimated to take.
     pub conversion: Conversion,
 }
 

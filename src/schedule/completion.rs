@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How fast the mean follows what is measured, and how fast the deviation does: as TCP's retransmission timer (RFC 6298).
 const MEAN_GAIN: f64 = 1.0 / 8.0;
 const DEVIATION_GAIN: f64 = 1.0 / 4.0;
-/// Deviations added to the mean, so that few frames take longer than was foretold. RFC 6298 has four; here a frame that is given up
+/// Deviations added to the mean, so that few frames take longer than was predicted. RFC 6298 has four; here a frame that is given up
 /// without need costs more than one that is a little late.
 const MARGIN: f64 = 2.0;
 /// By how much the expectation falls with each frame that was given up while nothing was under way: what slowed the machine down may have

@@ -1,4 +1,4 @@
-//! What a run takes of its device's memory: reckoned from the network's graph until it has been measured.
+//! What a run takes of its device's memory: estimated from the network's graph until it has been measured.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
@@ -15,7 +15,7 @@ const TELLING: u64 = 64 * 64;
 #[derive(Debug)]
 pub struct Footprints {
     /// Bytes for each pixel, as long as nothing was measured.
-    reckoned: u64,
+    estimated: u64,
     measured: BTreeMap<u64, u64>,
 }
 
@@ -23,14 +23,14 @@ pub struct Footprints {
 static REMEMBERED: LazyLock<Mutex<HashMap<u128, Arc<Mutex<Footprints>>>>> = LazyLock::new(Mutex::default);
 
 impl Footprints {
-    /// `reckoned` is in bytes for each pixel.
-    pub fn new(reckoned: u64) -> Self {
-        Footprints { reckoned: reckoned.max(1), measured: BTreeMap::new() }
+    /// `estimated` is in bytes for each pixel.
+    pub fn new(estimated: u64) -> Self {
+        Footprints { estimated: estimated.max(1), measured: BTreeMap::new() }
     }
 
     /// What was measured under this key in this process; without a key, nothing yet.
-    pub fn remembered(key: Option<u128>, reckoned: u64) -> Arc<Mutex<Self>> {
-        let new = || Arc::new(Mutex::new(Footprints::new(reckoned)));
+    pub fn remembered(key: Option<u128>, estimated: u64) -> Arc<Mutex<Self>> {
+        let new = || Arc::new(Mutex::new(Footprints::new(estimated)));
         key.map_or_else(new, |key| Arc::clone(REMEMBERED.lock().entry(key).or_insert_with(new)))
     }
 
@@ -68,7 +68,7 @@ impl Footprints {
         let telling = self.measured.range(TELLING..).filter(|(_, bytes)| **bytes > 0);
         let dearest =
             telling.max_by(|a, b| (u128::from(*a.1) * u128::from(*b.0)).cmp(&(u128::from(*b.1) * u128::from(*a.0))));
-        dearest.map_or((self.reckoned, 1), |(pixels, bytes)| (bytes.saturating_add(bytes / 8), *pixels))
+        dearest.map_or((self.estimated, 1), |(pixels, bytes)| (bytes.saturating_add(bytes / 8), *pixels))
     }
 }
 
@@ -79,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reckoned_until_measured() {
+    fn estimated_until_measured() {
         let mut footprints = Footprints::new(100);
         assert_eq!((footprints.bytes(10_000), footprints.pixels(1_000_000)), (1_000_000, 10_000));
         assert!(footprints.note(10_000, 400_000));

@@ -63,7 +63,7 @@ pub type Tensors = Box<dyn Fn(Option<u32>) -> u64 + Send>;
 pub struct LoadController {
     permits: Arc<Permits>,
     footprints: Arc<Mutex<Footprints>>,
-    /// The fallback's own memory, which is another, and what runs are reckoned to take there.
+    /// The fallback's own memory, which is another, and what runs are estimated to take there.
     fallback: Option<(Arc<Permits>, Footprints)>,
     bounds: Bounds,
     tuner: WorkerTuner,
@@ -109,7 +109,7 @@ impl LoadController {
         LoadController {
             permits,
             footprints,
-            fallback: fallback.map(|(permits, reckoned)| (permits, Footprints::new(reckoned))),
+            fallback: fallback.map(|(permits, estimated)| (permits, Footprints::new(estimated))),
             tuner: WorkerTuner::new(bounds.workers.max(1), bounds.most_workers),
             bounds,
             one_at_a_time: false,

@@ -101,11 +101,11 @@ impl Engine {
             let memory = model.memory();
             let info = model.info();
             let (workers, most) = workers(settings, info.provider, memory);
-            let footprints = Footprints::remembered(model.key(), info.reckoned_bytes());
+            let footprints = Footprints::remembered(model.key(), info.estimated_bytes());
             let bounds = bounds(settings, info, (workers, most), 0);
             let share = join(settings, &*model, member, most);
             let fallback_share = join_as_fallback(settings, info, member);
-            let fallback = fallback_share.as_ref().map(|share| (Arc::clone(share.permits()), info.reckoned_bytes()));
+            let fallback = fallback_share.as_ref().map(|share| (Arc::clone(share.permits()), info.estimated_bytes()));
             let controller = LoadController::new(bounds, footprints, Arc::clone(share.permits()), fallback);
             // The first session shows that the model runs. The others are opened by their workers when there is work for them: if
             // the device has no room for one by then, that is a step of the degradation levels.

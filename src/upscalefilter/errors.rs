@@ -27,7 +27,7 @@ pub(super) enum FrameError {
     /// Refused before it was tried.
     #[error("{0}")]
     TooLarge(String),
-    /// A run took more than was reckoned: it goes on with smaller ones.
+    /// A run took more than was estimated: it goes on with smaller ones.
     #[error("a run took more memory than estimated")]
     Refit,
     /// A flush or a stop came in between; then nobody waits for the frame any more.

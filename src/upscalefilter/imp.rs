@@ -168,7 +168,7 @@ impl UpscaleFilter {
         plan.recorder.set_reuse(Reuse {
             reused_percentage: stats.reused_percentage(),
             saved_seconds: Some(stats.saved_seconds()),
-            foreseen: None,
+            predicted: None,
         });
         let location = plan.location.display();
         match plan.recorder.write(&plan.location, &Numbered) {

@@ -41,7 +41,7 @@ pub(super) struct FrameJob {
     pub pixels: u64,
     /// How often it was tried.
     pub tries: u32,
-    /// How often it began anew because a run was found to take more than was reckoned.
+    /// How often it began anew because a run was found to take more than was estimated.
     pub refits: u32,
     /// It has failed at the bottom of the degradation levels once: what was wrong with the session is gone with it, so it gets one more try.
     pub last_try: bool,

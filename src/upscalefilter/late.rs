@@ -31,7 +31,7 @@ pub(super) struct Timing {
     last: Option<gst::ClockTime>,
 }
 
-/// What part of our latency is kept for what is not foretold: putting the frame together, and threads that have to wake up.
+/// What part of our latency is kept for what is not predicted: putting the frame together, and threads that have to wake up.
 const SPARE: u64 = 8;
 
 /// Not longer than this is nothing to be seen because all is late, as in GStreamer's sinks.

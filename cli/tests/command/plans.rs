@@ -26,7 +26,7 @@ fn a_plan_is_made_without_upscaling() {
     assert_eq!(plan["stats"]["total_frames"], 10);
     assert_eq!(plan["stats"]["unique_frames"], 1);
     assert_eq!(plan["stats"]["duplicate_percentage"], 90.0);
-    assert_eq!(plan["stats"]["foreseen"], serde_json::json!({"off": 0.0, "exact": 90.0, "similar": 90.0}));
+    assert_eq!(plan["stats"]["predicted"], serde_json::json!({"off": 0.0, "exact": 90.0, "similar": 90.0}));
     assert!(printed.stderr.contains("of the area 90 % would be reused (exact), 90 % (similar)"), "{}", printed.stderr);
     assert_eq!(plan["frames_to_process"], serde_json::json!(["frame_00001"]));
     assert_eq!(plan["frame_output_mapping"]["3"]["pts"], 120_000_000);
@@ -48,7 +48,7 @@ fn the_plan_of_a_run_says_the_same() {
     let [before, run] = ["before.json", "run.json"].map(|name| {
         let mut plan = read(&std::fs::read_to_string(folder.path().join(name)).unwrap());
         // How many workers there are, and what time was saved, is for the run to say.
-        for figure in ["parallel_jobs", "saved_seconds", "foreseen"] {
+        for figure in ["parallel_jobs", "saved_seconds", "predicted"] {
             plan["stats"].as_object_mut().unwrap().remove(figure);
         }
         // Which rectangles are best depends on the machine.

@@ -140,7 +140,7 @@ fn frames_of_an_earlier_size_get_tiles_of_their_own() {
 }
 
 #[test]
-fn at_the_bottom_a_run_is_tried_whatever_is_reckoned() {
+fn at_the_bottom_a_run_is_tried_whatever_is_estimated() {
     let controller = controller(BOUNDS, MIB / 2);
     assert_eq!(controller.footprint(controller.level().0, 32 * 32).1, MIB / 2);
 }
@@ -149,7 +149,7 @@ fn at_the_bottom_a_run_is_tried_whatever_is_reckoned() {
 fn what_was_measured_decides_what_fits() {
     let mut controller = controller(BOUNDS, 256 * MIB);
     assert_eq!(controller.level().0, level(4, 256));
-    // A quarter of what was reckoned: whole frames fit.
+    // A quarter of what was estimated: whole frames fit.
     assert!(controller.measured(256 * 256, 16 * MIB));
     assert_eq!(controller.level().0, level(4, None));
     // Whole frames take more than in proportion.
