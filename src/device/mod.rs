@@ -49,10 +49,10 @@ pub fn memory(provider: Provider, device: u32) -> Option<Memory> {
 
 /// What is left alone of `free` bytes: other programs want some, and what is read now may be less in a moment.
 pub fn reserve(free: u64) -> u64 {
-    (free / 10).max(LEAST_RESERVE).min(free / 2)
+    (free / 10).max(MIN_RESERVE).min(free / 2)
 }
 
-const LEAST_RESERVE: u64 = 256 << 20;
+const MIN_RESERVE: u64 = 256 << 20;
 
 #[cfg(test)]
 mod tests {

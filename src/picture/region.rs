@@ -55,7 +55,7 @@ pub struct Limits {
     pub local: bool,
     /// The largest tensor, the halo included; `None` takes the frame as a whole. Ignored where the size is fixed.
     ///
-    /// It is never a reason to cut the halo: a tile smaller than [`Limits::least_tile`] is taken for that.
+    /// It is never a reason to cut the halo: a tile smaller than [`Limits::min_tile`] is taken for that.
     pub tile: Option<Size>,
     /// Over how many pixels neighbours are blended where cutting shows: for a network that is not local, and for a fixed
     /// size that has no room for the halo.
@@ -74,9 +74,9 @@ impl Limits {
     /// The smallest tensor of a tile that has neighbours on all sides: halo, blended part, and a step between them.
     ///
     /// Of a network with a fixed size it says nothing.
-    pub fn least_tile(&self) -> Size {
+    pub fn min_tile(&self) -> Size {
         let endless = Size { width: u32::MAX, height: u32::MAX };
-        Size { width: self.columns(endless).least_tile(), height: self.rows(endless).least_tile() }
+        Size { width: self.columns(endless).min_tile(), height: self.rows(endless).min_tile() }
     }
 
     fn columns(&self, frame: Size) -> Cut {

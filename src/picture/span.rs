@@ -43,7 +43,7 @@ impl Cut {
         if let Some(fixed) = self.fixed {
             return self.fixed_spans(fixed.max(1));
         }
-        let tile = self.tile.map(|tile| tile.max(self.least_tile()));
+        let tile = self.tile.map(|tile| tile.max(self.min_tile()));
         match tile {
             Some(tile) if self.padded() > tile => self.tiles(tile),
             _ => vec![self.single(self.padded())],
@@ -51,8 +51,8 @@ impl Cut {
     }
 
     /// The smallest tensor of a tile among others: the halo on both sides, the blended part and a step between them.
-    pub fn least_tile(&self) -> u32 {
-        self.before() + self.least_keep() + self.behind()
+    pub fn min_tile(&self) -> u32 {
+        self.before() + self.min_keep() + self.behind()
     }
 
     /// What a span reads that keeps `keep_length` pixels from `keep` on.
@@ -115,7 +115,7 @@ impl Cut {
     }
 
     /// The fewest pixels kept between two neighbours: blended parts must not meet, nor the tensor be too small.
-    fn least_keep(&self) -> u32 {
+    fn min_keep(&self) -> u32 {
         let (unit, step) = (self.unit(), self.step());
         // The last tensor may be less than the others by this, as the line may end off the grid.
         let ragged = unit - self.multiple;
@@ -123,7 +123,7 @@ impl Cut {
         step.max(self.overlap().next_multiple_of(step)).max(min.next_multiple_of(step))
     }
 
-    /// Tiles of at most `tile`, which is at least [`Cut::least_tile`] and less than the line.
+    /// Tiles of at most `tile`, which is at least [`Cut::min_tile`] and less than the line.
     ///
     /// All tensors have one size, the smallest with which that number of tiles does: inference libraries plan anew for
     /// each size they meet. The spans at the ends keep more of theirs, as they need a halo on one side only. The last may be
@@ -135,7 +135,7 @@ impl Cut {
         let extra = align_down(before, step);
         let rest = padded - extra - behind;
         let most = align_down(tile - before - behind, step);
-        let keep = rest.div_ceil(rest.div_ceil(most)).next_multiple_of(step).max(self.least_keep());
+        let keep = rest.div_ceil(rest.div_ceil(most)).next_multiple_of(step).max(self.min_keep());
         let count = rest.div_ceil(keep);
         let tensor = before + keep + behind;
         let last = (padded - tensor).next_multiple_of(unit);

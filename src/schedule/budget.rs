@@ -15,7 +15,7 @@ pub fn workers_for_device(bytes: u64) -> usize {
 
 /// The most workers that are tried on such a device: as many as the frames in flight keep busy, with one waiting or ready for every
 /// four.
-pub fn most_workers(begin: usize) -> usize {
+pub fn max_workers(begin: usize) -> usize {
     2 * begin
 }
 

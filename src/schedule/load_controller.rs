@@ -15,10 +15,10 @@ use super::permits::Permits;
 use super::worker_tuner::WorkerTuner;
 
 /// Halvings of the tile that one start may lead to, and then some.
-const LONGEST_LADDER: usize = 32;
+const MAX_LADDER: usize = 32;
 /// Successful frames before a step up is tried; doubled each time a step up does not last as many.
 const PATIENCE: u32 = 32;
-const MOST_PATIENCE: u32 = 4096;
+const MAX_PATIENCE: u32 = 4096;
 
 /// Where runs happen and how large they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,13 +36,13 @@ pub struct DegradationLevel {
 pub struct Bounds {
     /// Runs at a time to begin with, and the most that are tried.
     pub workers: usize,
-    pub most_workers: usize,
+    pub max_workers: usize,
     /// The tile size that the user set; `None` is automatic.
     pub tile: Option<u32>,
     /// Tiles below this side cost more for their halo than they save: workers are given up first.
     pub efficient_tile: u32,
     /// No tile is smaller than this.
-    pub smallest_tile: u32,
+    pub min_tile_size: u32,
 }
 
 /// What a failed run leads to.
@@ -110,7 +110,7 @@ impl LoadController {
             permits,
             footprints,
             fallback: fallback.map(|(permits, estimated)| (permits, Footprints::new(estimated))),
-            tuner: WorkerTuner::new(bounds.workers.max(1), bounds.most_workers),
+            tuner: WorkerTuner::new(bounds.workers.max(1), bounds.max_workers),
             bounds,
             one_at_a_time: false,
             side: 0,
@@ -278,14 +278,14 @@ impl LoadController {
         }
         let from = self.level().0;
         let Some(to) = self.below(from).filter(|to| alone || !to.fallback) else { return Verdict::GiveUp };
-        if self.levels.len() >= LONGEST_LADDER {
+        if self.levels.len() >= MAX_LADDER {
             return Verdict::GiveUp;
         }
         // What fails while one worker more is tried has shown what there is room for.
         self.tuner.settle(self.tuner.workers());
         // A step up that did not last is tried again later and later.
         if self.climbed && self.successes < self.patience {
-            self.patience = (self.patience * 2).min(MOST_PATIENCE);
+            self.patience = (self.patience * 2).min(MAX_PATIENCE);
         }
         self.levels.push(to);
         self.steps_down += 1;
@@ -351,18 +351,18 @@ impl LoadController {
 
     /// What fits `limit`: all workers if tiles are not too small then, else fewer.
     fn fit_to(&self, limit: u64, footprints: &Footprints, tensors: &dyn Fn(Option<u32>) -> u64) -> DegradationLevel {
-        let Bounds { workers, tile, efficient_tile, smallest_tile, .. } = self.bounds;
+        let Bounds { workers, tile, efficient_tile, min_tile_size, .. } = self.bounds;
         let workers = if self.one_at_a_time { 1 } else { workers.max(1) };
         let mut top = DegradationLevel { workers, tile, fallback: false };
         loop {
             let each = limit / top.workers as u64;
-            if footprints.bytes(tensors(top.tile)) <= each || smallest_tile == u32::MAX && top.workers == 1 {
+            if footprints.bytes(tensors(top.tile)) <= each || min_tile_size == u32::MAX && top.workers == 1 {
                 return top;
             }
             // Tensors are at most as large as the tile, unless the network asks for more.
             let side = footprints.pixels(each).isqrt().min(1 << 16) as u32 / 2 * 2;
-            if smallest_tile < u32::MAX && (side >= efficient_tile || top.workers == 1) {
-                let side = side.max(smallest_tile);
+            if min_tile_size < u32::MAX && (side >= efficient_tile || top.workers == 1) {
+                let side = side.max(min_tile_size);
                 return DegradationLevel { tile: Some(tile.map_or(side, |tile| tile.min(side))), ..top };
             }
             top.workers -= 1;
@@ -396,7 +396,7 @@ impl LoadController {
     /// Half the tile, if that is not too small.
     fn next_tile(&self, level: DegradationLevel) -> Option<u32> {
         let side = level.tile.map_or(self.side, |tile| tile.min(self.side));
-        let half = (side / 4 * 2).max(self.bounds.smallest_tile);
+        let half = (side / 4 * 2).max(self.bounds.min_tile_size);
         (half < side).then_some(half)
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Runs for each worker that a rate is taken over, and the least time it takes.
 const RUNS: u64 = 12;
-const LEAST_TIME: Duration = Duration::from_millis(250);
+const MIN_TIME: Duration = Duration::from_millis(250);
 /// One more worker has to add this much (per cent), else what it takes in memory and latency is for nothing.
 const GAIN: f64 = 5.0;
 
@@ -53,7 +53,7 @@ impl WorkerTuner {
         window.runs += 1;
         window.pixels += pixels;
         let time = now.saturating_duration_since(window.began);
-        if window.runs < RUNS * self.workers as u64 || time < LEAST_TIME {
+        if window.runs < RUNS * self.workers as u64 || time < MIN_TIME {
             return None;
         }
         let rate = window.pixels as f64 / time.as_secs_f64();

@@ -202,7 +202,7 @@ impl Engine {
             let info = device.model.info();
             // How many of them begin was decided when the engine was opened, and is the controller's matter since.
             let (_, most) = workers(&self.settings, info.provider, device.model.memory());
-            let bounds = bounds(&self.settings, info, (most, most), cuts.least_tile());
+            let bounds = bounds(&self.settings, info, (most, most), cuts.min_tile());
             let mut controller = device.controller.lock();
             controller.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
             self.set_active(number, &controller);
@@ -333,7 +333,7 @@ fn join(settings: &Settings, model: &dyn Model, member: u64, workers: usize) -> 
     let memory = model.memory();
     let runs = match memory {
         _ if runs_on_processor(model.info().provider) => cores(),
-        memory => budget::most_workers(budget::workers_for_device(memory.map_or(0, |memory| memory.total))),
+        memory => budget::max_workers(budget::workers_for_device(memory.map_or(0, |memory| memory.total))),
     };
     let limit = Some(settings.vram_limit).filter(|limit| *limit > 0);
     Budget::of(model.device(), free(memory), runs).join(2 * member, Claim { limit, runs: workers })
@@ -371,24 +371,24 @@ fn free(memory: Option<Memory>) -> u64 {
     memory.map_or(u64::MAX, |memory| memory.free.saturating_sub(device::reserve(memory.free)))
 }
 
-/// How far up and down the degradation levels goes. `least_tile` is the smallest tile that halo and network allow.
-fn bounds(settings: &Settings, info: &ModelInfo, workers: (usize, usize), least_tile: u32) -> Bounds {
+/// How far up and down the degradation levels goes. `min_tile` is the smallest tile that halo and network allow.
+fn bounds(settings: &Settings, info: &ModelInfo, workers: (usize, usize), min_tile: u32) -> Bounds {
     // The size of a fixed-size network's tensors is not ours to choose.
-    let (tile, smallest_tile) = match info.fixed_size {
+    let (tile, min_tile_size) = match info.fixed_size {
         Some(fixed) => (Some(fixed.width.max(fixed.height)), u32::MAX),
         // Twice the least, so that a tile keeps more than a few of the pixels that it reads.
-        None => (Some(settings.tile_size).filter(|size| *size > 0), least_tile.saturating_mul(2).max(SMALLEST_TILE)),
+        None => (Some(settings.tile_size).filter(|size| *size > 0), min_tile.saturating_mul(2).max(MIN_TILE)),
     };
     // A halo of a quarter on each side makes the work four times as much, one of an eighth less than twice.
     let efficient_tile = if info.provider == Provider::Cpu { EFFICIENT_TILE } else { EFFICIENT_TILE_OF_GPU };
-    let efficient_tile = least_tile.saturating_mul(4).max(efficient_tile);
-    Bounds { workers: workers.0, most_workers: workers.1, tile, efficient_tile, smallest_tile }
+    let efficient_tile = min_tile.saturating_mul(4).max(efficient_tile);
+    Bounds { workers: workers.0, max_workers: workers.1, tile, efficient_tile, min_tile_size }
 }
 
 /// Below this side, what a run costs by itself is seen beside its pixels; on the CPU it is that of a hundred pixels.
 const EFFICIENT_TILE: u32 = 96;
 const EFFICIENT_TILE_OF_GPU: u32 = 192;
-const SMALLEST_TILE: u32 = 32;
+const MIN_TILE: u32 = 32;
 
 fn cores() -> usize {
     available_parallelism().map_or(1, Into::into)
@@ -398,7 +398,7 @@ fn cores() -> usize {
 fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> (usize, usize) {
     let by_table = |bytes| {
         let begin = budget::workers_for_device(bytes);
-        (begin, budget::most_workers(begin))
+        (begin, budget::max_workers(begin))
     };
     match (settings.workers, provider, memory) {
         (0, Provider::Cpu | Provider::Auto | Provider::OpenVino, _) => (cores(), cores()),

@@ -11,7 +11,7 @@ use super::allocation;
 use super::errors::FrameError;
 
 /// More threads than this do not make resizing faster, which is bound by memory then.
-const MOST_THREADS: u32 = 4;
+const MAX_THREADS: u32 = 4;
 
 /// How it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Fit {
         config.set_fill_border(true);
         config.set_border_argb(0xff00_0000);
         let (method, threads) = match self.quality {
-            Quality::Fine => (gst_video::VideoResamplerMethod::Lanczos, cores().min(MOST_THREADS)),
+            Quality::Fine => (gst_video::VideoResamplerMethod::Lanczos, cores().min(MAX_THREADS)),
             Quality::Fast => (gst_video::VideoResamplerMethod::Linear, 1),
         };
         config.set_resampler_method(method);

@@ -20,9 +20,9 @@ use super::worker::Worker;
 use super::{CAT, UpscaleFilter};
 
 /// More tries than the degradation levels has levels, so that a frame ends even if others make the degradation levels climb meanwhile.
-const MOST_TRIES: u32 = 40;
+const MAX_TRIES: u32 = 40;
 /// A frame begins anew so often to keep to the limit; then it takes what it takes.
-const MOST_REFITS: u32 = 3;
+const MAX_REFITS: u32 = 3;
 
 /// One frame to upscale, or parts of one.
 pub(super) struct FrameJob {
@@ -83,7 +83,7 @@ impl Job for FrameJob {
                 if !matches!(error, FrameError::TooLarge(_)) {
                     worker.let_go();
                 }
-                if self.tries < MOST_TRIES && self.step_down(&element, worker.device, epoch, error) {
+                if self.tries < MAX_TRIES && self.step_down(&element, worker.device, epoch, error) {
                     return Outcome::Again;
                 }
             }
@@ -224,7 +224,7 @@ impl FrameJob {
                     room.map_err(|error| FrameError::OutOfMemory(error.to_string()))?;
                     config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
                 }
-                let may_refit = largest.filter(|_| self.refits < MOST_REFITS);
+                let may_refit = largest.filter(|_| self.refits < MAX_REFITS);
                 took += worker.run(element, engine, level, (region.tensor, permit), may_refit)?;
                 pixels += region.tensor.pixels();
                 if converts {

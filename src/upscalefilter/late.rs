@@ -35,7 +35,7 @@ pub(super) struct Timing {
 const SPARE: u64 = 8;
 
 /// Not longer than this is nothing to be seen because all is late, as in GStreamer's sinks.
-const LONGEST_GAP: gst::ClockTime = gst::ClockTime::from_seconds(1);
+const MAX_GAP: gst::ClockTime = gst::ClockTime::from_seconds(1);
 
 impl Timing {
     pub fn set_segment(&mut self, segment: &gst::Segment) {
@@ -58,7 +58,7 @@ impl Timing {
 
     /// Whether nothing was to be seen for so long that one that is late is better than none.
     fn is_starved(&self, pts: Option<gst::ClockTime>) -> bool {
-        self.running_time(pts).is_some_and(|now| self.last.is_none_or(|last| now > last + LONGEST_GAP))
+        self.running_time(pts).is_some_and(|now| self.last.is_none_or(|last| now > last + MAX_GAP))
     }
 
     /// `latency` is that from the source to our source pad, and our own part of it; `None` where nothing is live.

@@ -27,7 +27,7 @@ use super::{allocation, caps};
 const HALO_OF_UNKNOWN_RADIUS: u32 = 16;
 
 /// By how much the network may enlarge when it is run twice.
-const MOST_ENLARGED: u32 = 4;
+const MAX_ENLARGED: u32 = 4;
 
 /// The negotiated formats, and how a frame gets from one to the other.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl StreamConfig {
         let shown = gst_video::VideoInfo::from_caps(&shown_caps).map_err(|_| format!("Unusable caps {shown_caps}"))?;
         // Twice is worth its while up to four times the size.
         let larger = shown.width() > config.out_info.width() || shown.height() > config.out_info.height();
-        if larger && model.scale > 1 && model.scale * model.scale <= MOST_ENLARGED {
+        if larger && model.scale > 1 && model.scale * model.scale <= MAX_ENLARGED {
             config.second = Some(Box::new(Self::network(&config.out_caps, model, overlap)?));
             config.rules = None;
         }
@@ -332,8 +332,8 @@ impl Cuts {
     }
 
     /// The smallest tile that the network's reach leaves room in, in both directions.
-    pub fn least_tile(&self) -> u32 {
-        let least = self.limits.least_tile();
+    pub fn min_tile(&self) -> u32 {
+        let least = self.limits.min_tile();
         least.width.max(least.height).max(self.least.width).max(self.least.height)
     }
 }

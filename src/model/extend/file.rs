@@ -5,7 +5,7 @@ use prost::Message;
 use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 
 use super::super::graph::proto;
-use super::LEAST_OPSET;
+use super::MIN_OPSET;
 use super::nodes::{Nodes, Port};
 
 /// Fields of `ModelProto`.
@@ -68,9 +68,9 @@ impl File {
         let [graph] = graphs.as_slice() else { return Err(format!("it has {} graphs", graphs.len())) };
         let file = Self { around, graph: fields(&graph.content)?, text: graph.content.clone() };
         match file.opset()? {
-            Some(opset) if opset >= LEAST_OPSET => Ok(file),
+            Some(opset) if opset >= MIN_OPSET => Ok(file),
             Some(opset) => Err(format!(
-                "it uses ONNX opset {opset}, but conversion on the device needs opset {LEAST_OPSET} or later; export it again"
+                "it uses ONNX opset {opset}, but conversion on the device needs opset {MIN_OPSET} or later; export it again"
             )),
             None => Err("it does not say which version of ONNX's operators it is made of".into()),
         }

@@ -32,7 +32,7 @@ use crate::picture::matrix::Coefficients;
 use crate::types::Size;
 
 /// The version of ONNX's operators from which on all that is added means what it means today: `Round` came with it.
-pub const LEAST_OPSET: i64 = 11;
+pub const MIN_OPSET: i64 = 11;
 
 /// What the codes of pictures mean: all that a session which converts has to know of them.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! Writing operators. All of them have meant the same from version [`super::LEAST_OPSET`] of ONNX's operators on.
+//! Writing operators. All of them have meant the same from version [`super::MIN_OPSET`] of ONNX's operators on.
 
 use bytes::Bytes;
 use prost::Message;

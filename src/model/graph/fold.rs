@@ -1,6 +1,6 @@
 //! Operators on tensors that do not depend on the picture's content: the arithmetic on sizes that exporters write.
 
-use super::known::{Known, MOST_NUMBERS, Number, elements, exact};
+use super::known::{Known, MAX_NUMBERS, Number, elements, exact};
 use super::node::{Call, Value};
 use super::picture::position;
 use super::sizes::{Affine, Sizes, Stop, global, whole};
@@ -48,7 +48,7 @@ pub(super) fn constant(call: &mut Call) -> Result<Known, Stop> {
         return global("a constant without a value");
     };
     let shape = if scalar { Vec::new() } else { vec![numbers.len() as u64] };
-    if numbers.len() as u64 > MOST_NUMBERS {
+    if numbers.len() as u64 > MAX_NUMBERS {
         return Ok(Known::shaped(shape, integers, false));
     }
     Ok(Known::new(shape, integers, numbers))
@@ -66,7 +66,7 @@ pub(super) fn constant_of_shape(call: &mut Call) -> Result<Known, Stop> {
         None => Known::new(vec![1], false, vec![Number::constant(Some(Affine::whole(0)))]),
     };
     match (elements(&lens), fill.readable()) {
-        (Some(count), Some([number])) if count <= MOST_NUMBERS => {
+        (Some(count), Some([number])) if count <= MAX_NUMBERS => {
             Ok(Known::new(lens, fill.integer, vec![Number { sized, ..*number }; count as usize]))
         }
         _ => Ok(Known::shaped(lens, fill.integer, sized)),
@@ -169,7 +169,7 @@ pub(super) fn elementwise(call: &mut Call) -> Result<Known, Stop> {
     let sized = inputs.iter().any(|known| known.is_sized());
     // The integer `Mod` by default; with `fmod` the result has another sign where the input is negative.
     let fmod = operator == "Mod" && call.node.int("fmod", 0) != 0;
-    if fmod || elements(&shape).is_none_or(|count| count > MOST_NUMBERS) || inputs.len() > 3 {
+    if fmod || elements(&shape).is_none_or(|count| count > MAX_NUMBERS) || inputs.len() > 3 {
         return Ok(Known::shaped(shape, integer, sized));
     }
     let spread: Result<Vec<Known>, Stop> = inputs.iter().map(|known| spread(known, &shape)).collect();
@@ -241,7 +241,7 @@ pub(super) fn concat(call: &mut Call) -> Result<Known, Stop> {
     }
     let sized = inputs.iter().any(|known| known.is_sized());
     let numbers: Option<Vec<&[Number]>> = inputs.iter().map(|known| known.readable()).collect();
-    let few = elements(&shape).is_some_and(|count| count <= MOST_NUMBERS);
+    let few = elements(&shape).is_some_and(|count| count <= MAX_NUMBERS);
     match numbers {
         // In the first dimension, one lies behind the other.
         Some(numbers) if few && axis == 0 => Ok(Known::new(shape, first.integer, numbers.concat())),
@@ -254,7 +254,7 @@ pub(super) fn gather(known: &Known, indices: &Known, axis: i64) -> Result<Known,
     let axis = position(axis, known.shape.len())?;
     let len = known.shape[axis];
     let shape = [&known.shape[..axis], &indices.shape, &known.shape[axis + 1..]].concat();
-    if known.readable().is_none() || elements(&shape).is_none_or(|count| count > MOST_NUMBERS) {
+    if known.readable().is_none() || elements(&shape).is_none_or(|count| count > MAX_NUMBERS) {
         return Ok(Known::shaped(shape, known.integer, known.is_sized() || indices.is_sized()));
     }
     let from_start = |index: i64| u64::try_from(if index < 0 { index.saturating_add_unsigned(len) } else { index });

@@ -6,7 +6,7 @@ use super::proto::{self, data_type};
 use super::sizes::{Affine, Rational, Stop, bounded, global, whole};
 
 /// Most elements of a tensor whose numbers are followed; sizes have a handful. Of larger ones the shape is enough.
-pub(super) const MOST_NUMBERS: u64 = 256;
+pub(super) const MAX_NUMBERS: u64 = 256;
 
 /// One number of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +96,7 @@ impl Known {
     /// A tensor whose elements are those at `source` of this one, for each index of the new shape.
     pub fn rearranged(&self, shape: Vec<u64>, source: impl Fn(&[u64]) -> Vec<u64>) -> Result<Known, Stop> {
         let count = counted(&shape)?;
-        let Some(numbers) = self.numbers.as_ref().filter(|_| count <= MOST_NUMBERS) else {
+        let Some(numbers) = self.numbers.as_ref().filter(|_| count <= MAX_NUMBERS) else {
             return Ok(Known { shape, numbers: None, ..self.clone() });
         };
         let picked: Option<Vec<Number>> = indices(&shape, count)
@@ -130,7 +130,7 @@ impl Known {
             let reason = "numbers that are in another file, which the analysis does not read";
             return Ok(Known { unreadable: Some(reason), ..Known::shaped(shape, integer, false) });
         }
-        if count > MOST_NUMBERS {
+        if count > MAX_NUMBERS {
             return Ok(Known::shaped(shape, integer, false));
         }
         match numbers(tensor) {
@@ -151,7 +151,7 @@ pub(super) fn elements(shape: &[u64]) -> Option<u64> {
 
 fn counted(shape: &[u64]) -> Result<u64, Stop> {
     match elements(shape) {
-        Some(count) if shape.len() <= super::picture::MOST_DIMS => Ok(count),
+        Some(count) if shape.len() <= super::picture::MAX_DIMS => Ok(count),
         _ => global("a tensor too large"),
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn unsqueeze(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axes"])?;
     let Some(axes) = call.list("axes", 1, 13)? else { return global("no axes are given") };
     let count = rank(call.required(0)?) + axes.len();
-    if count > super::picture::MOST_DIMS {
+    if count > super::picture::MAX_DIMS {
         return global("a tensor of too many dimensions");
     }
     let mut new = vec![false; count];

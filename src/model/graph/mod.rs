@@ -131,10 +131,10 @@ pub struct Analysis {
 }
 
 /// Most remainders that are looked at, of height times of width.
-const MOST_REMAINDERS: i128 = 256;
+const MAX_REMAINDERS: i128 = 256;
 /// Most operators, with their inputs, outputs and lists of numbers, that are looked at, over all remainders. It bounds the time to
 /// about a second.
-const MOST_STEPS: i128 = 1 << 18;
+const MAX_STEPS: i128 = 1 << 18;
 
 /// Analyses a model file. `channels` is what the input has, where that is known otherwise than by the graph.
 ///
@@ -234,7 +234,7 @@ struct Found {
 
 fn local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<Found, Stop> {
     let steps: i128 = graph.nodes.iter().map(node::Node::steps).sum();
-    if steps > MOST_STEPS {
+    if steps > MAX_STEPS {
         return sizes::global(format!("its operators have {steps} inputs, outputs and numbers"));
     }
     if let Some(size) = fixed {
@@ -246,9 +246,9 @@ fn local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<Found, Sto
         match remainders(graph, channels, multiple) {
             Err(Stop::Multiple(axis, factor)) => {
                 let side = &mut multiple[usize::from(axis == Axis::Horizontal)];
-                *side *= factor.clamp(2, MOST_REMAINDERS);
+                *side *= factor.clamp(2, MAX_REMAINDERS);
                 let remainders = multiple[0] * multiple[1];
-                if remainders > MOST_REMAINDERS || remainders * steps > MOST_STEPS {
+                if remainders > MAX_REMAINDERS || remainders * steps > MAX_STEPS {
                     return sizes::global(format!("it works in blocks of {}x{} pixels", multiple[1], multiple[0]));
                 }
             }

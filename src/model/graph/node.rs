@@ -34,13 +34,13 @@ fn one_line(name: String) -> String {
 }
 
 /// Most attributes of an operator: more than any has.
-const MOST_ATTRIBUTES: usize = 64;
+const MAX_ATTRIBUTES: usize = 64;
 
 impl Node {
     pub fn decode(bytes: Bytes) -> Result<Self, String> {
         let damaged = |error: prost::DecodeError| format!("its graph is damaged: {error}");
         let node = proto::Node::decode(bytes).map_err(damaged)?;
-        if node.attribute.len() > MOST_ATTRIBUTES {
+        if node.attribute.len() > MAX_ATTRIBUTES {
             return Err(format!("an operator has {} attributes", node.attribute.len()));
         }
         let attributes: Result<Vec<_>, _> = node.attribute.into_iter().map(proto::Attribute::decode).collect();

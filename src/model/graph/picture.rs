@@ -181,11 +181,11 @@ pub(super) struct Picture {
 }
 
 /// Most dimensions of a tensor: more than any operator makes.
-pub(super) const MOST_DIMS: usize = 16;
+pub(super) const MAX_DIMS: usize = 16;
 
 impl Picture {
     pub fn new(dims: Vec<Dim>) -> Result<Self, Stop> {
-        if dims.len() > MOST_DIMS { global("a tensor of too many dimensions") } else { Ok(Picture { dims }) }
+        if dims.len() > MAX_DIMS { global("a tensor of too many dimensions") } else { Ok(Picture { dims }) }
     }
 
     /// The position of an axis as ONNX counts it: from the end if negative.

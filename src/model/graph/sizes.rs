@@ -17,9 +17,9 @@ const MOST: i128 = 1 << 63;
 /// The finest fraction that is followed.
 const FINEST: i128 = 1 << 20;
 /// The unknowns' largest value: beyond any picture.
-const LARGEST_UNKNOWN: i128 = 1 << 24;
+const MAX_UNKNOWN: i128 = 1 << 24;
 /// The size up to which small pictures may be left out of what is claimed.
-const LARGEST_LEAST: i128 = 256;
+const MAX_LEAST: i128 = 256;
 
 /// The number, unless it is too large or too fine to be followed.
 pub(super) fn bounded(number: Rational) -> Option<Rational> {
@@ -228,7 +228,7 @@ impl Sizes {
         if self.floor(number)? == number { Ok(number) } else { global("lengths that do not divide") }
     }
 
-    /// Whether `a >= b`, if that is so, or is not so, for all sizes; those below [`LARGEST_LEAST`] may be left out for it.
+    /// Whether `a >= b`, if that is so, or is not so, for all sizes; those below [`MAX_LEAST`] may be left out for it.
     pub fn at_least(&mut self, a: Affine, b: Affine) -> Option<bool> {
         let difference = a.minus(b)?;
         let constant = difference.constant;
@@ -246,10 +246,10 @@ impl Sizes {
         if settled <= *from {
             return Some(rises);
         }
-        if settled > LARGEST_UNKNOWN {
+        if settled > MAX_UNKNOWN {
             return Some(!rises);
         }
-        if *multiple * settled > LARGEST_LEAST {
+        if *multiple * settled > MAX_LEAST {
             return None;
         }
         *from = settled;

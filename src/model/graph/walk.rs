@@ -13,7 +13,7 @@ use super::sizes::{Axis, Sizes, Stop, global};
 use super::{fold, layout, live, pointwise, proto, resize, window};
 
 /// Most operators, and most constants, of a graph: more than any network for pictures has. They bound the time an analysis takes.
-const MOST_PARTS: usize = 1 << 16;
+const MAX_PARTS: usize = 1 << 16;
 
 /// A graph, decoded: of its operators those that its output needs.
 pub(super) struct Graph {
@@ -42,7 +42,7 @@ impl Graph {
         if !graph.sparse_initializer.is_empty() {
             return Err("it has sparse constants".into());
         }
-        if graph.node.len().max(graph.initializer.len()).max(graph.input.len()) > MOST_PARTS {
+        if graph.node.len().max(graph.initializer.len()).max(graph.input.len()) > MAX_PARTS {
             return Err(format!("it has {} operators", graph.node.len()));
         }
         let mut constants = HashMap::new();

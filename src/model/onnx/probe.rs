@@ -45,7 +45,7 @@ const HEIGHTS: [u32; 5] = [8, 16, 32, 64, 128];
 const SMALL: u32 = 16;
 const LARGE: u32 = 64;
 /// A run is never taken to cost more than this beside its pixels, whatever a busy machine makes of the measurement.
-const MOST_FIXED: u64 = 16_384;
+const MAX_FIXED: u64 = 16_384;
 
 /// What runs cost.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,11 +77,11 @@ pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> Cost {
     let Some((fast, slow)) = time(small).zip(time(large)) else { return Cost::default() };
     // What a run costs hides what its pixels do.
     if slow <= fast {
-        return Cost { fixed_pixels: MOST_FIXED, seconds_per_pixel: 0.0 };
+        return Cost { fixed_pixels: MAX_FIXED, seconds_per_pixel: 0.0 };
     }
     let seconds_per_pixel = (slow - fast) / (large.pixels() - small.pixels()).max(1) as f64;
     let fixed = (fast - seconds_per_pixel * small.pixels() as f64) / seconds_per_pixel;
-    Cost { fixed_pixels: (fixed.max(0.0) as u64).min(MOST_FIXED), seconds_per_pixel }
+    Cost { fixed_pixels: (fixed.max(0.0) as u64).min(MAX_FIXED), seconds_per_pixel }
 }
 
 /// The ratio of output and input, or why there is none.

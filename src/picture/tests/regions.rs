@@ -125,7 +125,7 @@ proptest! {
     fn tiles_are_no_larger_than_asked_nor_more_than_needed(width in 1u32..400, height in 1u32..400, limits in limits()) {
         let frame = size(width, height);
         let regions = cover(frame, limits);
-        let (tile, least) = (limits.tile.unwrap(), limits.least_tile());
+        let (tile, least) = (limits.tile.unwrap(), limits.min_tile());
         let most = size(tile.width.max(least.width), tile.height.max(least.height));
         let first = regions[0].tensor;
         let (multiple, align) = (limits.multiple.width, limits.align.width);
@@ -283,6 +283,6 @@ fn a_row_is_split_evenly() {
 #[test]
 fn a_tile_that_is_too_small_grows_to_halo_and_step() {
     let limits = Limits { tile: Some(size(16, 16)), halo: 18, align: size(4, 4), ..Limits::default() };
-    assert_eq!(limits.least_tile(), size(20 + 4 + 20, 20 + 4 + 20));
+    assert_eq!(limits.min_tile(), size(20 + 4 + 20, 20 + 4 + 20));
     assert!(cover(size(200, 200), limits).iter().all(|region| region.tensor == size(44, 44)));
 }

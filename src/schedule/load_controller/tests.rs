@@ -5,7 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;
-const BOUNDS: Bounds = Bounds { workers: 4, most_workers: 4, tile: None, efficient_tile: 128, smallest_tile: 32 };
+const BOUNDS: Bounds = Bounds { workers: 4, max_workers: 4, tile: None, efficient_tile: 128, min_tile_size: 32 };
 
 fn tensors(tile: Option<u32>) -> u64 {
     let side = |length: u32| u64::from(tile.map_or(length, |tile| tile.min(length)));
@@ -53,14 +53,14 @@ fn the_start_is_what_the_limit_allows() {
     // A tile that is set is the largest.
     assert_eq!(controller(set, 100 * MIB).level().0, level(4, 160));
     assert_eq!(controller(set, 16 * MIB).level().0, level(1, 128));
-    let fixed = Bounds { tile: Some(512), smallest_tile: u32::MAX, ..BOUNDS };
+    let fixed = Bounds { tile: Some(512), min_tile_size: u32::MAX, ..BOUNDS };
     assert_eq!(controller(fixed, 400 * MIB).level().0, level(2, 512));
     assert_eq!(controller(fixed, MIB).level().0, level(1, 512));
 }
 
 #[test]
 fn degradation_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
-    let mut controller = governor_with(Bounds { smallest_tile: 100, ..BOUNDS }, u64::MAX, Some(u64::MAX));
+    let mut controller = governor_with(Bounds { min_tile_size: 100, ..BOUNDS }, u64::MAX, Some(u64::MAX));
     let mut seen = Vec::new();
     loop {
         let (at, epoch) = controller.level();
@@ -121,7 +121,7 @@ fn it_climbs_when_memory_is_free_and_waits_longer_after_a_relapse() {
 
 #[test]
 fn a_level_that_cannot_fit_is_not_returned_to() {
-    let mut controller = controller(Bounds { workers: 1, most_workers: 1, ..BOUNDS }, 64 * MIB);
+    let mut controller = controller(Bounds { workers: 1, max_workers: 1, ..BOUNDS }, 64 * MIB);
     assert_eq!(controller.level().0, level(1, 256));
     let (_, epoch) = controller.level();
     controller.levels[0].tile = Some(400);
@@ -165,7 +165,7 @@ fn what_was_measured_decides_what_fits() {
 
 #[test]
 fn workers_are_added_while_that_pays_and_fits() {
-    let bounds = Bounds { workers: 2, most_workers: 8, ..BOUNDS };
+    let bounds = Bounds { workers: 2, max_workers: 8, ..BOUNDS };
     for (limit, best, expected) in [(u64::MAX, 5, 5), (u64::MAX, 2, 2), (3 * 225 * MIB, 8, 3)] {
         let mut controller = controller(bounds, limit);
         let mut now = Instant::now();
@@ -179,7 +179,7 @@ fn workers_are_added_while_that_pays_and_fits() {
 
 #[test]
 fn a_failure_ends_the_trial_of_more_workers() {
-    let mut controller = controller(Bounds { workers: 1, most_workers: 8, ..BOUNDS }, u64::MAX);
+    let mut controller = controller(Bounds { workers: 1, max_workers: 8, ..BOUNDS }, u64::MAX);
     let (_, epoch) = controller.level();
     controller.failed(epoch, true);
     let mut now = Instant::now();
@@ -212,7 +212,7 @@ fn another_limit_is_followed() {
 
 #[test]
 fn the_fallback_has_a_limit_of_its_own() {
-    let bounds = Bounds { workers: 1, most_workers: 1, smallest_tile: 200, ..BOUNDS };
+    let bounds = Bounds { workers: 1, max_workers: 1, min_tile_size: 200, ..BOUNDS };
     let mut controller = governor_with(bounds, 10 * MIB, Some(100 * MIB));
     while !controller.level().0.fallback {
         let epoch = controller.level().1;
@@ -236,13 +236,13 @@ proptest! {
         limit in (MIB / 4)..(4096 * MIB),
         fallback in any::<bool>(),
     ) {
-        let bounds = Bounds { workers, most_workers: workers, ..BOUNDS };
+        let bounds = Bounds { workers, max_workers: workers, ..BOUNDS };
         let mut controller = governor_with(bounds, limit, fallback.then_some(limit));
         let top = controller.level().0;
         for fails in script {
             let (at, epoch) = controller.level();
             prop_assert!(at.workers >= 1 && at.workers <= workers);
-            prop_assert!(at.tile.is_none_or(|tile| tile >= BOUNDS.smallest_tile));
+            prop_assert!(at.tile.is_none_or(|tile| tile >= BOUNDS.min_tile_size));
             if fails {
                 let verdict = controller.failed(epoch, true);
                 prop_assert_ne!(verdict, Verdict::Again);
@@ -253,7 +253,7 @@ proptest! {
                 succeed(&mut controller, None);
             }
         }
-        for _ in 0..MOST_PATIENCE * LONGEST_LADDER as u32 {
+        for _ in 0..MAX_PATIENCE * MAX_LADDER as u32 {
             if controller.level().0 == top {
                 break;
             }

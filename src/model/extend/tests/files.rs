@@ -116,7 +116,7 @@ fn names_that_are_taken_are_not_used() {
 
 #[test]
 fn the_operators_of_every_version_from_the_first_on_do() {
-    for opset in super::super::LEAST_OPSET..=21 {
+    for opset in super::super::MIN_OPSET..=21 {
         let model = load(plain(Channels::Rgb, 2).opset(opset));
         let frame = size(9, 7);
         for format in [PixelFormat::P01010Le, PixelFormat::Rgbx] {
