@@ -11,7 +11,7 @@ use gstupscale::model::graph::builder::Builder;
 use common::clip::{Clip, Edit};
 use common::{element, have_runtime};
 
-/// Changes in the middle, at the edges that the network pads, and beyond the reach of both.
+/// Changes in the middle, at the edges that the network pads, and beyond the receptive field of both.
 const EDITS: [Edit; 6] = [
     Edit::Box { plane: 0, at: (120, 90), size: (9, 7), by: 100 },
     Edit::Corner { right: true, bottom: true, by: 120 },

@@ -131,7 +131,7 @@ fn flat_areas_stay_flat() {
             let mut result = Vec::new();
             session.run(&[value; 48 * 48], size, &mut result).unwrap();
             let scale = builtin.scale as usize;
-            // Beyond the reach of the border.
+            // Beyond the receptive field of the border.
             let (width, margin) = (48 * scale, 16 * scale);
             let inner = (margin..width - margin).flat_map(|y| (margin..width - margin).map(move |x| y * width + x));
             let worst = inner.map(|n| ((result[n].clamp(0.0, 1.0) - value) * 255.0).abs()).fold(0.0, f32::max);

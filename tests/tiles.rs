@@ -56,7 +56,7 @@ fn tiles_of_other_peoples_models_give_the_same_bytes() {
     for (model, format) in LOCAL_MODELS.into_iter().chain([more]) {
         let path = models.join(format!("{model}.onnx"));
         let model = path.to_str().unwrap();
-        // Room for one border in each direction, whatever the network's reach.
+        // Room for one border in each direction, whatever the network's receptive field.
         let size = (109, 83);
         let whole = upscaled(format, size, &[("model", model), ("workers", "1")]);
         let tiled = upscaled(format, size, &[("model", model), ("workers", "1"), ("tile-size", "80")]);

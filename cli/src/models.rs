@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use gstupscale::model::graph::{self, Analysis, Locality, Reach};
+use gstupscale::model::graph::{self, Analysis, Locality, ReceptiveField};
 use gstupscale::model::{Source, builtin};
 use gstupscale::types::Size;
 
@@ -65,7 +65,7 @@ fn row(file: &Path, analysis: &Analysis) -> [String; 7] {
     let operators: Vec<String> =
         analysis.operators.iter().map(|(operator, count)| format!("{operator} {count}")).collect();
     let (multiple, alignment, radius) = match &analysis.locality {
-        Locality::Local(local) => (size(analysis.multiple), size(local.alignment), reach(local.reach)),
+        Locality::Local(local) => (size(analysis.multiple), size(local.alignment), reach(local.receptive_field)),
         Locality::Global { reason } => ("?".into(), "?".into(), format!("not local: {reason}")),
     };
     let scale = analysis.scale.map_or_else(|| "?".to_owned(), |scale| format!("x{scale}"));
@@ -78,8 +78,8 @@ fn size(size: Size) -> String {
 }
 
 /// One number where all sides are the same.
-fn reach(reach: Reach) -> String {
-    let Reach { left, right, top, bottom } = reach;
+fn reach(reach: ReceptiveField) -> String {
+    let ReceptiveField { left, right, top, bottom } = reach;
     if [left, right, top].iter().all(|side| *side == bottom) {
         return bottom.to_string();
     }

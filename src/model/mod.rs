@@ -48,7 +48,7 @@ pub struct ModelInfo {
     pub multiple: Size,
     /// The smallest input that works; a multiple of `multiple`, and 1x1 where the size is fixed.
     pub min_size: Size,
-    /// Whether parts of a picture can be computed by themselves; with the network's reach, or the reason why not.
+    /// Whether parts of a picture can be computed by themselves; with the network's receptive field, or the reason why not.
     pub locality: Locality,
     /// Numbers that a run holds at a time for each input pixel, its input and output included, where that is known.
     pub live_elements: Option<u64>,

@@ -8,17 +8,17 @@ use crate::types::Channels;
 use crate::types::Rect;
 
 /// Pixels that Lanczos-3 looks at on each side when it enlarges, and one for the siting of what it resizes.
-const LANCZOS_REACH: u32 = 4;
+const LANCZOS_RADIUS: u32 = 4;
 /// Pixels that a sample of subsampled chroma colours beyond its own when it is interpolated.
-const CHROMA_REACH: u32 = 2;
+const CHROMA_RADIUS: u32 = 2;
 
 impl Converter {
     /// How many pixels around a changed one may come out otherwise, where the network reaches `radius` pixels far. Of planes that
     /// [`Converter::begin`] makes whole, nothing is said.
     pub fn dilation(&self, radius: u32) -> u32 {
-        let chroma = if self.halo() > 0 { CHROMA_REACH + self.halo() } else { 0 };
+        let chroma = if self.halo() > 0 { CHROMA_RADIUS + self.halo() } else { 0 };
         let beside = self.channels == Channels::Luma && self.layout.kind == Kind::Rgb || self.layout.alpha.is_some();
-        (radius + chroma).max(if beside { LANCZOS_REACH } else { 0 })
+        (radius + chroma).max(if beside { LANCZOS_RADIUS } else { 0 })
     }
 
     /// Whether a change of chroma alone leaves the network out of it: it sees luma, and [`Converter::begin`] does the rest.

@@ -41,7 +41,7 @@ impl Rules {
         if frame.width < least.width || frame.height < least.height {
             return None;
         }
-        let radius = local.reach.radius();
+        let radius = local.receptive_field.radius();
         Some(Rules {
             dilation: converter.dilation(radius),
             limits: Limits {

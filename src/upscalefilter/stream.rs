@@ -22,7 +22,7 @@ use super::fit::{Fit, Quality};
 use super::input::MappedFrame;
 use super::{allocation, caps};
 
-/// Input pixels around a tile, beyond what is kept of it, where the network's reach is not known: its padding at the tile's edge must
+/// Input pixels around a tile, beyond what is kept of it, where the network's receptive field is not known: its padding at the tile's edge must
 /// not be seen. That of a plain network of 16 3x3 layers.
 const HALO_OF_UNKNOWN_RADIUS: u32 = 16;
 
@@ -331,7 +331,7 @@ impl Cuts {
         self.regions(tile).iter().map(|region| region.tensor.pixels()).max().unwrap_or(0)
     }
 
-    /// The smallest tile that the network's reach leaves room in, in both directions.
+    /// The smallest tile that the network's receptive field leaves room in, in both directions.
     pub fn min_tile(&self) -> u32 {
         let least = self.limits.min_tile();
         least.width.max(least.height).max(self.least.width).max(self.least.height)
@@ -361,7 +361,7 @@ fn limits(model: &ModelInfo, halo: u32, overlap: u32) -> Limits {
         multiple: model.multiple,
         align: local.map_or(model.multiple, |local| local.alignment),
         min: model.min_size,
-        halo: local.map_or(HALO_OF_UNKNOWN_RADIUS, |local| local.reach.radius()) + halo,
+        halo: local.map_or(HALO_OF_UNKNOWN_RADIUS, |local| local.receptive_field.radius()) + halo,
         local: local.is_some(),
         tile: None,
         overlap,

@@ -79,7 +79,7 @@ impl Clip {
         match *edit {
             Edit::Hold => {}
             Edit::Toggle(number) => {
-                // Near enough for the reach of one to overlap the next, in rows and columns.
+                // Near enough for the receptive field of one to overlap the next, in rows and columns.
                 let (bytes, rows) = self.plane(0);
                 let (column, row) = (usize::from(number % 4) * 27 % bytes, usize::from(number / 4) * 21 % rows);
                 let (at, size) = if number < TALL { ((column, row), (4, 7)) } else { ((column, 0), (9, rows)) };

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use self::device::{Device, Taken};
-use super::graph::{Local, Locality, Reach};
+use super::graph::{Local, Locality, ReceptiveField};
 use super::{Channels, Element, Interrupt, Model, ModelError, ModelInfo, Provider, RunError, Upscaler};
 use crate::device::{Id, Memory};
 use crate::types::Size;
@@ -115,7 +115,12 @@ impl DummyModel {
             fixed_size: None,
             multiple: one,
             min_size: one,
-            locality: Locality::Local(Local { reach: Reach::default(), alignment: one, least: one, exact: true }),
+            locality: Locality::Local(Local {
+                receptive_field: ReceptiveField::default(),
+                alignment: one,
+                least: one,
+                exact: true,
+            }),
             live_elements: Some(0),
             input: Element::Float32,
             output: Element::Float32,

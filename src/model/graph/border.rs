@@ -1,11 +1,11 @@
-//! What an edge that is repeated or reflected adds to the reach.
+//! What an edge that is repeated or reflected adds to the receptive field.
 //!
 //! An element that such a padding fills sees, at the picture's edge, other pixels than its place says (see [`Span`]):
 //!
 //! - Repeated, it sees what the outermost element does. That lies at a known place, and the picture's pixels that depend on it lie
-//!   inside; so the reach must be at least from the edge to there.
+//!   inside; so the receptive field must be at least from the edge to there.
 //! - Reflected, it sees what lies as far inside as its place lies outside. Seen from a pixel inside, that is never further than its
-//!   place, but in the other direction: the reach is then the same on both sides. It is further only where the elements do not
+//!   place, but in the other direction: the receptive field is then the same on both sides. It is further only where the elements do not
 //!   lie evenly about the edge, by as much as they are off.
 
 use super::picture::Span;
@@ -36,7 +36,7 @@ impl Borders {
 /// What was padded along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Border {
-    /// The least reach, in front and behind, that repeated edges ask for.
+    /// The least receptive field, in front and behind, that repeated edges ask for.
     repeated: [Rational; 2],
     /// If an edge was reflected: how much further than its place an element may see.
     reflected: Option<Rational>,
@@ -70,7 +70,7 @@ impl Border {
         Ok(())
     }
 
-    /// The whole reach in front and behind, of one that is `reach` without the edges.
+    /// The whole receptive field in front and behind, of one that is `reach` without the edges.
     pub fn reach(&self, reach: [Rational; 2]) -> [Rational; 2] {
         let [before, behind] = [0, 1].map(|side| reach[side].max(self.repeated[side]));
         match self.reflected {

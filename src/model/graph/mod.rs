@@ -55,14 +55,14 @@ use self::walk::{Graph, Walk};
 
 /// How many input pixels to each side of a pixel may have a say in its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
+pub struct ReceptiveField {
     pub left: u32,
     pub right: u32,
     pub top: u32,
     pub bottom: u32,
 }
 
-impl Reach {
+impl ReceptiveField {
     /// The furthest of the four.
     pub fn radius(self) -> u32 {
         self.left.max(self.right).max(self.top).max(self.bottom)
@@ -84,7 +84,7 @@ impl Locality {
     /// The network's receptive radius, if it has one that is known.
     pub fn radius(&self) -> Option<u32> {
         match self {
-            Locality::Local(local) => Some(local.reach.radius()),
+            Locality::Local(local) => Some(local.receptive_field.radius()),
             Locality::Global { .. } => None,
         }
     }
@@ -92,7 +92,7 @@ impl Locality {
 
 /// What holds for a network that is local.
 ///
-/// A part of a picture gives the same result as the whole picture for every pixel whose reach lies within the part, or beyond the
+/// A part of a picture gives the same result as the whole picture for every pixel whose receptive field lies within the part, or beyond the
 /// edge of the picture where the part ends there too, if
 ///
 /// - the part begins at multiples of `alignment`, and ends at one or at the picture's edge;
@@ -101,7 +101,7 @@ impl Locality {
 /// The network's padding then falls on the picture's edge, or on pixels whose result is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local {
-    pub reach: Reach,
+    pub receptive_field: ReceptiveField,
     /// Where parts may begin: the grid on which the network treats all pixels alike. 1x1 where there is none.
     pub alignment: Size,
     /// The size from which on this is known to be true. Networks need not take all smaller ones.
@@ -330,7 +330,12 @@ fn merged(walks: &[Walk], multiple: Size, modulus: [i128; 2]) -> Result<Found, S
     let mut found = Found {
         scale: scale(&walks[0])?,
         multiple,
-        local: Local { reach: Reach::default(), alignment: ONE, least: ONE, exact: !walks[0].borders.rounded },
+        local: Local {
+            receptive_field: ReceptiveField::default(),
+            alignment: ONE,
+            least: ONE,
+            exact: !walks[0].borders.rounded,
+        },
         live_elements: walks.iter().map(|walk| walk.live).max().unwrap_or(0),
     };
     let local = &mut found.local;
@@ -338,11 +343,11 @@ fn merged(walks: &[Walk], multiple: Size, modulus: [i128; 2]) -> Result<Found, S
         let [rows, columns] = walk.output.planes()?.spans;
         let [top, bottom] = sides(&rows, walk.borders.vertical, found.scale)?;
         let [left, right] = sides(&columns, walk.borders.horizontal, found.scale)?;
-        local.reach = Reach {
-            left: local.reach.left.max(left),
-            right: local.reach.right.max(right),
-            top: local.reach.top.max(top),
-            bottom: local.reach.bottom.max(bottom),
+        local.receptive_field = ReceptiveField {
+            left: local.receptive_field.left.max(left),
+            right: local.receptive_field.right.max(right),
+            top: local.receptive_field.top.max(top),
+            bottom: local.receptive_field.bottom.max(bottom),
         };
         let Size { width, height } = pixels(walk.sizes.least());
         local.least = Size { width: local.least.width.max(width), height: local.least.height.max(height) };
@@ -363,7 +368,7 @@ fn sides(span: &Span, border: border::Border, scale: u32) -> Result<[u32; 2], St
     let side = |reach: sizes::Rational| u32::try_from(reach.floor().to_integer().max(0));
     match (side(reach[0]), side(reach[1])) {
         (Ok(before), Ok(behind)) if before.max(behind) < 1 << 20 => Ok([before, behind]),
-        _ => sizes::global("a reach too large"),
+        _ => sizes::global("a receptive field too large"),
     }
 }
 

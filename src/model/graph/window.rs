@@ -8,7 +8,7 @@ use super::sizes::{Affine, Rational, Sizes, Stop, global, whole};
 #[derive(Clone, Copy, Debug)]
 struct Window {
     /// From its first element to its last.
-    reach: i64,
+    extent: i64,
     stride: i64,
     /// Elements that stand before the first and behind the last of the input.
     pads: [i64; 2],
@@ -38,28 +38,28 @@ fn windows(call: &Call, kernel: [i64; 2], spans: &[Span; 2]) -> Result<[Window; 
     let auto = call.node.choice("auto_pad", "NOTSET", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"])?;
     let mut windows = Vec::with_capacity(2);
     for axis in 0..2 {
-        let (reach, stride) = ((kernel[axis] - 1) * dilations[axis], strides[axis]);
+        let (extent, stride) = ((kernel[axis] - 1) * dilations[axis], strides[axis]);
         let pads = match auto {
             "NOTSET" => [explicit[axis], explicit[axis + 2]],
             "VALID" => [0, 0],
             _ => {
-                let all = same(reach, stride, &spans[axis], call.sizes)?;
+                let all = same(extent, stride, &spans[axis], call.sizes)?;
                 let (less, more) = (all / 2, all - all / 2);
                 if auto == "SAME_UPPER" { [less, more] } else { [more, less] }
             }
         };
-        windows.push(Window { reach, stride, pads });
+        windows.push(Window { extent, stride, pads });
     }
     Ok([windows[0], windows[1]])
 }
 
 /// All padding that makes the output `ceil(len / stride)` long.
-fn same(reach: i64, stride: i64, span: &Span, sizes: &Sizes) -> Result<i64, Stop> {
+fn same(extent: i64, stride: i64, span: &Span, sizes: &Sizes) -> Result<i64, Stop> {
     let last = Affine::whole(stride - 1);
     let rounded = span.len.plus(last).and_then(|len| len.over(Affine::whole(stride)));
     let Some(rounded) = rounded else { return global("lengths that cannot be followed") };
     let steps = sizes.floor(rounded)?.minus(Affine::ONE).and_then(|steps| steps.times(Affine::whole(stride)));
-    let needed = steps.and_then(|end| end.plus(Affine::whole(reach + 1))).and_then(|end| end.minus(span.len));
+    let needed = steps.and_then(|end| end.plus(Affine::whole(extent + 1))).and_then(|end| end.minus(span.len));
     match needed.and_then(Affine::as_whole).and_then(|needed| i64::try_from(needed).ok()) {
         Some(needed) => Ok(needed.max(0)),
         None => global("a padding that depends on the picture's size"),
@@ -68,7 +68,7 @@ fn same(reach: i64, stride: i64, span: &Span, sizes: &Sizes) -> Result<i64, Stop
 
 /// What the windows at each place see.
 fn slid(span: Span, window: Window, sizes: &Sizes) -> Result<Span, Stop> {
-    let Window { reach, stride, pads: [before, behind] } = window;
+    let Window { extent, stride, pads: [before, behind] } = window;
     let mut span = span;
     if before > 0 {
         span = span.bordered_before();
@@ -78,7 +78,7 @@ fn slid(span: Span, window: Window, sizes: &Sizes) -> Result<Span, Stop> {
     }
     let steps = span
         .len
-        .plus(Affine::whole(before + behind - reach - 1))
+        .plus(Affine::whole(before + behind - extent - 1))
         .and_then(|room| room.over(Affine::whole(stride)))
         .map(|steps| sizes.floor(steps))
         .transpose()?;
@@ -86,7 +86,7 @@ fn slid(span: Span, window: Window, sizes: &Sizes) -> Result<Span, Stop> {
         return global("lengths that cannot be followed");
     };
     let first = span.skipped(whole(-before));
-    Span { len, step: span.step * whole(stride), high: first.high + span.step * whole(reach), ..first }.checked()
+    Span { len, step: span.step * whole(stride), high: first.high + span.step * whole(extent), ..first }.checked()
 }
 
 fn slide(planes: Planes, windows: [Window; 2], channels: u64, sizes: &Sizes) -> Result<Picture, Stop> {
@@ -155,7 +155,7 @@ pub(super) fn pool(call: &mut Call) -> Result<Picture, Stop> {
     let windows = windows(call, kernel, &planes.spans)?;
     if call.node.int("ceil_mode", 0) != 0 {
         for (span, window) in planes.spans.iter().zip(windows) {
-            let room = span.len.plus(Affine::whole(window.pads[0] + window.pads[1] - window.reach - 1));
+            let room = span.len.plus(Affine::whole(window.pads[0] + window.pads[1] - window.extent - 1));
             let steps = room.and_then(|room| room.over(Affine::whole(window.stride)));
             let Some(steps) = steps else { return global("lengths that cannot be followed") };
             if call.sizes.floor(steps)? != steps {
@@ -166,7 +166,7 @@ pub(super) fn pool(call: &mut Call) -> Result<Picture, Stop> {
     slide(planes, windows, planes.channels, call.sizes)
 }
 
-/// `ConvTranspose`: input element `i` adds to the output elements `stride * i - pad` up to `reach` more.
+/// `ConvTranspose`: input element `i` adds to the output elements `stride * i - pad` up to `extent` more.
 pub(super) fn conv_transpose(call: &mut Call) -> Result<Picture, Stop> {
     // Not `output_shape`: a fixed one does not grow with the picture. `auto_pad` has been read in two ways.
     call.node.allow(&["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"])?;
@@ -188,7 +188,7 @@ pub(super) fn conv_transpose(call: &mut Call) -> Result<Picture, Stop> {
 }
 
 fn scattered(span: Span, window: Window, extra: i64, sizes: &Sizes) -> Result<Span, Stop> {
-    let Window { reach, stride, pads: [before, behind] } = window;
+    let Window { extent, stride, pads: [before, behind] } = window;
     // At the edges, elements that are not there are left out of the sums.
     let span = span.bordered_before().bordered_behind(sizes)?;
     let step = span.step / whole(stride);
@@ -196,10 +196,10 @@ fn scattered(span: Span, window: Window, extra: i64, sizes: &Sizes) -> Result<Sp
         .len
         .minus(Affine::ONE)
         .and_then(|len| len.times(Affine::whole(stride)))
-        .and_then(|len| len.plus(Affine::whole(extra + reach + 1 - before - behind)));
+        .and_then(|len| len.plus(Affine::whole(extra + extent + 1 - before - behind)));
     let Some(len) = len else { return global("lengths that cannot be followed") };
-    // Output `j` takes the inputs `i` with `j + before - reach <= stride * i <= j + before`.
+    // Output `j` takes the inputs `i` with `j + before - extent <= stride * i <= j + before`.
     let before: Rational = whole(before);
-    Span { len, step, low: span.low + step * (before - reach as i128), high: span.high + step * before, ..span }
+    Span { len, step, low: span.low + step * (before - extent as i128), high: span.high + step * before, ..span }
         .checked()
 }

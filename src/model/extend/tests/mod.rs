@@ -69,7 +69,7 @@ fn limits(model: &OnnxModel, converter: &Converter) -> Limits {
         multiple: info.multiple,
         align: local.alignment,
         min: info.min_size,
-        halo: local.reach.radius() + converter.halo(),
+        halo: local.receptive_field.radius() + converter.halo(),
         ..Limits::default()
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::perturb::{assert_parts_like_whole, assert_tight, here_and_there, perturb};
-use crate::model::graph::{Locality, Reach, analyse};
+use crate::model::graph::{Locality, ReceptiveField, analyse};
 use crate::model::{self, LoadOptions, Source, builtin};
 use crate::types::Size;
 
@@ -21,16 +21,16 @@ fn shared(name: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-fn square(radius: u32) -> Reach {
-    Reach { left: radius, right: radius, top: radius, bottom: radius }
+fn square(radius: u32) -> ReceptiveField {
+    ReceptiveField { left: radius, right: radius, top: radius, bottom: radius }
 }
 
-/// Derives the reach, holds it against what the network does, and compares parts with the whole.
-fn check(source: &Source, derived: Reach, size: Size) {
+/// Derives the receptive field, holds it against what the network does, and compares parts with the whole.
+fn check(source: &Source, derived: ReceptiveField, size: Size) {
     let model = model::load(source, LoadOptions::default()).unwrap();
     let name = &model.info().name;
     match &model.info().locality {
-        Locality::Local(local) => assert_eq!(local.reach, derived, "{name}"),
+        Locality::Local(local) => assert_eq!(local.receptive_field, derived, "{name}"),
         Locality::Global { reason } => panic!("{name} is not local: {reason}"),
     }
     let size = model.info().fixed_size.unwrap_or(size);
@@ -57,7 +57,7 @@ fn the_reach_of_what_comes_with_the_project_is_derived_and_true() {
             Locality::Local(local) => local,
             Locality::Global { reason } => panic!("{}: {reason}", builtin.name),
         };
-        check(&Source::Builtin(builtin), local.reach, size);
+        check(&Source::Builtin(builtin), local.receptive_field, size);
     }
     check(&Source::parse("lanczos2x"), square(3), size);
     check(&Source::File(root().join("benches/data/plain_luma.onnx")), square(6), Size { width: 49, height: 37 });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::perturb::{assert_parts_like_whole, assert_tight, everywhere, perturb};
 use crate::model::graph::builder::{Builder, Len, int, ints, text};
-use crate::model::graph::{Local, Locality, Reach, analyse};
+use crate::model::graph::{Local, Locality, ReceptiveField, analyse};
 use crate::model::{self, LoadOptions, Model, Source};
 use crate::types::Size;
 
@@ -23,7 +23,7 @@ struct Expected {
     /// The same in both directions.
     alignment: u32,
     multiple: u32,
-    /// How much further the reach is than any single pixel's change goes.
+    /// How much further the receptive field is than any single pixel's change goes.
     slack: u32,
 }
 
@@ -36,11 +36,11 @@ const fn around(radius: u32) -> Expected {
 fn check(name: &str, graph: Builder, expected: Expected) {
     let model = graph.build();
     let analysis = analyse(model.clone(), None).unwrap();
-    let Locality::Local(Local { reach, alignment, .. }) = analysis.locality else {
+    let Locality::Local(Local { receptive_field, alignment, .. }) = analysis.locality else {
         panic!("{name}: {:?}", analysis.locality)
     };
     let [left, right, top, bottom] = expected.reach;
-    assert_eq!(reach, Reach { left, right, top, bottom }, "{name}");
+    assert_eq!(reach, ReceptiveField { left, right, top, bottom }, "{name}");
     assert_eq!(analysis.scale, Some(expected.scale), "{name}");
     let square = |side| Size { width: side, height: side };
     assert_eq!(alignment, square(expected.alignment), "{name}: alignment");
@@ -182,7 +182,7 @@ fn padding_reaches_no_further_than_the_window_behind_it() {
             .node("Pad", "x pads", "a", &[text("mode", mode)])
             .conv("a", "y", [1, 1], 7, &[]);
         check(mode, graph, around(3));
-        // More to one side: a reflection shows the one side's reach on the other.
+        // More to one side: a reflection shows the one side's receptive field on the other.
         let aside = Builder::new(1)
             .ints("pads", &[8], &[0, 0, 0, 4, 0, 0, 0, 0])
             .node("Pad", "x pads", "a", &[text("mode", mode)])
@@ -206,7 +206,7 @@ fn what_was_cut_off_and_padded_again_depends_on_where_the_edge_is() {
     };
     check("constant", cut("constant"), Expected { slack: 4, ..around(4) });
     check("edge", cut("edge"), around(4));
-    // Pixel 0 shows pixel 8. The derived reach counts the 4 pixels to the edge once more: a window behind it could look so far.
+    // Pixel 0 shows pixel 8. The derived receptive field counts the 4 pixels to the edge once more: a window behind it could look so far.
     check("reflect", cut("reflect"), Expected { slack: 4, ..around(12) });
     let trimmed = Builder::new(1)
         .conv("x", "a", [1, 1], 3, &pads(2))
@@ -399,8 +399,12 @@ fn a_fixed_size_is_analysed_for_that_size() {
         .node("Reshape", "c joined", "y", &[])
         .build();
     let model = load(&model);
-    let reach = Reach { left: 2, right: 2, top: 2, bottom: 2 };
-    assert!(matches!(model.info().locality, Locality::Local(local) if local.reach == reach), "{:?}", model.info());
+    let reach = ReceptiveField { left: 2, right: 2, top: 2, bottom: 2 };
+    assert!(
+        matches!(model.info().locality, Locality::Local(local) if local.receptive_field == reach),
+        "{:?}",
+        model.info()
+    );
     let size = Size { width: 32, height: 24 };
     assert_tight("fixed", reach, perturb(&*model, size, &everywhere(size)), 0);
 }

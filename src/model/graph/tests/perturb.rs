@@ -1,6 +1,6 @@
 //! Holds what the analysis says against what ONNX Runtime does.
 
-use crate::model::graph::{Local, Locality, Reach};
+use crate::model::graph::{Local, Locality, ReceptiveField};
 use crate::model::{Model, ModelInfo, Upscaler};
 use crate::types::Size;
 
@@ -35,14 +35,14 @@ fn run(session: &mut dyn Upscaler, input: &[f32], size: Size) -> Vec<f32> {
 ///
 /// Each list of `places` is one run; its places must lie so far apart that what they change does not overlap. Changes by little and by
 /// much: small ones drown in the rounding after many layers, large ones end in the flat part of an activation.
-pub(super) fn perturb(model: &dyn Model, size: Size, places: &[Vec<(u32, u32)>]) -> Reach {
+pub(super) fn perturb(model: &dyn Model, size: Size, places: &[Vec<(u32, u32)>]) -> ReceptiveField {
     let info = model.info();
     let reach = local(info).reach;
     let channels = info.channels.count();
     let mut session = model.open_session().unwrap();
     let input = noise(channels, size, 1);
     let before = run(&mut *session, &input, size);
-    let mut seen = Reach::default();
+    let mut seen = ReceptiveField::default();
     for places in places {
         for change in [0.3, 30.0, -1000.0] {
             let mut input = input.clone();
@@ -108,8 +108,8 @@ pub(super) fn here_and_there(size: Size) -> Vec<Vec<(u32, u32)>> {
     places.into_iter().map(|place| vec![place]).collect()
 }
 
-/// Asserts that the derived reach is seen, but for `slack` pixels to each side.
-pub(super) fn assert_tight(name: &str, derived: Reach, seen: Reach, slack: u32) {
+/// Asserts that the derived receptive field is seen, but for `slack` pixels to each side.
+pub(super) fn assert_tight(name: &str, derived: ReceptiveField, seen: ReceptiveField, slack: u32) {
     let tight = |derived: u32, seen: u32| seen <= derived && derived <= seen + slack;
     assert!(
         tight(derived.left, seen.left)
@@ -123,7 +123,7 @@ pub(super) fn assert_tight(name: &str, derived: Reach, seen: Reach, slack: u32) 
 /// Asserts that parts of a picture, computed by themselves, have the bits that the whole has.
 pub(super) fn assert_parts_like_whole(model: &dyn Model, size: Size) {
     let info = model.info();
-    let Local { reach, alignment, least, exact } = local(info);
+    let Local { receptive_field, alignment, least, exact } = local(info);
     let channels = info.channels.count();
     let mut session = model.open_session().unwrap();
     let input = noise(channels, size, 2);
