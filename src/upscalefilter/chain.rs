@@ -17,9 +17,9 @@ use super::imp::UpscaleFilter;
 use super::input::MappedFrame;
 use super::job::FrameJob;
 use super::late::{LateAction, mark_fallback};
+use super::pending_result::PendingResult;
 use super::reuse::{self, Comparison, Lookup, PreviousFrame, ResultSource};
 use super::settings::{LateFrames, LatencyMode};
-use super::slot::Slot;
 use super::state::{QueuedFrame, State};
 use super::stream::StreamConfig;
 use super::{CAT, input, latency, metadata};
@@ -36,7 +36,7 @@ struct FrameSettings {
 struct Incoming<'a> {
     frame: &'a Arc<MappedFrame>,
     /// The output buffer less its memory.
-    shell: gst::Buffer,
+    header: gst::Buffer,
     config: &'a Arc<StreamConfig>,
     engine: &'a Arc<Engine>,
     comparison: &'a Comparison,
@@ -45,7 +45,7 @@ struct Incoming<'a> {
 }
 
 /// What a frame shows and how that was found, for the next one to build upon; `None` where it is to be the only one that holds it.
-type TrackedResult = Option<(Arc<Slot>, ResultSource)>;
+type TrackedResult = Option<(Arc<PendingResult>, ResultSource)>;
 
 impl UpscaleFilter {
     pub(super) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -71,10 +71,10 @@ impl UpscaleFilter {
         };
         let mut previous = self.take_previous(&config, frame_settings.mode);
         let comparison = self.compare(&config, &frame, frame_settings.mode, previous.as_mut());
-        let shell = metadata::shell(frame.buffer(), &config);
+        let header = metadata::header(frame.buffer(), &config);
         let incoming = Incoming {
             frame: &frame,
-            shell,
+            header,
             config: &config,
             engine: &engine,
             comparison: &comparison,
@@ -82,8 +82,8 @@ impl UpscaleFilter {
             frame_settings: &frame_settings,
         };
         let result = self.take_frame(incoming)?;
-        if let Some((previous, (slot, source))) = previous.as_mut().zip(result) {
-            previous.note(&frame, slot, &source, &comparison.work);
+        if let Some((previous, (pending, source))) = previous.as_mut().zip(result) {
+            previous.note(&frame, pending, &source, &comparison.work);
         }
         self.keep_previous(previous);
         Ok(gst::FlowSuccess::Ok)
@@ -158,11 +158,11 @@ impl UpscaleFilter {
         incoming: Incoming,
         lookup: Lookup,
         pixels: u64,
-    ) -> (TrackedResult, Vec<Arc<Slot>>) {
-        let Incoming { frame, shell, config, engine, comparison, previous, frame_settings } = incoming;
+    ) -> (TrackedResult, Vec<Arc<PendingResult>>) {
+        let Incoming { frame, header, config, engine, comparison, previous, frame_settings } = incoming;
         let index = state.next_index;
         let source = lookup.source.clone();
-        let (slot, dropped) = reuse::slot_of(lookup, &mut state, (comparison, previous), index, config);
+        let (pending, dropped) = reuse::result_of(lookup, &mut state, (comparison, previous), index, config);
         state.stats.frame_in(Instant::now(), source == ResultSource::Duplicate);
         state.stats.area(config.pixels(), source.work().pixels(config.pixels()));
         let updates = frame_settings.show_updates.then(|| source.work().rects(config.whole()));
@@ -170,14 +170,14 @@ impl UpscaleFilter {
             CAT,
             imp = self,
             "Frame {index} in, PTS {}, {}",
-            shell.pts().display(),
+            header.pts().display(),
             match &source {
-                ResultSource::Duplicate => format!("shows frame {}", slot.index),
+                ResultSource::Duplicate => format!("shows frame {}", pending.index),
                 ResultSource::Kept => "shows one from before the flush".into(),
                 ResultSource::New(work) => format!("needs {work:?}"),
             },
         );
-        self.queue_frame(&mut state, (shell, config), Arc::clone(&slot), updates);
+        self.queue_frame(&mut state, (header, config), Arc::clone(&pending), updates);
         if let ResultSource::New(work) = &source {
             state.completion.begun(pixels);
             engine.pool.submit(FrameJob {
@@ -185,7 +185,7 @@ impl UpscaleFilter {
                 engine: Arc::clone(engine),
                 config: Arc::clone(config),
                 input: Some(Arc::clone(frame)),
-                slot: Some(Arc::clone(&slot)),
+                pending: Some(Arc::clone(&pending)),
                 work: work.clone(),
                 pixels,
                 tries: 0,
@@ -193,22 +193,22 @@ impl UpscaleFilter {
                 last_try: false,
             });
         }
-        (previous.map(|_| (slot, source)), dropped)
+        (previous.map(|_| (pending, source)), dropped)
     }
 
     /// Puts a frame that would be late into the queue as GStreamer resizes it. Nothing is built upon it.
     fn enqueue_resized(&self, incoming: Incoming) -> Result<(), gst::FlowError> {
-        let Incoming { frame, mut shell, config, .. } = incoming;
-        let resized = config.resize(frame).map_err(|error| self.refuse(error, shell.pts()))?;
-        mark_fallback(shell.make_mut());
+        let Incoming { frame, mut header, config, .. } = incoming;
+        let resized = config.resize(frame).map_err(|error| self.refuse(error, header.pts()))?;
+        mark_fallback(header.make_mut());
         let mut state = self.state.lock();
         // It may have been flushed meanwhile.
         state.refusal()?;
-        let slot = Slot::resized(resized, state.next_index, state.generation);
+        let pending = PendingResult::resized(resized, state.next_index, state.generation);
         state.stats.frame_in(Instant::now(), false);
         state.stats.fallback += 1;
-        gst::trace!(CAT, imp = self, "Frame {} in, PTS {}, resized", slot.index, shell.pts().display());
-        self.queue_frame(&mut state, (shell, config), slot, None);
+        gst::trace!(CAT, imp = self, "Frame {} in, PTS {}, resized", pending.index, header.pts().display());
+        self.queue_frame(&mut state, (header, config), pending, None);
         Ok(())
     }
 
@@ -216,28 +216,28 @@ impl UpscaleFilter {
     fn queue_frame(
         &self,
         state: &mut State,
-        (mut shell, config): (gst::Buffer, &Arc<StreamConfig>),
-        slot: Arc<Slot>,
+        (mut header, config): (gst::Buffer, &Arc<StreamConfig>),
+        pending: Arc<PendingResult>,
         updates: Option<Arc<[Rect]>>,
     ) {
-        let (index, pts) = (state.next_index, shell.pts());
+        let (index, pts) = (state.next_index, header.pts());
         state.next_index += 1;
         state.timing.kept(pts);
         if std::mem::take(&mut state.discont) {
-            shell.make_mut().set_flags(gst::BufferFlags::DISCONT);
+            header.make_mut().set_flags(gst::BufferFlags::DISCONT);
         }
         if let Some(plan) = &mut state.plan {
-            plan.recorder.record(pts.map(gst::ClockTime::nseconds), slot.index);
+            plan.recorder.record(pts.map(gst::ClockTime::nseconds), pending.index);
         }
         // After a discontinuity nothing belongs before what came before it.
         let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
-        let sorted = !state.reverse && !shell.flags().intersects(discontinuous);
+        let sorted = !state.reverse && !header.flags().intersects(discontinuous);
         // So far back the first of the other frames in flight may be.
         let others = state.in_flight.map_or(0, |in_flight| in_flight as u64 - 1);
-        let duration = shell.duration().unwrap_or_default().max(config.frame_duration());
+        let duration = header.duration().unwrap_or_default().max(config.frame_duration());
         let disorder = sorted.then(|| duration.nseconds().saturating_mul(others));
         let deadline = state.timing.deadline(pts);
-        let frame = QueuedFrame { index, shell, slot, config: Arc::clone(config), updates, deadline };
+        let frame = QueuedFrame { index, header, pending, config: Arc::clone(config), updates, deadline };
         let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, disorder);
         self.note_place(state, placed, index, pts);
         // Its result may be there already.

@@ -14,7 +14,7 @@ use crate::schedule::{Job, Outcome};
 use super::engine::{Engine, bytes as mebibytes, describe_level};
 use super::errors::FrameError;
 use super::input::MappedFrame;
-use super::slot::Slot;
+use super::pending_result::PendingResult;
 use super::stream::{StreamConfig, picture};
 use super::worker::Worker;
 use super::{CAT, UpscaleFilter};
@@ -34,7 +34,7 @@ pub(super) struct FrameJob {
     /// Let go as soon as the result is there: upstream may have few of them.
     pub input: Option<Arc<MappedFrame>>,
     /// Let go with the result, so that a frame that nobody else shows owns its memory.
-    pub slot: Option<Arc<Slot>>,
+    pub pending: Option<Arc<PendingResult>>,
     /// What of it there is to do.
     pub work: FrameWork,
     /// How much that is, for the estimate.
@@ -51,8 +51,8 @@ impl Job for FrameJob {
     type Context = Worker;
 
     fn run(&mut self, worker: &mut Worker) -> Outcome {
-        let (Some(element), Some(slot)) = (self.element.upgrade(), &self.slot) else { return Outcome::Done };
-        let generation = slot.generation;
+        let (Some(element), Some(pending)) = (self.element.upgrade(), &self.pending) else { return Outcome::Done };
+        let generation = pending.generation;
         if element.imp().is_stale(generation) {
             return Outcome::Done;
         }
@@ -64,7 +64,7 @@ impl Job for FrameJob {
             level.tile = device.controller.lock().tile_for(|tile| cuts.largest(tile));
         }
         self.tries += 1;
-        gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", slot.index, self.tries, describe_level(level));
+        gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", pending.index, self.tries, describe_level(level));
         let begin = Instant::now();
         let result = match worker.turn(&engine, level) {
             Ok(_turn) => self.upscale(&element, &engine, level, worker),
@@ -104,14 +104,14 @@ impl FrameJob {
     /// `spent` is the worker's time for it.
     fn finish(&mut self, element: &UpscaleFilter, result: Result<Done, FrameError>, spent: Option<Duration>) {
         self.input = None;
-        if let Some(slot) = self.slot.take() {
+        if let Some(pending) = self.pending.take() {
             let spent = spent.filter(|_| result.is_ok());
-            element.imp().complete(slot, result, (self.pixels, spent));
+            element.imp().complete(pending, result, (self.pixels, spent));
         }
     }
 
     fn name(&self) -> String {
-        let index = self.slot.as_ref().map_or(0, |slot| slot.index);
+        let index = self.pending.as_ref().map_or(0, |pending| pending.index);
         let pts = self.input.as_ref().and_then(|input| input.buffer().pts());
         format!("Frame {index} (PTS {})", pts.display())
     }

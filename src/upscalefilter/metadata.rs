@@ -25,9 +25,9 @@ impl<'a> Placement<'a> {
 }
 
 /// The output buffer for `input`, less its memory: timestamps and flags as they are, metas scaled.
-pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffer {
-    let mut shell = gst::Buffer::new();
-    let out = shell.get_mut().expect("nobody else has it yet");
+pub(super) fn header(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffer {
+    let mut header = gst::Buffer::new();
+    let out = header.get_mut().expect("nobody else has it yet");
     let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
     input.copy_into(out, kept, ..).expect("without memory there is nothing that could fail");
     // These two tell of the memory, which is another one.
@@ -43,7 +43,7 @@ pub(super) fn shell(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffe
         let (x, y, width, height) = region.rect();
         region.set_rect((picture.x.saturating_add(x), picture.y.saturating_add(y), width, height));
     }
-    shell
+    header
 }
 
 /// Copies one meta, scaled if its values are in pixels. One that tells of the memory's layout stays behind; so does one that cannot
@@ -97,19 +97,19 @@ fn place_overlay(
     gst_video::VideoOverlayComposition::new(rectangles.collect::<Vec<_>>().iter()).ok()
 }
 
-/// Gives the pixels of `result` to `shell`. The memory is shared, not copied, and so is read-only for whoever gets it.
-pub(super) fn share(mut shell: gst::Buffer, result: &gst::Buffer) -> gst::Buffer {
-    let out = shell.make_mut();
+/// Gives the pixels of `result` to `header`. The memory is shared, not copied, and so is read-only for whoever gets it.
+pub(super) fn share(mut header: gst::Buffer, result: &gst::Buffer) -> gst::Buffer {
+    let out = header.make_mut();
     let copied = gst::BufferCopyFlags::MEMORY | gst::BufferCopyFlags::META;
     result.copy_into(out, copied, ..).expect("a whole buffer can be shared");
     // As is usual for shared memory: its pool does not get the result back while this frame lives.
     gst::ParentBufferMeta::add(out, result);
-    shell
+    header
 }
 
-/// Gives timestamps, flags and metas of `shell` to `result`, which nobody else shows.
-pub(super) fn dress(shell: &gst::BufferRef, mut result: gst::Buffer) -> gst::Buffer {
+/// Gives timestamps, flags and metas of `header` to `result`, which nobody else shows.
+pub(super) fn attach_metadata(header: &gst::BufferRef, mut result: gst::Buffer) -> gst::Buffer {
     let copied = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
-    shell.copy_into(result.make_mut(), copied, ..).expect("without memory there is nothing that could fail");
+    header.copy_into(result.make_mut(), copied, ..).expect("without memory there is nothing that could fail");
     result
 }

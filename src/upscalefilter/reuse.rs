@@ -7,7 +7,7 @@ use crate::reuse::{Fingerprint, FrameWork, Mode, Tracker};
 
 use super::imp::UpscaleFilter;
 use super::input::MappedFrame;
-use super::slot::Slot;
+use super::pending_result::PendingResult;
 use super::state::State;
 use super::stream::{StreamConfig, picture};
 
@@ -15,7 +15,7 @@ use super::stream::{StreamConfig, picture};
 pub(super) struct PreviousFrame {
     config: Arc<StreamConfig>,
     tracker: Tracker,
-    slot: Option<Arc<Slot>>,
+    pending: Option<Arc<PendingResult>>,
 }
 
 /// What was found out about a frame that has come in.
@@ -60,7 +60,7 @@ impl UpscaleFilter {
         // What promises the same bytes keeps that promise.
         let rules = config.rules.filter(|rules| rules.exact || mode != Mode::Exact)?;
         let tracker = Tracker::new(config.format, size, rules, mode);
-        Some(PreviousFrame { config: Arc::clone(config), tracker, slot: None })
+        Some(PreviousFrame { config: Arc::clone(config), tracker, pending: None })
     }
 
     /// Keeps it for the next frame.
@@ -87,9 +87,15 @@ impl UpscaleFilter {
 }
 
 impl PreviousFrame {
-    /// Notes that a frame shows `slot`, which was `found` so, where `needed` was what there was to do.
-    pub fn note(&mut self, frame: &MappedFrame, slot: Arc<Slot>, source: &ResultSource, needed: &FrameWork) {
-        let same = self.slot.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, &slot));
+    /// Notes that a frame shows `pending`, which was `found` so, where `needed` was what there was to do.
+    pub fn note(
+        &mut self,
+        frame: &MappedFrame,
+        pending: Arc<PendingResult>,
+        source: &ResultSource,
+        needed: &FrameWork,
+    ) {
+        let same = self.pending.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, &pending));
         let upscaled = match source {
             ResultSource::New(work) => work,
             // Where nothing differs at all there is nothing to note, whichever frame it shows.
@@ -102,7 +108,7 @@ impl PreviousFrame {
         };
         let config = Arc::clone(&self.config);
         with_picture(&config, frame, |picture| self.tracker.note(picture, upscaled));
-        self.slot = Some(slot);
+        self.pending = Some(pending);
     }
 }
 
@@ -111,13 +117,13 @@ fn with_picture<R>(config: &StreamConfig, frame: &MappedFrame, read: impl FnOnce
     read(&picture(config.format, &frame).expect("it was looked at when it was mapped"))
 }
 
-/// Where a frame's result comes from, and the slots that this speaks of.
+/// Where a frame's result comes from, and the results that this speaks of.
 pub(super) struct Lookup {
     pub source: ResultSource,
     /// What it shows, or was kept.
-    known: Option<Arc<Slot>>,
+    known: Option<Arc<PendingResult>>,
     /// What its parts are put upon.
-    base: Option<Arc<Slot>>,
+    base: Option<Arc<PendingResult>>,
 }
 
 /// Where the result of a frame that has come in comes from.
@@ -125,10 +131,11 @@ pub(super) fn look_up(state: &mut State, comparison: &Comparison, previous: Opti
     let generation = state.generation;
     let known = comparison.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
     // What was before a flush may never have been finished.
-    let base = previous.and_then(|previous| previous.slot.clone()).filter(|slot| slot.generation == generation);
+    let base =
+        previous.and_then(|previous| previous.pending.clone()).filter(|pending| pending.generation == generation);
     let (source, known) = match (known, &comparison.work, &base) {
-        (Some(slot), ..) if slot.generation == generation => (ResultSource::Duplicate, Some(slot)),
-        (Some(slot), ..) => (ResultSource::Kept, Some(slot)),
+        (Some(pending), ..) if pending.generation == generation => (ResultSource::Duplicate, Some(pending)),
+        (Some(pending), ..) => (ResultSource::Kept, Some(pending)),
         (None, FrameWork::Nothing, Some(base)) => (ResultSource::Duplicate, Some(Arc::clone(base))),
         (None, work, Some(_)) => (ResultSource::New(work.clone()), None),
         (None, _, None) => (ResultSource::New(FrameWork::Whole), None),
@@ -136,31 +143,31 @@ pub(super) fn look_up(state: &mut State, comparison: &Comparison, previous: Opti
     Lookup { source, known, base }
 }
 
-/// The slot that the frame of this index shows; one that is new has to be filled. Also returns what left the cache for it.
-pub(super) fn slot_of(
+/// The pending that the frame of this index shows; one that is new has to be filled. Also returns what left the cache for it.
+pub(super) fn result_of(
     lookup: Lookup,
     state: &mut State,
     (comparison, previous): (&Comparison, Option<&PreviousFrame>),
     index: u64,
     config: &Arc<StreamConfig>,
-) -> (Arc<Slot>, Vec<Arc<Slot>>) {
+) -> (Arc<PendingResult>, Vec<Arc<PendingResult>>) {
     let Lookup { source, known, base } = lookup;
     let generation = state.generation;
-    let slot = match (&source, known, base) {
-        (ResultSource::Duplicate, Some(slot), _) => return (slot, Vec::new()),
-        (ResultSource::Kept, Some(slot), _) => slot.renewed(index, generation),
+    let pending = match (&source, known, base) {
+        (ResultSource::Duplicate, Some(pending), _) => return (pending, Vec::new()),
+        (ResultSource::Kept, Some(pending), _) => pending.renewed(index, generation),
         (ResultSource::New(work), _, Some(base)) if work.builds_on_the_frame_before() => {
-            Slot::on_base(base, Arc::clone(config), work.rects(config.whole()), index, generation)
+            PendingResult::on_base(base, Arc::clone(config), work.rects(config.whole()), index, generation)
         }
-        _ => Slot::new(index, generation),
+        _ => PendingResult::new(index, generation),
     };
     // What is only similar must not be taken for what this frame would give: differences would add up.
     let similar = previous.is_some_and(|previous| matches!(previous.tracker.mode(), Mode::Similar { .. }));
     let dropped = match comparison.fingerprint {
         Some(fingerprint) if !(similar && source.work().builds_on_the_frame_before()) => {
-            state.cache.insert(fingerprint, Arc::clone(&slot), config.kept_bytes())
+            state.cache.insert(fingerprint, Arc::clone(&pending), config.kept_bytes())
         }
         _ => Vec::new(),
     };
-    (slot, dropped)
+    (pending, dropped)
 }

@@ -12,9 +12,9 @@ use crate::schedule::Item;
 use super::errors::FrameError;
 use super::imp::UpscaleFilter;
 use super::job::Done;
+use super::pending_result::PendingResult;
 use super::progress::Runs;
 use super::settings::Duplicates;
-use super::slot::Slot;
 use super::state::{Queued, QueuedFrame, Serialized};
 use super::stream::StreamConfig;
 use super::{CAT, allocation, caps, metadata, progress};
@@ -142,7 +142,7 @@ impl UpscaleFilter {
             }
             // While there is an error the task waits, and does not pause: a pause could come after the error has gone again.
             if state.flow.is_ok()
-                && let Some(item) = state.queue.pop_ready(|frame| frame.slot.is_ready())
+                && let Some(item) = state.queue.pop_ready(|frame| frame.pending.is_ready())
             {
                 self.room.notify_all();
                 return Some(item);
@@ -152,10 +152,10 @@ impl UpscaleFilter {
     }
 
     fn push_frame(&self, frame: QueuedFrame) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let QueuedFrame { index, shell, slot, config, updates, deadline } = frame;
-        let pts = shell.pts();
-        slot.assemble(config.fit.as_ref());
-        let finished = finished(shell, slot).and_then(|buffer| match updates {
+        let QueuedFrame { index, header, pending, config, updates, deadline } = frame;
+        let pts = header.pts();
+        pending.assemble(config.fit.as_ref());
+        let finished = finished(header, pending).and_then(|buffer| match updates {
             Some(parts) => config.outline(&parts, &buffer),
             None => Ok(buffer),
         });
@@ -300,15 +300,15 @@ impl UpscaleFilter {
     /// A worker's result has come, of a job of so many pixels for which it took so long.
     pub(super) fn complete(
         &self,
-        slot: Arc<Slot>,
+        pending: Arc<PendingResult>,
         result: Result<Done, FrameError>,
         (pixels, spent): (u64, Option<Duration>),
     ) {
         let mut state = self.state.lock();
-        if slot.generation != state.generation {
+        if pending.generation != state.generation {
             drop(state);
             // Nobody waits for it any more.
-            drop((slot, result));
+            drop((pending, result));
             return;
         }
         let mut first_bad = false;
@@ -319,7 +319,7 @@ impl UpscaleFilter {
             first_bad = state.stats.non_finite == 0 && done.non_finite > 0;
             state.stats.non_finite += done.non_finite;
         }
-        let index = slot.index;
+        let index = pending.index;
         state.completion.ended(pixels, spent);
         gst::trace!(
             CAT,
@@ -328,9 +328,9 @@ impl UpscaleFilter {
             if result.is_ok() { "is upscaled" } else { "has failed" },
             spent.unwrap_or_default().as_secs_f64() * 1e3
         );
-        let unused = slot.set(result.map(|done| done.buffer));
+        let unused = pending.set(result.map(|done| done.buffer));
         // PreviousFrame the task can look at it: the frame that shows it may be its only owner then.
-        let unwanted = Arc::into_inner(slot);
+        let unwanted = Arc::into_inner(pending);
         self.ready.notify_all();
         drop(state);
         drop((unused, unwanted));
@@ -397,11 +397,11 @@ pub(super) fn is_fatal(flow: gst::FlowError) -> bool {
 }
 
 /// The buffer to push. The frame owns its result alone unless the cache keeps it or other frames show it.
-fn finished(shell: gst::Buffer, slot: Arc<Slot>) -> Result<gst::Buffer, FrameError> {
-    match slot.into_buffer() {
-        Ok(result) => Ok(metadata::dress(&shell, result)),
-        Err(slot) => match slot.shown().expect("the queue gives out frames that are ready") {
-            Ok(result) => Ok(metadata::share(shell, result)),
+fn finished(header: gst::Buffer, pending: Arc<PendingResult>) -> Result<gst::Buffer, FrameError> {
+    match pending.into_buffer() {
+        Ok(result) => Ok(metadata::attach_metadata(&header, result)),
+        Err(pending) => match pending.shown().expect("the queue gives out frames that are ready") {
+            Ok(result) => Ok(metadata::share(header, result)),
             Err(error) => Err(error.clone()),
         },
     }

@@ -10,7 +10,7 @@
 //! 4. `state`, this file,
 //! 5. a device's `controller`,
 //! 6. what is inside `schedule::WorkerPool`, `schedule::shares`, `schedule::permits`, `schedule::footprint`, `StreamConfig`'s pool and regions, a worker's
-//!    `Handle`, a `Slot` (those that it builds upon after it), a serialized query's reply; and `UpscaleFilter::previous`, which is taken
+//!    `Handle`, a `PendingResult` (those that it builds upon after it), a serialized query's reply; and `UpscaleFilter::previous`, which is taken
 //!    out and put back.
 //!
 //! None of 2 to 6 is held across: pushing a buffer, event or query, posting a message, notify, starting, pausing or stopping the
@@ -30,7 +30,7 @@ use crate::stats::Stats;
 use crate::types::Rect;
 
 use super::late::Timing;
-use super::slot::Slot;
+use super::pending_result::PendingResult;
 use super::src::PendingQuery;
 use super::stream::StreamConfig;
 
@@ -40,8 +40,8 @@ pub(super) struct QueuedFrame {
     /// Counted from the stream's begin.
     pub index: u64,
     /// The output buffer less its memory: timestamps, flags and metas, already scaled.
-    pub shell: gst::Buffer,
-    pub slot: Arc<Slot>,
+    pub header: gst::Buffer,
+    pub pending: Arc<PendingResult>,
     pub config: Arc<StreamConfig>,
     /// What was upscaled for it, if that is to be shown; in pixels of the input.
     pub updates: Option<Arc<[Rect]>>,
@@ -89,8 +89,8 @@ pub(super) type Queued = Item<QueuedFrame, Serialized>;
 pub(super) struct State {
     /// Frames and serialized items in the order in which they leave.
     pub queue: OrderedQueue<QueuedFrame, Serialized>,
-    /// Slots by fingerprint, finished or under way; all of `config`.
-    pub cache: FrameCache<Arc<Slot>>,
+    /// Pending results by fingerprint, finished or under way; all of `config`.
+    pub cache: FrameCache<Arc<PendingResult>>,
     /// The sink pad's negotiated caps and all that follows from them.
     pub config: Option<Arc<StreamConfig>>,
     /// The source pad is active.
@@ -165,7 +165,7 @@ pub(super) struct Plan {
 /// What was taken out; to be dropped without the lock, because releasing a buffer may call into other elements.
 pub(super) struct Leftovers {
     pub items: Vec<Queued>,
-    _slots: Vec<Arc<Slot>>,
+    _results: Vec<Arc<PendingResult>>,
 }
 
 impl State {
@@ -186,7 +186,7 @@ impl State {
         self.completion.clear();
         let items: Vec<_> = self.queue.clear().collect();
         abandon_queries(&items);
-        Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
+        Leftovers { items, _results: self.cache.retain(|pending| pending.get().is_some_and(Result::is_ok)) }
     }
 
     /// Keeps what downstream returned, for upstream to get it, and takes out the frames: they cannot be pushed. Sticky events stay, for
@@ -197,7 +197,7 @@ impl State {
         self.completion.clear();
         let (_, items) = self.queue.skip(|_| false, Serialized::is_sticky);
         abandon_queries(&items);
-        Leftovers { items, _slots: self.cache.retain(|slot| slot.get().is_some_and(Result::is_ok)) }
+        Leftovers { items, _results: self.cache.retain(|pending| pending.get().is_some_and(Result::is_ok)) }
     }
 
     /// Downstream has enough of this segment: takes out its frames, up to the event that ends it. Their jobs run on, for the cache
@@ -206,7 +206,7 @@ impl State {
         let (ended, items) = self.queue.skip(Serialized::ends_segment, Serialized::is_sticky);
         self.unexpected = !ended;
         abandon_queries(&items);
-        Leftovers { items, _slots: Vec::new() }
+        Leftovers { items, _results: Vec::new() }
     }
 
     /// Takes data again, if the pads are active.

@@ -13,9 +13,9 @@ use super::stream::StreamConfig;
 /// The result of one upscaling, for all frames that show it.
 ///
 /// Of a frame that differs from the one before in some parts only these are upscaled. When they are there, and the frame before is,
-/// the source pad's task [puts them together](Slot::assemble); until then the workers go on with other frames.
+/// the source pad's task [puts them together](PendingResult::assemble); until then the workers go on with other frames.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct PendingResult {
     result: OnceLock<Result<gst::Buffer, FrameError>>,
     patch: Mutex<Option<Patch>>,
     /// The same in the size that is pushed, where that is another.
@@ -30,7 +30,7 @@ pub(super) struct Slot {
 #[derive(Debug)]
 struct Patch {
     /// The frame that shows the rest.
-    base: Arc<Slot>,
+    base: Arc<PendingResult>,
     config: Arc<StreamConfig>,
     /// In pixels of the input.
     parts: Arc<[Rect]>,
@@ -38,14 +38,14 @@ struct Patch {
     fresh: Option<gst::Buffer>,
 }
 
-/// What a slot does not need any more. It may own buffers, whose release may call into other elements.
+/// What a pending does not need any more. It may own buffers, whose release may call into other elements.
 #[must_use]
 pub(super) struct Unused {
     _patch: Option<Patch>,
     _result: Option<Result<gst::Buffer, FrameError>>,
 }
 
-impl Slot {
+impl PendingResult {
     /// For a frame that is upscaled as a whole.
     pub fn new(index: u64, generation: u64) -> Arc<Self> {
         Self::with(index, generation, None)
@@ -53,7 +53,7 @@ impl Slot {
 
     /// For a frame of which `parts` are upscaled, and the rest is that of `base`, of the same configuration.
     pub fn on_base(
-        base: Arc<Slot>,
+        base: Arc<PendingResult>,
         config: Arc<StreamConfig>,
         parts: Arc<[Rect]>,
         index: u64,
@@ -63,19 +63,25 @@ impl Slot {
     }
 
     fn with(index: u64, generation: u64, patch: Option<Patch>) -> Arc<Self> {
-        Arc::new(Slot { result: OnceLock::new(), patch: Mutex::new(patch), shown: OnceLock::new(), index, generation })
+        Arc::new(PendingResult {
+            result: OnceLock::new(),
+            patch: Mutex::new(patch),
+            shown: OnceLock::new(),
+            index,
+            generation,
+        })
     }
 
     /// For a frame that is to be pushed like that, and built upon by none.
     pub fn resized(buffer: gst::Buffer, index: u64, generation: u64) -> Arc<Self> {
         let (result, shown) = (OnceLock::new(), OnceLock::from(Ok(buffer)));
-        Arc::new(Slot { result, patch: Mutex::new(None), shown, index, generation })
+        Arc::new(PendingResult { result, patch: Mutex::new(None), shown, index, generation })
     }
 
     /// The same result under the index of a frame of a later generation.
     pub fn renewed(&self, index: u64, generation: u64) -> Arc<Self> {
         let (result, shown) = (self.result.clone(), self.shown.clone());
-        Arc::new(Slot { result, patch: Mutex::new(None), shown, index, generation })
+        Arc::new(PendingResult { result, patch: Mutex::new(None), shown, index, generation })
     }
 
     /// Takes what its job made. Gives what is not needed any more, to be dropped without a lock.
@@ -83,7 +89,7 @@ impl Slot {
         let mut patch = self.patch.lock();
         match (&mut *patch, result) {
             (Some(patch), Ok(buffer)) => {
-                debug_assert!(patch.fresh.is_none(), "a slot has one job, and a job one result");
+                debug_assert!(patch.fresh.is_none(), "a pending has one job, and a job one result");
                 Unused { _patch: None, _result: patch.fresh.replace(buffer).map(Ok) }
             }
             // After a failure there is nothing to put together.
@@ -96,12 +102,12 @@ impl Slot {
         self.result.get()
     }
 
-    /// What is pushed, if [`Slot::assemble`] has been called.
+    /// What is pushed, if [`PendingResult::assemble`] has been called.
     pub fn shown(&self) -> Option<&Result<gst::Buffer, FrameError>> {
         self.shown.get().or_else(|| self.result.get())
     }
 
-    /// Whether [`Slot::assemble`] would give a result.
+    /// Whether [`PendingResult::assemble`] would give a result.
     pub fn is_ready(&self) -> bool {
         if self.shown().is_some() {
             return true;
@@ -117,18 +123,18 @@ impl Slot {
             return;
         }
         let mut chain = vec![Arc::clone(self)];
-        while let Some(base) = chain.last().and_then(|slot| slot.unfinished_base()) {
+        while let Some(base) = chain.last().and_then(|pending| pending.unfinished_base()) {
             chain.push(base);
         }
-        while let Some(slot) = chain.pop() {
-            slot.assemble_on_base();
+        while let Some(pending) = chain.pop() {
+            pending.assemble_on_base();
         }
         if let Some((fit, Ok(result))) = fit.zip(self.result.get()) {
             self.shown.get_or_init(|| fit.apply(result));
         }
     }
 
-    fn unfinished_base(&self) -> Option<Arc<Slot>> {
+    fn unfinished_base(&self) -> Option<Arc<PendingResult>> {
         if self.result.get().is_some() {
             return None;
         }
@@ -157,13 +163,15 @@ impl Slot {
     /// The buffer itself, if nobody else shows it.
     pub fn into_buffer(self: Arc<Self>) -> Result<gst::Buffer, Arc<Self>> {
         match Arc::try_unwrap(self) {
-            Ok(Slot { result, patch, shown, index, generation }) => match shown.into_inner().or(result.into_inner()) {
-                Some(Ok(buffer)) => Ok(buffer),
-                other => {
-                    let result = other.map_or_else(OnceLock::new, OnceLock::from);
-                    Err(Arc::new(Slot { result, patch, shown: OnceLock::new(), index, generation }))
+            Ok(PendingResult { result, patch, shown, index, generation }) => {
+                match shown.into_inner().or(result.into_inner()) {
+                    Some(Ok(buffer)) => Ok(buffer),
+                    other => {
+                        let result = other.map_or_else(OnceLock::new, OnceLock::from);
+                        Err(Arc::new(PendingResult { result, patch, shown: OnceLock::new(), index, generation }))
+                    }
                 }
-            },
+            }
             Err(shared) => Err(shared),
         }
     }
