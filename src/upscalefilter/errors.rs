@@ -5,15 +5,15 @@ use gst::prelude::*;
 use crate::model::{ModelError, RunError};
 use crate::schedule::permits::Refusal;
 
-use super::engine::OpenError;
+use crate::upscalefilter::engine::OpenError;
 
 /// Why, and what to do.
-pub(super) const INTERLACED: &str =
+pub(in crate::upscalefilter) const INTERLACED: &str =
     "Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter";
 
 /// Why one frame could not be upscaled.
 #[derive(Clone, Debug, thiserror::Error)]
-pub(super) enum FrameError {
+pub(in crate::upscalefilter) enum FrameError {
     #[error("the input buffer cannot be read: {0}")]
     Input(String),
     #[error("it is interlaced. {INTERLACED}")]
@@ -53,7 +53,7 @@ impl From<Refusal> for FrameError {
             Refusal::Cancelled => FrameError::Interrupted,
             Refusal::TooLarge { limit } => FrameError::TooLarge(format!(
                 "a run needs more memory than the limit of {}",
-                super::engine::bytes(limit)
+                crate::upscalefilter::engine::bytes(limit)
             )),
         }
     }
@@ -66,7 +66,7 @@ impl FrameError {
     }
 
     /// Posts this error for the frame of this PTS.
-    pub fn post(&self, element: &super::UpscaleFilter, index: u64, pts: Option<gst::ClockTime>) {
+    pub fn post(&self, element: &crate::upscalefilter::UpscaleFilter, index: u64, pts: Option<gst::ClockTime>) {
         let frame = format!("Frame {index} (PTS {}): {self}", pts.display());
         match self {
             FrameError::Input(_) => gst::element_error!(element, gst::ResourceError::Read, ("{frame}")),
@@ -85,7 +85,7 @@ impl FrameError {
 }
 
 /// The message for an engine that cannot be had.
-pub(super) fn open_error(error: &OpenError) -> gst::ErrorMessage {
+pub(in crate::upscalefilter) fn open_error(error: &OpenError) -> gst::ErrorMessage {
     match error {
         OpenError::Model(error) => model_error(error),
         OpenError::Settings(_) => gst::error_msg!(gst::ResourceError::Settings, ("{error}")),

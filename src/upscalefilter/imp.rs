@@ -13,34 +13,36 @@ use crate::plan::{self, Numbered, Recorder, Reuse};
 use crate::reuse::Fingerprinter;
 use crate::schedule::completion::CompletionEstimate;
 
-use super::engine::{Engine, OpenError, describe};
-use super::errors::open_error;
-use super::progress::Runs;
-use super::reuse::PreviousFrame;
-use super::settings::{Effect, PROPERTIES, Property, Settings};
-use super::state::{Plan, State};
-use super::swap::Swap;
-use super::{CAT, caps, progress};
+use crate::upscalefilter::CAT;
+use crate::upscalefilter::engine::swap::Swap;
+use crate::upscalefilter::engine::{Engine, OpenError, describe};
+use crate::upscalefilter::errors::open_error;
+use crate::upscalefilter::frame::reuse::PreviousFrame;
+use crate::upscalefilter::negotiation::caps;
+use crate::upscalefilter::progress;
+use crate::upscalefilter::progress::Runs;
+use crate::upscalefilter::properties::{Effect, PROPERTIES, Property, Settings};
+use crate::upscalefilter::state::{Plan, State};
 
 pub struct UpscaleFilter {
-    pub(super) sinkpad: gst::Pad,
-    pub(super) srcpad: gst::Pad,
-    pub(super) settings: Mutex<Settings>,
+    pub(in crate::upscalefilter) sinkpad: gst::Pad,
+    pub(in crate::upscalefilter) srcpad: gst::Pad,
+    pub(in crate::upscalefilter) settings: Mutex<Settings>,
     /// The model and its workers, from READY on.
     engine: Mutex<Option<Arc<Engine>>>,
     /// The next one, while the stream runs.
-    pub(super) swap: Swap,
-    pub(super) state: Mutex<State>,
+    pub(in crate::upscalefilter) swap: Swap,
+    pub(in crate::upscalefilter) state: Mutex<State>,
     /// Signalled when the front of the queue may have become ready, or there is something to give up for.
-    pub(super) ready: Condvar,
+    pub(in crate::upscalefilter) ready: Condvar,
     /// Signalled when a frame has left the queue, or there is something to give up for.
-    pub(super) room: Condvar,
+    pub(in crate::upscalefilter) room: Condvar,
     /// The frame before the one that comes next. Only the streaming thread looks into it; others may throw it away.
-    pub(super) previous: Mutex<Option<PreviousFrame>>,
+    pub(in crate::upscalefilter) previous: Mutex<Option<PreviousFrame>>,
     /// By which the devices' budgets know the element.
     member: u64,
     /// Of a seed of its own, so that nobody can make two frames that it takes for one.
-    pub(super) fingerprinter: Fingerprinter,
+    pub(in crate::upscalefilter) fingerprinter: Fingerprinter,
     #[cfg(feature = "test-support")]
     test_models: Mutex<Vec<Arc<dyn crate::model::Model>>>,
 }
@@ -49,21 +51,21 @@ pub struct UpscaleFilter {
 static MEMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl UpscaleFilter {
-    pub(super) fn engine(&self) -> Option<Arc<Engine>> {
+    pub(in crate::upscalefilter) fn engine(&self) -> Option<Arc<Engine>> {
         self.engine.lock().clone()
     }
 
-    pub(super) fn workers(&self) -> usize {
+    pub(in crate::upscalefilter) fn workers(&self) -> usize {
         self.engine().map_or(0, |engine| engine.pool.active())
     }
 
     #[cfg(feature = "test-support")]
-    pub(super) fn set_test_models(&self, models: Vec<Arc<dyn crate::model::Model>>) {
+    pub(in crate::upscalefilter) fn set_test_models(&self, models: Vec<Arc<dyn crate::model::Model>>) {
         *self.test_models.lock() = models;
     }
 
     #[cfg(feature = "test-support")]
-    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
+    pub(in crate::upscalefilter) fn open_engine(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
         let models = self.test_models.lock().clone();
         if models.is_empty() {
             Engine::open(settings, self.member)
@@ -73,7 +75,7 @@ impl UpscaleFilter {
     }
 
     #[cfg(not(feature = "test-support"))]
-    pub(super) fn open_engine(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
+    pub(in crate::upscalefilter) fn open_engine(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
         Engine::open(settings, self.member)
     }
 
@@ -107,12 +109,12 @@ impl UpscaleFilter {
         }
     }
 
-    pub(super) fn replace_engine(&self, engine: Arc<Engine>) -> Option<Arc<Engine>> {
+    pub(in crate::upscalefilter) fn replace_engine(&self, engine: Arc<Engine>) -> Option<Arc<Engine>> {
         self.engine.lock().replace(engine)
     }
 
     /// Whether the engine at work is not the one that the properties ask for.
-    pub(super) fn is_outdated(&self) -> bool {
+    pub(in crate::upscalefilter) fn is_outdated(&self) -> bool {
         let settings = self.settings.lock();
         self.engine().is_some_and(|engine| !engine.serves(&settings))
     }
@@ -158,7 +160,7 @@ impl UpscaleFilter {
     }
 
     /// At the end of the stream, before downstream hears of it.
-    pub(super) fn write_plan(&self) {
+    pub(in crate::upscalefilter) fn write_plan(&self) {
         // A copy, because more frames may come while it is written.
         let plan = {
             let state = self.state.lock();
@@ -194,7 +196,7 @@ fn property(id: usize) -> &'static Property {
 #[glib::object_subclass]
 impl ObjectSubclass for UpscaleFilter {
     const NAME: &'static str = "GstUpscaleFilter";
-    type Type = super::UpscaleFilter;
+    type Type = crate::upscalefilter::UpscaleFilter;
     type ParentType = gst::Element;
 
     fn with_class(class: &Self::Class) -> Self {

@@ -45,31 +45,18 @@ use gst::prelude::*;
 
 use crate::model::log;
 
-mod allocation;
-mod caps;
-mod chain;
-mod conversion;
 mod engine;
 mod errors;
-mod fit;
+mod frame;
 mod imp;
-mod input;
-mod job;
-mod late;
-mod latency;
-mod metadata;
-mod pending_result;
+mod negotiation;
+mod pads;
 mod progress;
-mod reuse;
-mod settings;
-mod sink;
-mod src;
+mod properties;
 mod state;
-mod stream;
-mod swap;
-mod worker;
+mod timing;
 
-pub use settings::{Duplicates, LateFrames, LatencyMode};
+pub use properties::{Duplicates, LateFrames, LatencyMode};
 
 /// The element's debug category: `GST_DEBUG=upscalefilter:6`.
 pub(crate) static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
@@ -114,8 +101,8 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     if !log::set_hook(log_runtime_message) {
         gst::debug!(CAT, "ONNX Runtime's messages are hooked already");
     }
-    if !gst::meta::CustomMeta::is_registered(late::FALLBACK_META) {
-        gst::meta::CustomMeta::register_simple(late::FALLBACK_META);
+    if !gst::meta::CustomMeta::is_registered(timing::late::FALLBACK_META) {
+        gst::meta::CustomMeta::register_simple(timing::late::FALLBACK_META);
     }
     gst::Element::register(Some(plugin), "upscalefilter", gst::Rank::NONE, UpscaleFilter::static_type())
 }

@@ -2,15 +2,15 @@
 
 use gst::prelude::*;
 
-use super::engine::Engine;
-use super::state::State;
+use crate::upscalefilter::engine::Engine;
+use crate::upscalefilter::state::State;
 
 /// Name of the element message and of the structure.
 const MESSAGE: &str = "upscalefilter-progress";
 
 /// How the network is run at the moment.
 #[derive(Default)]
-pub(super) struct Runs {
+pub(in crate::upscalefilter) struct Runs {
     workers: usize,
     /// Pixels, the smallest of all devices; 0: whole frames.
     tile_size: u32,
@@ -48,7 +48,7 @@ impl Runs {
 }
 
 /// The figures as they stand.
-pub(super) fn structure(state: &State, runs: &Runs) -> gst::Structure {
+pub(in crate::upscalefilter) fn structure(state: &State, runs: &Runs) -> gst::Structure {
     let stats = &state.stats;
     gst::Structure::builder(MESSAGE)
         .field("frames-in", stats.frames_in)
@@ -81,10 +81,10 @@ pub(super) fn structure(state: &State, runs: &Runs) -> gst::Structure {
 }
 
 /// Posts the figures on the bus.
-pub(super) fn post(element: &super::UpscaleFilter, figures: gst::Structure) {
+pub(in crate::upscalefilter) fn post(element: &crate::upscalefilter::UpscaleFilter, figures: gst::Structure) {
     let message = gst::message::Element::builder(figures).src(element).build();
     // Without a bus nobody listens.
     if element.post_message(message).is_err() {
-        gst::trace!(super::CAT, obj = element, "No bus for the progress message");
+        gst::trace!(crate::upscalefilter::CAT, obj = element, "No bus for the progress message");
     }
 }

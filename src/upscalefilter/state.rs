@@ -29,14 +29,14 @@ use crate::schedule::{Item, OrderedQueue};
 use crate::stats::Stats;
 use crate::types::Rect;
 
-use super::late::Timing;
-use super::pending_result::PendingResult;
-use super::src::PendingQuery;
-use super::stream::StreamConfig;
+use crate::upscalefilter::frame::pending_result::PendingResult;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::pads::src::PendingQuery;
+use crate::upscalefilter::timing::late::Timing;
 
 /// A frame on its way to the source pad.
 #[derive(Debug)]
-pub(super) struct QueuedFrame {
+pub(in crate::upscalefilter) struct QueuedFrame {
     /// Counted from the stream's begin.
     pub index: u64,
     /// The output buffer less its memory: timestamps, flags and metas, already scaled.
@@ -51,7 +51,7 @@ pub(super) struct QueuedFrame {
 
 /// What keeps its place between the frames.
 #[derive(Debug)]
-pub(super) enum Serialized {
+pub(in crate::upscalefilter) enum Serialized {
     Event(gst::Event),
     /// New caps; the event is made when it is pushed, from the configuration's output caps and this seqnum. Without one they come from
     /// here, not from upstream, and go out if they differ from those before.
@@ -83,10 +83,10 @@ fn abandon_queries(items: &[Queued]) {
     }
 }
 
-pub(super) type Queued = Item<QueuedFrame, Serialized>;
+pub(in crate::upscalefilter) type Queued = Item<QueuedFrame, Serialized>;
 
 /// Stream state. FLUSH_STOP resets it by [`State::flush_stop`]; model, sessions, worker threads and caps stay.
-pub(super) struct State {
+pub(in crate::upscalefilter) struct State {
     /// Frames and serialized items in the order in which they leave.
     pub queue: OrderedQueue<QueuedFrame, Serialized>,
     /// Pending results by fingerprint, finished or under way; all of `config`.
@@ -157,13 +157,13 @@ impl Default for State {
 
 /// The plan of the stream, and where it goes.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(in crate::upscalefilter) struct Plan {
     pub location: PathBuf,
     pub recorder: Recorder,
 }
 
 /// What was taken out; to be dropped without the lock, because releasing a buffer may call into other elements.
-pub(super) struct Leftovers {
+pub(in crate::upscalefilter) struct Leftovers {
     pub items: Vec<Queued>,
     _results: Vec<Arc<PendingResult>>,
 }

@@ -1,6 +1,9 @@
 //! The loaded model, its workers and their memory, on each of the devices: made on the way to READY, gone on the way to NULL, untouched
 //! by flushes.
 
+pub(in crate::upscalefilter) mod swap;
+pub(in crate::upscalefilter) mod worker;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -20,13 +23,13 @@ use crate::schedule::shares::{Budget, Claim, Share, Watch};
 use crate::schedule::{WorkerPool, budget};
 use crate::types::Provider;
 
-use super::conversion;
-use super::job::FrameJob;
-use super::settings::{LatencyMode, Settings};
-use super::stream::StreamConfig;
-use super::worker::Worker;
+use crate::upscalefilter::engine::worker::Worker;
+use crate::upscalefilter::frame::job::FrameJob;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::negotiation::conversion;
+use crate::upscalefilter::properties::{LatencyMode, Settings};
 
-pub(super) struct Engine {
+pub(in crate::upscalefilter) struct Engine {
     /// At least one. Their places are the groups of the pool.
     pub devices: Vec<Device>,
     pub pool: WorkerPool<FrameJob>,
@@ -39,7 +42,7 @@ pub(super) struct Engine {
 }
 
 /// One of the devices that share the frames. Each has a memory and a degradation levels of its own.
-pub(super) struct Device {
+pub(in crate::upscalefilter) struct Device {
     pub model: Arc<dyn Model>,
     pub controller: Mutex<LoadController>,
     /// The element's part of it.
@@ -54,7 +57,7 @@ pub(super) struct Device {
 
 /// Why an engine cannot be had.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum OpenError {
+pub(in crate::upscalefilter) enum OpenError {
     #[error("{0}")]
     Settings(String),
     #[error("{0}")]
@@ -414,7 +417,7 @@ impl std::fmt::Debug for Engine {
 }
 
 /// So that a message can name the thread count without the pool's insides.
-pub(super) fn describe(engine: &Engine) -> glib::GString {
+pub(in crate::upscalefilter) fn describe(engine: &Engine) -> glib::GString {
     let info = engine.info();
     let limit = |device: &Device| bytes(device.controller.lock().permits().limit());
     let limits: Vec<_> = engine.devices.iter().map(limit).collect();
@@ -431,12 +434,12 @@ pub(super) fn describe(engine: &Engine) -> glib::GString {
 }
 
 /// For people: "512 MiB"; an unlimited amount as such.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(in crate::upscalefilter) fn bytes(bytes: u64) -> String {
     if bytes == u64::MAX { "unlimited memory".into() } else { format!("{} MiB", bytes >> 20) }
 }
 
 /// For people: "2 workers, tiles of 256".
-pub(super) fn describe_level(level: DegradationLevel) -> String {
+pub(in crate::upscalefilter) fn describe_level(level: DegradationLevel) -> String {
     let tiles = level.tile.map_or("whole frames".into(), |side| format!("tiles of {side}"));
     let place = if level.fallback { " on the CPU" } else { "" };
     let plural = if level.workers == 1 { "" } else { "s" };

@@ -6,16 +6,16 @@ use parking_lot::Mutex;
 
 use crate::types::Rect;
 
-use super::errors::FrameError;
-use super::fit::Fit;
-use super::stream::StreamConfig;
+use crate::upscalefilter::errors::FrameError;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::negotiation::fit::Fit;
 
 /// The result of one upscaling, for all frames that show it.
 ///
 /// Of a frame that differs from the one before in some parts only these are upscaled. When they are there, and the frame before is,
 /// the source pad's task [puts them together](PendingResult::assemble); until then the workers go on with other frames.
 #[derive(Debug)]
-pub(super) struct PendingResult {
+pub(in crate::upscalefilter) struct PendingResult {
     result: OnceLock<Result<gst::Buffer, FrameError>>,
     patch: Mutex<Option<Patch>>,
     /// The same in the size that is pushed, where that is another.
@@ -40,7 +40,7 @@ struct Patch {
 
 /// What a pending does not need any more. It may own buffers, whose release may call into other elements.
 #[must_use]
-pub(super) struct Unused {
+pub(in crate::upscalefilter) struct Unused {
     _patch: Option<Patch>,
     _result: Option<Result<gst::Buffer, FrameError>>,
 }

@@ -5,21 +5,21 @@ use std::sync::Arc;
 use crate::picture::format::PictureRef;
 use crate::reuse::{Fingerprint, FrameWork, Mode, Tracker};
 
-use super::imp::UpscaleFilter;
-use super::input::MappedFrame;
-use super::pending_result::PendingResult;
-use super::state::State;
-use super::stream::{StreamConfig, picture};
+use crate::upscalefilter::frame::input::MappedFrame;
+use crate::upscalefilter::frame::pending_result::PendingResult;
+use crate::upscalefilter::imp::UpscaleFilter;
+use crate::upscalefilter::negotiation::config::{StreamConfig, picture};
+use crate::upscalefilter::state::State;
 
 /// The frame before, by which the next one is judged. It belongs to the streaming thread.
-pub(super) struct PreviousFrame {
+pub(in crate::upscalefilter) struct PreviousFrame {
     config: Arc<StreamConfig>,
     tracker: Tracker,
     pending: Option<Arc<PendingResult>>,
 }
 
 /// What was found out about a frame that has come in.
-pub(super) struct Comparison {
+pub(in crate::upscalefilter) struct Comparison {
     pub fingerprint: Option<Fingerprint>,
     /// What there is to do, if the output of the frame before can be built upon.
     pub work: FrameWork,
@@ -27,7 +27,7 @@ pub(super) struct Comparison {
 
 /// Where a frame's result comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum ResultSource {
+pub(in crate::upscalefilter) enum ResultSource {
     /// A frame of this run looks the same.
     Duplicate,
     /// It was upscaled before a flush; in this run it is the first that looks like that.
@@ -48,7 +48,11 @@ impl ResultSource {
 
 impl UpscaleFilter {
     /// What is known of the frame before, if that serves for frames of `config` in this mode. To be [kept](Self::keep_previous) again.
-    pub(super) fn take_previous(&self, config: &Arc<StreamConfig>, mode: Option<Mode>) -> Option<PreviousFrame> {
+    pub(in crate::upscalefilter) fn take_previous(
+        &self,
+        config: &Arc<StreamConfig>,
+        mode: Option<Mode>,
+    ) -> Option<PreviousFrame> {
         let previous = self.previous.lock().take();
         let mode = mode?;
         let serves =
@@ -64,12 +68,12 @@ impl UpscaleFilter {
     }
 
     /// Keeps it for the next frame.
-    pub(super) fn keep_previous(&self, previous: Option<PreviousFrame>) {
+    pub(in crate::upscalefilter) fn keep_previous(&self, previous: Option<PreviousFrame>) {
         *self.previous.lock() = previous;
     }
 
     /// Looks at a frame. With duplicates off there is nothing to see.
-    pub(super) fn compare(
+    pub(in crate::upscalefilter) fn compare(
         &self,
         config: &StreamConfig,
         frame: &MappedFrame,
@@ -118,7 +122,7 @@ fn with_picture<R>(config: &StreamConfig, frame: &MappedFrame, read: impl FnOnce
 }
 
 /// Where a frame's result comes from, and the results that this speaks of.
-pub(super) struct Lookup {
+pub(in crate::upscalefilter) struct Lookup {
     pub source: ResultSource,
     /// What it shows, or was kept.
     known: Option<Arc<PendingResult>>,
@@ -127,7 +131,11 @@ pub(super) struct Lookup {
 }
 
 /// Where the result of a frame that has come in comes from.
-pub(super) fn look_up(state: &mut State, comparison: &Comparison, previous: Option<&PreviousFrame>) -> Lookup {
+pub(in crate::upscalefilter) fn look_up(
+    state: &mut State,
+    comparison: &Comparison,
+    previous: Option<&PreviousFrame>,
+) -> Lookup {
     let generation = state.generation;
     let known = comparison.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
     // What was before a flush may never have been finished.
@@ -144,7 +152,7 @@ pub(super) fn look_up(state: &mut State, comparison: &Comparison, previous: Opti
 }
 
 /// The pending that the frame of this index shows; one that is new has to be filled. Also returns what left the cache for it.
-pub(super) fn result_of(
+pub(in crate::upscalefilter) fn result_of(
     lookup: Lookup,
     state: &mut State,
     (comparison, previous): (&Comparison, Option<&PreviousFrame>),

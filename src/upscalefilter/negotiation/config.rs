@@ -17,10 +17,11 @@ use crate::picture::region::{self, Blend, Limits, Region};
 use crate::reuse::Rules;
 use crate::types::{Rect, Size};
 
-use super::errors::{FrameError, INTERLACED};
-use super::fit::{Fit, Quality};
-use super::input::MappedFrame;
-use super::{allocation, caps};
+use crate::upscalefilter::errors::{FrameError, INTERLACED};
+use crate::upscalefilter::frame::input::MappedFrame;
+use crate::upscalefilter::negotiation::allocation;
+use crate::upscalefilter::negotiation::caps;
+use crate::upscalefilter::negotiation::fit::{Fit, Quality};
 
 /// Input pixels around a tile, beyond what is kept of it, where the network's receptive field is not known: its padding at the tile's edge must
 /// not be seen. That of a plain network of 16 3x3 layers.
@@ -31,7 +32,7 @@ const MAX_ENLARGED: u32 = 4;
 
 /// The negotiated formats, and how a frame gets from one to the other.
 #[derive(Debug)]
-pub(super) struct StreamConfig {
+pub(in crate::upscalefilter) struct StreamConfig {
     pub in_caps: gst::Caps,
     pub in_info: gst_video::VideoInfo,
     pub out_caps: gst::Caps,
@@ -301,7 +302,7 @@ impl StreamConfig {
 
 /// How frames of one size are cut into regions.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Cuts {
+pub(in crate::upscalefilter) struct Cuts {
     frame: Size,
     /// What the network and the conversion ask of regions.
     limits: Limits,
@@ -395,7 +396,7 @@ fn colour(info: &gst_video::VideoInfo) -> Colour {
 }
 
 /// The planes of a frame mapped for reading.
-pub(super) fn picture<'a>(
+pub(in crate::upscalefilter) fn picture<'a>(
     format: PixelFormat,
     frame: &'a gst_video::VideoFrameRef<&gst::BufferRef>,
 ) -> Result<PictureRef<'a>, PictureError> {

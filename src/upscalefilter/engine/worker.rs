@@ -16,16 +16,16 @@ use crate::schedule::load_controller::DegradationLevel;
 use crate::schedule::permits::{Permit, Permits};
 use crate::types::Size;
 
-use super::engine::{Engine, bytes as mebibytes, describe_level};
-use super::errors::FrameError;
-use super::stream::StreamConfig;
-use super::{CAT, UpscaleFilter};
+use crate::upscalefilter::engine::{Engine, bytes as mebibytes, describe_level};
+use crate::upscalefilter::errors::FrameError;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::{CAT, UpscaleFilter};
 
 /// Runs of one size after which what a session holds has settled.
 const TIMES_MEASURED: u32 = 3;
 
 /// What one worker thread owns: a session, and buffers that it keeps from frame to frame.
-pub(super) struct Worker {
+pub(in crate::upscalefilter) struct Worker {
     /// The place of its device in the engine.
     pub device: usize,
     /// Absent while parked, and after a failure: a session in which a run failed may be broken, and holds memory.
@@ -172,7 +172,7 @@ impl Worker {
 }
 
 /// By which other threads cut a worker's run short, whichever session it is in, or its wait for a permit.
-pub(super) struct Handle {
+pub(in crate::upscalefilter) struct Handle {
     raised: AtomicBool,
     session: Mutex<Option<Arc<dyn Interrupt>>>,
     permits: Arc<[Arc<Permits>]>,

@@ -7,15 +7,15 @@ use parking_lot::Mutex;
 
 use crate::types::Rect;
 
-use super::allocation;
-use super::errors::FrameError;
+use crate::upscalefilter::errors::FrameError;
+use crate::upscalefilter::negotiation::allocation;
 
 /// More threads than this do not make resizing faster, which is bound by memory then.
 const MAX_THREADS: u32 = 4;
 
 /// How it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Quality {
+pub(in crate::upscalefilter) enum Quality {
     /// Lanczos, on several threads: what comes from a network is not to be blurred.
     Fine,
     /// Bilinear, on the thread that asks: where frames would be late the processor is busy.
@@ -24,7 +24,7 @@ pub(super) enum Quality {
 
 /// From the network's pictures to those that downstream asks for; without the network at all for frames that would be late.
 #[derive(Debug)]
-pub(super) struct Fit {
+pub(in crate::upscalefilter) struct Fit {
     quality: Quality,
     from: gst_video::VideoInfo,
     pub caps: gst::Caps,

@@ -2,16 +2,16 @@
 
 use gst::prelude::*;
 
-use super::engine::Engine;
-use super::imp::UpscaleFilter;
-use super::settings::LatencyMode;
-use super::stream::StreamConfig;
+use crate::upscalefilter::engine::Engine;
+use crate::upscalefilter::imp::UpscaleFilter;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::properties::LatencyMode;
 
 /// Frames in flight beside those in work where each device runs one at a time: one that waits for a device, one that is pushed.
 const LOW_BESIDE_WORK: usize = 2;
 
 /// Whether each device runs one frame at a time, on all cores.
-pub(super) fn is_low(mode: LatencyMode, live: bool) -> bool {
+pub(in crate::upscalefilter) fn is_low(mode: LatencyMode, live: bool) -> bool {
     match mode {
         LatencyMode::Auto => live,
         LatencyMode::Throughput => false,
@@ -20,20 +20,20 @@ pub(super) fn is_low(mode: LatencyMode, live: bool) -> bool {
 }
 
 /// Frames that may be between sink and source pad.
-pub(super) fn in_flight(engine: &Engine, mode: LatencyMode, live: bool) -> usize {
+pub(in crate::upscalefilter) fn in_flight(engine: &Engine, mode: LatencyMode, live: bool) -> usize {
     let low = is_low(mode, live) && !engine.in_flight_is_set();
     let most = engine.in_flight();
     if low { most.min(engine.devices.len() + LOW_BESIDE_WORK) } else { most }
 }
 
 /// What the element adds to the pipeline's latency: as many frame durations as frames may be in flight.
-pub(super) fn of_frames(config: &StreamConfig, in_flight: usize) -> Option<gst::ClockTime> {
+pub(in crate::upscalefilter) fn of_frames(config: &StreamConfig, in_flight: usize) -> Option<gst::ClockTime> {
     config.frame_duration().checked_mul(in_flight as u64)
 }
 
 impl UpscaleFilter {
     /// Answers a LATENCY query: upstream's latency and ours. It also tells whether the pipeline is live.
-    pub(super) fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
+    pub(in crate::upscalefilter) fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
         let mut upstream = gst::query::Latency::new();
         if !self.sinkpad.peer_query(&mut upstream) {
             return false;
@@ -54,7 +54,7 @@ impl UpscaleFilter {
     }
 
     /// Buffers of upstream's that are held at a time: those of the frames in flight, and the one that waits for room.
-    pub(super) fn held_buffers(&self, engine: &Engine) -> usize {
+    pub(in crate::upscalefilter) fn held_buffers(&self, engine: &Engine) -> usize {
         let mode = self.settings.lock().latency_mode;
         let known = self.state.lock().timing.live();
         let live = known.unwrap_or_else(|| {
@@ -66,7 +66,11 @@ impl UpscaleFilter {
     }
 
     /// Our own latency as things are, and whether it differs from what was last told.
-    pub(super) fn own_latency(&self, engine: &Engine, config: &StreamConfig) -> Option<gst::ClockTime> {
+    pub(in crate::upscalefilter) fn own_latency(
+        &self,
+        engine: &Engine,
+        config: &StreamConfig,
+    ) -> Option<gst::ClockTime> {
         let mode = self.settings.lock().latency_mode;
         let live = self.state.lock().timing.is_live();
         of_frames(config, in_flight(engine, mode, live))

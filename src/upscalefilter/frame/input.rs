@@ -9,14 +9,14 @@ use gst_video::prelude::*;
 
 use crate::types::Size;
 
-use super::errors::FrameError;
-use super::stream::{StreamConfig, picture};
+use crate::upscalefilter::errors::FrameError;
+use crate::upscalefilter::negotiation::config::{StreamConfig, picture};
 
 /// A frame that can be read, for as long as it lives.
-pub(super) type MappedFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
+pub(in crate::upscalefilter) type MappedFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
 
 /// Maps a frame, which must be progressive.
-pub(super) fn map(buffer: gst::Buffer, config: &StreamConfig) -> Result<MappedFrame, FrameError> {
+pub(in crate::upscalefilter) fn map(buffer: gst::Buffer, config: &StreamConfig) -> Result<MappedFrame, FrameError> {
     // In video that is mixed each frame says what it is.
     let mixed = config.in_info.interlace_mode() == gst_video::VideoInterlaceMode::Mixed;
     if mixed && buffer.video_flags().contains(gst_video::VideoBufferFlags::INTERLACED) {

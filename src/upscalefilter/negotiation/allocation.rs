@@ -7,7 +7,7 @@ use gst::prelude::*;
 /// The sizes of the two sides differ, so downstream has no say. As many buffers as `held` are held at a time, the frames in
 /// flight and the one that waits for room: a decoder with a fixed pool must make that many more than it needs itself, else it
 /// starves. Any stride will do, hence video meta.
-pub(super) fn propose(query: &mut gst::query::Allocation, held: usize) -> bool {
+pub(in crate::upscalefilter) fn propose(query: &mut gst::query::Allocation, held: usize) -> bool {
     let (caps, _) = query.get_owned();
     let Some(info) = caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok()) else {
         return false;
@@ -19,7 +19,10 @@ pub(super) fn propose(query: &mut gst::query::Allocation, held: usize) -> bool {
 }
 
 /// An active pool of output buffers without a bound.
-pub(super) fn own_pool(caps: &gst::Caps, info: &gst_video::VideoInfo) -> Result<gst::BufferPool, glib::BoolError> {
+pub(in crate::upscalefilter) fn own_pool(
+    caps: &gst::Caps,
+    info: &gst_video::VideoInfo,
+) -> Result<gst::BufferPool, glib::BoolError> {
     let pool = gst_video::VideoBufferPool::new();
     configure(pool.upcast_ref(), caps, info, 0, 0)?;
     Ok(pool.upcast())
@@ -47,7 +50,7 @@ fn configure(
 ///
 /// One with a bound does not: the cache keeps buffers, and frames that wait for their turn do, so that it would run dry and the
 /// pipeline stand still. A pool that lays out frames in its own way needs video meta, which downstream must then understand.
-pub(super) fn downstream_pool(
+pub(in crate::upscalefilter) fn downstream_pool(
     srcpad: &gst::Pad,
     caps: &gst::Caps,
     info: &gst_video::VideoInfo,
@@ -68,9 +71,9 @@ pub(super) fn downstream_pool(
     })
 }
 
-pub(super) fn set_inactive(pool: &gst::BufferPool) {
+pub(in crate::upscalefilter) fn set_inactive(pool: &gst::BufferPool) {
     // It fails only if the pool was never active.
     if let Err(error) = pool.set_active(false) {
-        gst::debug!(super::CAT, obj = pool, "Cannot stop the pool: {error}");
+        gst::debug!(crate::upscalefilter::CAT, obj = pool, "Cannot stop the pool: {error}");
     }
 }

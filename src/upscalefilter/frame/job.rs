@@ -11,13 +11,13 @@ use crate::reuse::FrameWork;
 use crate::schedule::load_controller::{DegradationLevel, Verdict};
 use crate::schedule::{Job, Outcome};
 
-use super::engine::{Engine, bytes as mebibytes, describe_level};
-use super::errors::FrameError;
-use super::input::MappedFrame;
-use super::pending_result::PendingResult;
-use super::stream::{StreamConfig, picture};
-use super::worker::Worker;
-use super::{CAT, UpscaleFilter};
+use crate::upscalefilter::engine::worker::Worker;
+use crate::upscalefilter::engine::{Engine, bytes as mebibytes, describe_level};
+use crate::upscalefilter::errors::FrameError;
+use crate::upscalefilter::frame::input::MappedFrame;
+use crate::upscalefilter::frame::pending_result::PendingResult;
+use crate::upscalefilter::negotiation::config::{StreamConfig, picture};
+use crate::upscalefilter::{CAT, UpscaleFilter};
 
 /// More tries than the degradation levels has levels, so that a frame ends even if others make the degradation levels climb meanwhile.
 const MAX_TRIES: u32 = 40;
@@ -25,7 +25,7 @@ const MAX_TRIES: u32 = 40;
 const MAX_REFITS: u32 = 3;
 
 /// One frame to upscale, or parts of one.
-pub(super) struct FrameJob {
+pub(in crate::upscalefilter) struct FrameJob {
     /// Weak, so that a worker never keeps the element alive.
     pub element: glib::WeakRef<UpscaleFilter>,
     /// Of the frame: the element may have another one by the time this is run.
@@ -245,7 +245,7 @@ impl FrameJob {
 }
 
 /// What a job made.
-pub(super) struct Done {
+pub(in crate::upscalefilter) struct Done {
     pub buffer: gst::Buffer,
     /// The network's time alone.
     pub took: Duration,

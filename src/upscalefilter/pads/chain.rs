@@ -11,18 +11,21 @@ use crate::reuse::{FrameWork, Mode};
 use crate::schedule::Placed;
 use crate::types::Rect;
 
-use super::engine::Engine;
-use super::errors::FrameError;
-use super::imp::UpscaleFilter;
-use super::input::MappedFrame;
-use super::job::FrameJob;
-use super::late::{LateAction, mark_fallback};
-use super::pending_result::PendingResult;
-use super::reuse::{self, Comparison, Lookup, PreviousFrame, ResultSource};
-use super::settings::{LateFrames, LatencyMode};
-use super::state::{QueuedFrame, State};
-use super::stream::StreamConfig;
-use super::{CAT, input, latency, metadata};
+use crate::upscalefilter::CAT;
+use crate::upscalefilter::engine::Engine;
+use crate::upscalefilter::errors::FrameError;
+use crate::upscalefilter::frame::input;
+use crate::upscalefilter::frame::input::MappedFrame;
+use crate::upscalefilter::frame::job::FrameJob;
+use crate::upscalefilter::frame::metadata;
+use crate::upscalefilter::frame::pending_result::PendingResult;
+use crate::upscalefilter::frame::reuse::{self, Comparison, Lookup, PreviousFrame, ResultSource};
+use crate::upscalefilter::imp::UpscaleFilter;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::properties::{LateFrames, LatencyMode};
+use crate::upscalefilter::state::{QueuedFrame, State};
+use crate::upscalefilter::timing::late::{LateAction, mark_fallback};
+use crate::upscalefilter::timing::latency;
 
 /// What the properties ask for, as they are when a frame comes in.
 struct FrameSettings {
@@ -48,7 +51,7 @@ struct Incoming<'a> {
 type TrackedResult = Option<(Arc<PendingResult>, ResultSource)>;
 
 impl UpscaleFilter {
-    pub(super) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+    pub(in crate::upscalefilter) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
         let config = {
             let state = self.state.lock();
             state.refusal()?;

@@ -6,17 +6,17 @@
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::CAT;
-use super::imp::UpscaleFilter;
-use super::settings::LateFrames;
-use super::state::State;
+use crate::upscalefilter::CAT;
+use crate::upscalefilter::imp::UpscaleFilter;
+use crate::upscalefilter::properties::LateFrames;
+use crate::upscalefilter::state::State;
 
 /// Name of the custom meta on frames that were resized in place of upscaled. It has no fields.
-pub(super) const FALLBACK_META: &str = "GstUpscaleFilterFallbackMeta";
+pub(in crate::upscalefilter) const FALLBACK_META: &str = "GstUpscaleFilterFallbackMeta";
 
 /// By when frames have to leave, and what the clock says.
 #[derive(Debug, Default)]
-pub(super) struct Timing {
+pub(in crate::upscalefilter) struct Timing {
     /// The sink pad's segment, if it is in time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
     /// Latency from the source to our source pad, if the pipeline is live, and our own part of it; from the last LATENCY query.
@@ -112,7 +112,7 @@ impl Timing {
 
 /// What a frame that has come in is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LateAction {
+pub(in crate::upscalefilter) enum LateAction {
     Upscale,
     /// Resized without the network.
     Fallback,
@@ -121,13 +121,13 @@ pub(super) enum LateAction {
 
 impl UpscaleFilter {
     /// Running time now, if there is a clock and it runs.
-    pub(super) fn running_time_now(&self) -> Option<gst::ClockTime> {
+    pub(in crate::upscalefilter) fn running_time_now(&self) -> Option<gst::ClockTime> {
         let element = self.obj();
         element.clock()?.time().checked_sub(element.base_time()?)
     }
 
     /// What is to become of a frame of which `work` pixels would be given to the `workers` now. `now` is the running time.
-    pub(super) fn late_action(
+    pub(in crate::upscalefilter) fn late_action(
         &self,
         state: &State,
         late_frames: LateFrames,
@@ -160,7 +160,7 @@ impl UpscaleFilter {
     }
 
     /// Tells the application of a frame that was dropped, as elements do that drop for QoS.
-    pub(super) fn post_dropped(&self, pts: Option<gst::ClockTime>, duration: Option<gst::ClockTime>) {
+    pub(in crate::upscalefilter) fn post_dropped(&self, pts: Option<gst::ClockTime>, duration: Option<gst::ClockTime>) {
         let now = self.running_time_now();
         let message = {
             let state = self.state.lock();
@@ -184,7 +184,7 @@ impl UpscaleFilter {
 }
 
 /// Marks a frame as resized without the network.
-pub(super) fn mark_fallback(buffer: &mut gst::BufferRef) {
+pub(in crate::upscalefilter) fn mark_fallback(buffer: &mut gst::BufferRef) {
     if gst::meta::CustomMeta::add(buffer, FALLBACK_META).is_err() {
         gst::debug!(CAT, "The meta that marks resized frames is not registered");
     }

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::stream::StreamConfig;
+use crate::upscalefilter::negotiation::config::StreamConfig;
 
 /// From places in the input to places in the output.
 struct Placement<'a> {
@@ -25,7 +25,7 @@ impl<'a> Placement<'a> {
 }
 
 /// The output buffer for `input`, less its memory: timestamps and flags as they are, metas scaled.
-pub(super) fn header(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffer {
+pub(in crate::upscalefilter) fn header(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffer {
     let mut header = gst::Buffer::new();
     let out = header.get_mut().expect("nobody else has it yet");
     let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
@@ -65,12 +65,12 @@ fn copy_meta(
     }
     let in_pixels = meta.has_tag::<gst_video::video_meta::tags::Size>();
     if in_pixels && placement.moves() && meta.downcast_ref::<gst_video::VideoRegionOfInterestMeta>().is_none() {
-        gst::trace!(super::CAT, "Meta {} stays behind: it can be scaled, not moved", meta.api().name());
+        gst::trace!(crate::upscalefilter::CAT, "Meta {} stays behind: it can be scaled, not moved", meta.api().name());
         return;
     }
     let done = if in_pixels { meta.transform(out, &placement.scale) } else { meta.transform(out, copy) };
     if done.is_err() {
-        gst::trace!(super::CAT, "Meta {} stays behind", meta.api().name());
+        gst::trace!(crate::upscalefilter::CAT, "Meta {} stays behind", meta.api().name());
     }
 }
 
@@ -98,7 +98,7 @@ fn place_overlay(
 }
 
 /// Gives the pixels of `result` to `header`. The memory is shared, not copied, and so is read-only for whoever gets it.
-pub(super) fn share(mut header: gst::Buffer, result: &gst::Buffer) -> gst::Buffer {
+pub(in crate::upscalefilter) fn share(mut header: gst::Buffer, result: &gst::Buffer) -> gst::Buffer {
     let out = header.make_mut();
     let copied = gst::BufferCopyFlags::MEMORY | gst::BufferCopyFlags::META;
     result.copy_into(out, copied, ..).expect("a whole buffer can be shared");
@@ -108,7 +108,7 @@ pub(super) fn share(mut header: gst::Buffer, result: &gst::Buffer) -> gst::Buffe
 }
 
 /// Gives timestamps, flags and metas of `header` to `result`, which nobody else shows.
-pub(super) fn attach_metadata(header: &gst::BufferRef, mut result: gst::Buffer) -> gst::Buffer {
+pub(in crate::upscalefilter) fn attach_metadata(header: &gst::BufferRef, mut result: gst::Buffer) -> gst::Buffer {
     let copied = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
     header.copy_into(result.make_mut(), copied, ..).expect("without memory there is nothing that could fail");
     result

@@ -7,17 +7,23 @@ use gst::subclass::prelude::*;
 
 use crate::schedule::Item;
 
-use super::engine::Engine;
-use super::errors::INTERLACED;
-use super::imp::UpscaleFilter;
-use super::src::{PendingQuery, is_fatal};
-use super::state::{Leftovers, Serialized};
-use super::stream::StreamConfig;
-use super::{CAT, allocation, caps};
+use crate::upscalefilter::CAT;
+use crate::upscalefilter::engine::Engine;
+use crate::upscalefilter::errors::INTERLACED;
+use crate::upscalefilter::imp::UpscaleFilter;
+use crate::upscalefilter::negotiation::allocation;
+use crate::upscalefilter::negotiation::caps;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::pads::src::{PendingQuery, is_fatal};
+use crate::upscalefilter::state::{Leftovers, Serialized};
 
 impl UpscaleFilter {
     /// The flow return tells upstream why an event was refused: that of a sticky one comes back from its next push.
-    pub(super) fn sink_event(&self, pad: &gst::Pad, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
+    pub(in crate::upscalefilter) fn sink_event(
+        &self,
+        pad: &gst::Pad,
+        event: gst::Event,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
         gst::debug!(CAT, obj = pad, "Event {event:?}");
         match event.view() {
             gst::EventView::FlushStart(_) => self.flush_start(event),
@@ -47,7 +53,7 @@ impl UpscaleFilter {
     }
 
     /// Takes out all that is under way, wakes whoever waits, and refuses data until further notice.
-    pub(super) fn abandon_frames(&self) -> Leftovers {
+    pub(in crate::upscalefilter) fn abandon_frames(&self) -> Leftovers {
         let engines = self.engines();
         let mut state = self.state.lock();
         let leftovers = state.flush_start();
@@ -76,7 +82,7 @@ impl UpscaleFilter {
         }
     }
 
-    pub(super) fn sink_activate(&self, active: bool) {
+    pub(in crate::upscalefilter) fn sink_activate(&self, active: bool) {
         if active {
             // The source pad was activated before, and may have been flushed by this pad since.
             self.state.lock().flush_stop();
@@ -86,7 +92,7 @@ impl UpscaleFilter {
     }
 
     /// Tells of caps that are refused by negotiation, which gives no reason.
-    pub(super) fn advise(&self, event: &gst::EventRef) {
+    pub(in crate::upscalefilter) fn advise(&self, event: &gst::EventRef) {
         if let gst::EventView::Caps(event) = event.view()
             && caps::is_interlaced(event.caps())
         {
@@ -139,7 +145,11 @@ impl UpscaleFilter {
     }
 
     /// All that follows from these caps on the sink pad, and from what downstream takes.
-    pub(super) fn configure(&self, engine: &Engine, caps: &gst::CapsRef) -> Result<Arc<StreamConfig>, String> {
+    pub(in crate::upscalefilter) fn configure(
+        &self,
+        engine: &Engine,
+        caps: &gst::CapsRef,
+    ) -> Result<Arc<StreamConfig>, String> {
         if !self.settings.lock().fit {
             return engine.config(caps, |network, _| network.clone());
         }
@@ -152,7 +162,7 @@ impl UpscaleFilter {
 
     /// Gives the output the size that downstream takes now, if it has said that something changed. On the streaming thread, between two
     /// frames.
-    pub(super) fn renegotiate_size(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
+    pub(in crate::upscalefilter) fn renegotiate_size(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
         if !std::mem::take(&mut self.state.lock().reconfigure) {
             return config;
         }
@@ -180,7 +190,7 @@ impl UpscaleFilter {
     }
 
     /// Has the pipeline ask for the latency again.
-    pub(super) fn post_latency(&self) {
+    pub(in crate::upscalefilter) fn post_latency(&self) {
         let message = gst::message::Latency::builder().src(&*self.obj()).build();
         if self.obj().post_message(message).is_err() {
             gst::debug!(CAT, imp = self, "No bus for the LATENCY message");
@@ -223,7 +233,7 @@ impl UpscaleFilter {
         Ok(gst::FlowSuccess::Ok)
     }
 
-    pub(super) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+    pub(in crate::upscalefilter) fn sink_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         let serialized = query.is_serialized();
         match query.view_mut() {
             gst::QueryViewMut::Caps(query) => {
@@ -257,13 +267,18 @@ impl UpscaleFilter {
     }
 
     /// Whether a pad takes caps, by what it [can take](Self::possible_caps).
-    pub(super) fn accepts(&self, across: &gst::Pad, caps: &gst::CapsRef, direction: caps::Direction) -> bool {
+    pub(in crate::upscalefilter) fn accepts(
+        &self,
+        across: &gst::Pad,
+        caps: &gst::CapsRef,
+        direction: caps::Direction,
+    ) -> bool {
         let caps = caps::with_interlace_mode(caps);
         caps.is_subset(&self.possible_caps(across, Some(caps.clone()), direction))
     }
 
     /// What one pad can take, from what the other pad's peer takes (`across`), ours and the asker's filter.
-    pub(super) fn possible_caps(
+    pub(in crate::upscalefilter) fn possible_caps(
         &self,
         across: &gst::Pad,
         filter: Option<gst::Caps>,

@@ -4,12 +4,12 @@ use crate::model::extend::Codes;
 use crate::model::{Model, ModelError};
 use crate::types::{Conversion, Provider};
 
-use super::CAT;
-use super::stream::StreamConfig;
+use crate::upscalefilter::CAT;
+use crate::upscalefilter::negotiation::config::StreamConfig;
 
 /// What the devices are to be handed of pictures of `config`; `None` where the processor converts. `models` are those of the devices, of
 /// one provider. Opens a session to find out: slow, and not to be called under a lock. The error's text is for people.
-pub(super) fn codes<'a>(
+pub(in crate::upscalefilter) fn codes<'a>(
     asked: Conversion,
     models: impl Iterator<Item = &'a dyn Model>,
     config: &StreamConfig,

@@ -8,7 +8,7 @@ use crate::picture::format::PixelFormat;
 
 /// What both pads take: the formats in system memory, any size and rate; not what is known to be interlaced. Of mixed video each frame
 /// says whether it is.
-pub(super) static TEMPLATE: LazyLock<gst::Caps> =
+pub(in crate::upscalefilter) static TEMPLATE: LazyLock<gst::Caps> =
     LazyLock::new(|| {
         gst_video::VideoCapsBuilder::new()
             .format_list(PixelFormat::ALL.iter().map(|format| {
@@ -22,7 +22,7 @@ pub(super) static TEMPLATE: LazyLock<gst::Caps> =
 const PROGRESSIVE: [&str; 2] = ["progressive", "mixed"];
 
 /// Whether video of these caps is interlaced, all of it.
-pub(super) fn is_interlaced(caps: &gst::CapsRef) -> bool {
+pub(in crate::upscalefilter) fn is_interlaced(caps: &gst::CapsRef) -> bool {
     caps.iter_with_features().any(|(structure, features)| {
         let mode = structure.get::<&str>("interlace-mode").ok();
         mode.is_some_and(|mode| !PROGRESSIVE.contains(&mode))
@@ -31,7 +31,7 @@ pub(super) fn is_interlaced(caps: &gst::CapsRef) -> bool {
 }
 
 /// The same caps, which say so where they are of progressive video: what does not say it is.
-pub(super) fn with_interlace_mode(caps: &gst::CapsRef) -> gst::Caps {
+pub(in crate::upscalefilter) fn with_interlace_mode(caps: &gst::CapsRef) -> gst::Caps {
     let mut caps = caps.to_owned();
     for structure in caps.make_mut().iter_mut() {
         if structure.name() == "video/x-raw" && !structure.has_field("interlace-mode") {
@@ -43,7 +43,7 @@ pub(super) fn with_interlace_mode(caps: &gst::CapsRef) -> gst::Caps {
 
 /// Which way caps go through the element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Direction {
+pub(in crate::upscalefilter) enum Direction {
     /// What comes out for what goes in.
     Enlarge,
     /// What must go in for this to come out.
@@ -51,7 +51,7 @@ pub(super) enum Direction {
 }
 
 /// The caps on the other side for `caps` on this side. With the scale not known yet (no model loaded), any size may stand for any.
-pub(super) fn transform(caps: &gst::CapsRef, scale: Option<u32>, direction: Direction) -> gst::Caps {
+pub(in crate::upscalefilter) fn transform(caps: &gst::CapsRef, scale: Option<u32>, direction: Direction) -> gst::Caps {
     let mut result = gst::Caps::new_empty();
     let out = result.make_mut();
     for (structure, features) in caps.iter_with_features() {
@@ -79,7 +79,11 @@ pub(super) fn transform(caps: &gst::CapsRef, scale: Option<u32>, direction: Dire
 
 /// The same where what is left to do is resized: any size, but the network's own first. Shapes of pixels follow, so that the picture's
 /// does not change.
-pub(super) fn transform_to_fit(caps: &gst::CapsRef, scale: Option<u32>, direction: Direction) -> gst::Caps {
+pub(in crate::upscalefilter) fn transform_to_fit(
+    caps: &gst::CapsRef,
+    scale: Option<u32>,
+    direction: Direction,
+) -> gst::Caps {
     let mut result = transform(caps, scale, direction);
     result.make_mut().append(resizable(caps));
     result
@@ -103,7 +107,11 @@ fn any_shape() -> gst::FractionRange {
 
 /// What comes out, if `network` (fixed, of a picture like `info`'s but for its size) is what the network gives and downstream takes `peer`:
 /// that, or what downstream takes that is nearest, of the same shape.
-pub(super) fn fit(network: &gst::Caps, info: &gst_video::VideoInfo, peer: &gst::CapsRef) -> gst::Caps {
+pub(in crate::upscalefilter) fn fit(
+    network: &gst::Caps,
+    info: &gst_video::VideoInfo,
+    peer: &gst::CapsRef,
+) -> gst::Caps {
     if network.is_subset(peer) {
         return network.clone();
     }
@@ -287,7 +295,11 @@ fn bounds(min: i32, max: i32, scale: u32, direction: Direction) -> Option<(i32, 
 ///
 /// Colorimetry and chroma siting are written down where they are not: their defaults depend on the height (below 577 lines
 /// BT.601, above BT.709), so that the same caps would mean other colours at the larger size.
-pub(super) fn output(caps: &gst::CapsRef, info: &gst_video::VideoInfo, scale: u32) -> Option<gst::Caps> {
+pub(in crate::upscalefilter) fn output(
+    caps: &gst::CapsRef,
+    info: &gst_video::VideoInfo,
+    scale: u32,
+) -> Option<gst::Caps> {
     let mut result = transform(caps, Some(scale), Direction::Enlarge);
     let structure = result.get_mut().expect("nobody else has it yet").structure_mut(0)?;
     if !structure.has_field("colorimetry") {

@@ -11,16 +11,16 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::types::Provider;
 
-use super::CAT;
-use super::engine::{Engine, OpenError, describe};
-use super::imp::UpscaleFilter;
-use super::settings::Settings;
-use super::state::Serialized;
-use super::stream::StreamConfig;
+use crate::upscalefilter::CAT;
+use crate::upscalefilter::engine::{Engine, OpenError, describe};
+use crate::upscalefilter::imp::UpscaleFilter;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::properties::Settings;
+use crate::upscalefilter::state::Serialized;
 
 /// What is being loaded, and what is on its way out.
 #[derive(Default)]
-pub(super) struct Swap {
+pub(in crate::upscalefilter) struct Swap {
     inner: Mutex<Inner>,
     /// Signalled when nothing is loaded any more, or an engine has gone.
     changed: Condvar,
@@ -42,7 +42,7 @@ struct Inner {
 
 impl UpscaleFilter {
     /// Has an engine loaded for the settings as they are now, to be taken over when it is there.
-    pub(super) fn request_engine(&self) {
+    pub(in crate::upscalefilter) fn request_engine(&self) {
         let settings = self.settings.lock().clone();
         let mut inner = self.swap.inner.lock();
         inner.wanted = Some(settings);
@@ -114,7 +114,7 @@ impl UpscaleFilter {
     }
 
     /// Takes over an engine that is ready. Gives the configuration that holds from now on. On the streaming thread, between two frames.
-    pub(super) fn take_over(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
+    pub(in crate::upscalefilter) fn take_over(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
         let Some(engine) = self.swap.inner.lock().ready.take() else { return config };
         let config_of_new = match self.configure(&engine, &config.in_caps) {
             Ok(config) => config,
@@ -164,20 +164,20 @@ impl UpscaleFilter {
     }
 
     /// The engine at work, and those that still have frames to finish.
-    pub(super) fn engines(&self) -> Vec<Arc<Engine>> {
+    pub(in crate::upscalefilter) fn engines(&self) -> Vec<Arc<Engine>> {
         let mut engines: Vec<_> = self.engine().into_iter().collect();
         engines.extend(self.swap.inner.lock().retired.iter().filter_map(Weak::upgrade));
         engines
     }
 
     /// An engine that is ready and serves `settings`, for a stream that begins; others are of no use to it.
-    pub(super) fn take_ready_engine(&self, settings: &Settings) -> Option<Arc<Engine>> {
+    pub(in crate::upscalefilter) fn take_ready_engine(&self, settings: &Settings) -> Option<Arc<Engine>> {
         let ready = self.swap.inner.lock().ready.take();
         ready.filter(|engine| engine.serves(settings))
     }
 
     /// Waits until nothing is loaded and no engine but the one at work is left.
-    pub(super) fn finish_swaps(&self) {
+    pub(in crate::upscalefilter) fn finish_swaps(&self) {
         let ready = {
             let mut inner = self.swap.inner.lock();
             inner.wanted = None;

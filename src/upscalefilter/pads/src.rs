@@ -9,19 +9,23 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::schedule::Item;
 
-use super::errors::FrameError;
-use super::imp::UpscaleFilter;
-use super::job::Done;
-use super::pending_result::PendingResult;
-use super::progress::Runs;
-use super::settings::Duplicates;
-use super::state::{Queued, QueuedFrame, Serialized};
-use super::stream::StreamConfig;
-use super::{CAT, allocation, caps, metadata, progress};
+use crate::upscalefilter::CAT;
+use crate::upscalefilter::errors::FrameError;
+use crate::upscalefilter::frame::job::Done;
+use crate::upscalefilter::frame::metadata;
+use crate::upscalefilter::frame::pending_result::PendingResult;
+use crate::upscalefilter::imp::UpscaleFilter;
+use crate::upscalefilter::negotiation::allocation;
+use crate::upscalefilter::negotiation::caps;
+use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::progress;
+use crate::upscalefilter::progress::Runs;
+use crate::upscalefilter::properties::Duplicates;
+use crate::upscalefilter::state::{Queued, QueuedFrame, Serialized};
 
 /// A serialized query on its way through the queue. It travels as a copy, so that whoever gives up waiting can do so at any moment.
 #[derive(Debug)]
-pub(super) struct PendingQuery {
+pub(in crate::upscalefilter) struct PendingQuery {
     step: Mutex<Step>,
     changed: Condvar,
 }
@@ -75,7 +79,7 @@ impl PendingQuery {
 
 impl UpscaleFilter {
     /// Starts the task, unless the pad has been deactivated meanwhile.
-    pub(super) fn start_src_task(&self) {
+    pub(in crate::upscalefilter) fn start_src_task(&self) {
         let element = self.obj().downgrade();
         let started = self.srcpad.start_task(move || {
             if let Some(element) = element.upgrade() {
@@ -91,7 +95,11 @@ impl UpscaleFilter {
         }
     }
 
-    pub(super) fn src_activate(&self, pad: &gst::Pad, active: bool) -> Result<(), gst::LoggableError> {
+    pub(in crate::upscalefilter) fn src_activate(
+        &self,
+        pad: &gst::Pad,
+        active: bool,
+    ) -> Result<(), gst::LoggableError> {
         self.state.lock().active = active;
         if active {
             self.state.lock().flush_stop();
@@ -285,7 +293,7 @@ impl UpscaleFilter {
     }
 
     /// Posts that the stream stopped, unless its reason is on the bus already.
-    pub(super) fn post_flow_error(&self, flow: gst::FlowError) {
+    pub(in crate::upscalefilter) fn post_flow_error(&self, flow: gst::FlowError) {
         if std::mem::replace(&mut self.state.lock().posted, true) {
             return;
         }
@@ -298,7 +306,7 @@ impl UpscaleFilter {
     }
 
     /// A worker's result has come, of a job of so many pixels for which it took so long.
-    pub(super) fn complete(
+    pub(in crate::upscalefilter) fn complete(
         &self,
         pending: Arc<PendingResult>,
         result: Result<Done, FrameError>,
@@ -340,15 +348,15 @@ impl UpscaleFilter {
     }
 
     /// Whether frames come under these caps now.
-    pub(super) fn is_current(&self, config: &Arc<StreamConfig>) -> bool {
+    pub(in crate::upscalefilter) fn is_current(&self, config: &Arc<StreamConfig>) -> bool {
         self.state.lock().config.as_ref().is_some_and(|current| Arc::ptr_eq(current, config))
     }
 
-    pub(super) fn is_stale(&self, generation: u64) -> bool {
+    pub(in crate::upscalefilter) fn is_stale(&self, generation: u64) -> bool {
         self.state.lock().generation != generation
     }
 
-    pub(super) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
+    pub(in crate::upscalefilter) fn src_event(&self, pad: &gst::Pad, event: gst::Event) -> bool {
         gst::debug!(CAT, obj = pad, "Event {event:?}");
         match event.view() {
             gst::EventView::Reconfigure(_) => {
@@ -375,7 +383,7 @@ impl UpscaleFilter {
         }
     }
 
-    pub(super) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
+    pub(in crate::upscalefilter) fn src_query(&self, pad: &gst::Pad, query: &mut gst::QueryRef) -> bool {
         match query.view_mut() {
             gst::QueryViewMut::Caps(query) => {
                 query.set_result(&self.possible_caps(&self.sinkpad, query.filter_owned(), caps::Direction::Enlarge));
@@ -392,7 +400,7 @@ impl UpscaleFilter {
 }
 
 /// Whether a flow return is a failure, not a flush or an end.
-pub(super) fn is_fatal(flow: gst::FlowError) -> bool {
+pub(in crate::upscalefilter) fn is_fatal(flow: gst::FlowError) -> bool {
     !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos)
 }
 

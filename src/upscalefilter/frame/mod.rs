@@ -1,0 +1,7 @@
+//! One frame on its way: what is known of it when it arrives, the work on it, its result and its metadata.
+
+pub(in crate::upscalefilter) mod input;
+pub(in crate::upscalefilter) mod job;
+pub(in crate::upscalefilter) mod metadata;
+pub(in crate::upscalefilter) mod pending_result;
+pub(in crate::upscalefilter) mod reuse;

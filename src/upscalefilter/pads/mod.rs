@@ -1,0 +1,5 @@
+//! The pads: frames, events and queries, and the task that pushes.
+
+pub(in crate::upscalefilter) mod chain;
+pub(in crate::upscalefilter) mod sink;
+pub(in crate::upscalefilter) mod src;
