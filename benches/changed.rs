@@ -8,7 +8,7 @@ mod pictures;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gstupscale::picture::format::PictureRef;
 use gstupscale::picture::region::Limits;
-use gstupscale::reuse::{BLOCK_SIZE, BlockMap, Compare, Cost, History, cover};
+use gstupscale::reuse::{BLOCK_SIZE, BlockMap, Compare, Cost, History, dirty_area};
 use gstupscale::types::Size;
 
 use pictures::{FORMAT, PADDING, planes};
@@ -104,7 +104,7 @@ fn covers(criterion: &mut Criterion) {
         ("discs", discs(8, 40)),
     ];
     for (name, map) in &maps {
-        group.bench_function(*name, |bench| bench.iter(|| cover(map, LARGE, REACH, |rect| cost.of(rect, LARGE))));
+        group.bench_function(*name, |bench| bench.iter(|| dirty_area(map, LARGE, REACH, |rect| cost.of(rect, LARGE))));
     }
     group.finish();
 }

@@ -40,7 +40,7 @@ fn check(name: &str, graph: Builder, expected: Expected) {
         panic!("{name}: {:?}", analysis.locality)
     };
     let [left, right, top, bottom] = expected.reach;
-    assert_eq!(reach, ReceptiveField { left, right, top, bottom }, "{name}");
+    assert_eq!(receptive_field, ReceptiveField { left, right, top, bottom }, "{name}");
     assert_eq!(analysis.scale, Some(expected.scale), "{name}");
     let square = |side| Size { width: side, height: side };
     assert_eq!(alignment, square(expected.alignment), "{name}: alignment");
@@ -50,7 +50,7 @@ fn check(name: &str, graph: Builder, expected: Expected) {
     for size in [Size { width: 48, height: 40 }, Size { width: 48 + expected.multiple, height: 40 + expected.multiple }]
     {
         let seen = perturb(&*model, size, &everywhere(size));
-        assert_tight(name, reach, seen, expected.slack);
+        assert_tight(name, receptive_field, seen, expected.slack);
         assert_parts_like_whole(&*model, size);
     }
 }

@@ -37,7 +37,7 @@ fn run(session: &mut dyn Upscaler, input: &[f32], size: Size) -> Vec<f32> {
 /// much: small ones drown in the rounding after many layers, large ones end in the flat part of an activation.
 pub(super) fn perturb(model: &dyn Model, size: Size, places: &[Vec<(u32, u32)>]) -> ReceptiveField {
     let info = model.info();
-    let reach = local(info).reach;
+    let field = local(info).receptive_field;
     let channels = info.channels.count();
     let mut session = model.open_session().unwrap();
     let input = noise(channels, size, 1);
@@ -56,10 +56,10 @@ pub(super) fn perturb(model: &dyn Model, size: Size, places: &[Vec<(u32, u32)>])
                 let within = |from: u32, to: u32, before: u32, behind: u32| from <= to + before && to <= from + behind;
                 // A pixel that sees to its right is changed by one to its right.
                 let by = places.iter().find(|(px, py)| {
-                    within(x, *px, reach.left, reach.right) && within(y, *py, reach.top, reach.bottom)
+                    within(x, *px, field.left, field.right) && within(y, *py, field.top, field.bottom)
                 });
                 let Some((px, py)) = by else {
-                    panic!("{}: {reach:?} does not hold: ({x}, {y}) changed by {places:?}", info.name)
+                    panic!("{}: {field:?} does not hold: ({x}, {y}) changed by {places:?}", info.name)
                 };
                 seen.left = seen.left.max(x.saturating_sub(*px));
                 seen.right = seen.right.max(px.saturating_sub(x));
@@ -123,13 +123,13 @@ pub(super) fn assert_tight(name: &str, derived: ReceptiveField, seen: ReceptiveF
 /// Asserts that parts of a picture, computed by themselves, have the bits that the whole has.
 pub(super) fn assert_parts_like_whole(model: &dyn Model, size: Size) {
     let info = model.info();
-    let Local { receptive_field, alignment, least, exact } = local(info);
+    let Local { receptive_field: field, alignment, least, exact } = local(info);
     let channels = info.channels.count();
     let mut session = model.open_session().unwrap();
     let input = noise(channels, size, 2);
     let whole = run(&mut *session, &input, size);
-    let columns = spans(size.width, [reach.left, reach.right], alignment.width, least.width);
-    let rows = spans(size.height, [reach.top, reach.bottom], alignment.height, least.height);
+    let columns = spans(size.width, [field.left, field.right], alignment.width, least.width);
+    let rows = spans(size.height, [field.top, field.bottom], alignment.height, least.height);
     assert!(columns.len() > 3 && rows.len() > 3, "{}: {size:?} is too small", info.name);
     for row in &rows {
         for column in &columns {
@@ -168,13 +168,13 @@ struct Span {
 }
 
 /// Parts that begin at, hang over and lie within the edges.
-fn spans(length: u32, reach: [u32; 2], alignment: u32, least: u32) -> Vec<Span> {
+fn spans(length: u32, field: [u32; 2], alignment: u32, least: u32) -> Vec<Span> {
     let mut spans = Vec::new();
     for keep in
         [[0, 3], [0, length / 2], [5, 9], [length / 2, length / 2 + 1], [length - 7, length - 2], [length - 4, length]]
     {
-        let begin = keep[0].saturating_sub(reach[0]) / alignment * alignment;
-        let end = (keep[1] + reach[1]).max(begin + least).next_multiple_of(alignment).min(length);
+        let begin = keep[0].saturating_sub(field[0]) / alignment * alignment;
+        let end = (keep[1] + field[1]).max(begin + least).next_multiple_of(alignment).min(length);
         if end - begin < least {
             continue;
         }
