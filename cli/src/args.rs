@@ -343,7 +343,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// Reads `90`, `90.5`, `1:30` or `0:01:30.5` into seconds.
-fn parse_time(text: &str) -> Result<f64, String> {
+pub fn parse_time(text: &str) -> Result<f64, String> {
     let wrong = || "expected seconds, or hours:minutes:seconds".to_owned();
     let mut seconds = 0.0;
     for part in text.trim().split(':') {

@@ -12,10 +12,8 @@ use crate::input::is_url;
 use crate::upscale::{self, Options};
 
 /// What in a folder is taken for a video or a picture, beside what can be written.
-const READ: [&str; 26] = [
-    "3gp", "asf", "avi", "bmp", "divx", "dv", "flv", "jpeg", "jpg", "m2ts", "mjpeg", "mpeg", "mpg", "mts", "mxf",
-    "ogm", "ogv", "png", "rm", "tif", "tiff", "ts", "vob", "webp", "wmv", "y4m",
-];
+const READ: &str =
+    "3gp asf avi bmp divx dv flv jpeg jpg m2ts mjpeg mpeg mpg mts mxf ogm ogv png rm tif tiff ts vob webp wmv y4m";
 /// Pictures stay pictures.
 const PICTURES: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
@@ -90,7 +88,7 @@ fn is_media(path: &Path) -> bool {
     let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     path.is_file()
         && !is_hidden
-        && (Container::from_extension(&extension).is_some() || READ.contains(&extension.as_str()))
+        && (Container::from_extension(&extension).is_some() || READ.split_whitespace().any(|known| known == extension))
 }
 
 /// Where each file goes. Two that would have one name keep their extensions in it.

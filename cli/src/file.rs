@@ -13,46 +13,12 @@ use crate::streams::Fate;
 use crate::subtitles::Text;
 
 /// What the containers of this family say of themselves, and statistics of what was encoded before.
-const OWN_TAGS: [&str; 9] = [
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "duration",
-    "bps",
-    "number_of_frames",
-    "number_of_bytes",
-    "vendor_id",
-];
+const OWN_TAGS: &str =
+    "major_brand minor_version compatible_brands encoder duration bps number_of_frames number_of_bytes vendor_id";
 /// The tags that MP4 files have a place for, by FFmpeg's names.
-const MP4_TAGS: [&str; 26] = [
-    "title",
-    "artist",
-    "author",
-    "album_artist",
-    "album",
-    "composer",
-    "date",
-    "comment",
-    "genre",
-    "copyright",
-    "grouping",
-    "lyrics",
-    "description",
-    "synopsis",
-    "show",
-    "episode_id",
-    "network",
-    "episode_sort",
-    "season_number",
-    "media_type",
-    "hd_video",
-    "gapless_playback",
-    "compilation",
-    "track",
-    "disc",
-    "creation_time",
-];
+const MP4_TAGS: &str = "title artist author album_artist album composer date comment genre copyright grouping lyrics description \
+    synopsis show episode_id network episode_sort season_number media_type hd_video gapless_playback compilation track disc \
+    creation_time";
 
 /// Seconds before 0 that decoders of sound need to begin.
 const LEAD_IN: f64 = 0.1;
@@ -418,13 +384,17 @@ pub fn tags_without_place(all: &[(String, String)]) -> Vec<String> {
         return Vec::new();
     }
     let names = all.iter().map(|(name, _)| name.clone());
-    names.filter(|name| !MP4_TAGS.contains(&name.to_ascii_lowercase().as_str()) && !is_own_tag(name)).collect()
+    names.filter(|name| !is_among(&name.to_ascii_lowercase(), MP4_TAGS) && !is_own_tag(name)).collect()
 }
 
 /// Whether a container makes this tag itself. Matroska's statistics have a language behind them.
 fn is_own_tag(name: &str) -> bool {
     let plain = name.to_ascii_lowercase();
-    OWN_TAGS.contains(&plain.split('-').next().unwrap_or_default()) || plain.starts_with("_statistics")
+    is_among(plain.split('-').next().unwrap_or_default(), OWN_TAGS) || plain.starts_with("_statistics")
+}
+
+fn is_among(name: &str, list: &str) -> bool {
+    list.split_whitespace().any(|one| one == name)
 }
 
 /// Tags without those that a container makes itself.

@@ -163,9 +163,9 @@ impl Before {
     fn filters(&self, frame: &Frame, first: (i32, i32)) -> String {
         let mut filters: Vec<String> = Vec::new();
         match self.deinterlace {
-            // Combed frames that no fields match are interpolated.
+            // Combed frames that no fields match are interpolated; by yadif, as decimate loses count behind bwdif.
             _ if self.inverse_telecine => {
-                filters.push("fieldmatch=combmatch=full,bwdif=deint=interlaced,decimate".into())
+                filters.push("fieldmatch=combmatch=full,yadif=deint=interlaced,decimate".into())
             }
             Some(Deinterlace::Double) => filters.push("bwdif=mode=send_field:deint=all".into()),
             Some(_) => filters.push("bwdif=mode=send_frame:deint=all".into()),

@@ -16,6 +16,8 @@ use crate::signals;
 const MAX_READ_ERRORS: u32 = 100;
 /// Video and sound seldom end together: less than this is not missing.
 const MISSING_SECONDS: f64 = 0.75;
+/// A step of time that is none of the recording, in microseconds; as FFmpeg's own program has it.
+const JUMP: i64 = 10_000_000;
 /// How much longer other streams are read for their packets before the end that was asked for.
 const TAIL_SECONDS: f64 = 1.0;
 /// FFmpeg's unit for times of the whole.
@@ -39,8 +41,12 @@ pub struct MediaReader {
     read_errors: u32,
     /// The time after the last frame, in ticks.
     next: Option<i64>,
-    /// The latest time of any stream, in microseconds.
+    /// The latest time of the video, and of any stream, in microseconds.
+    video_end: i64,
     latest: i64,
+    /// Where times may jump, as in recordings that were put together: when the next packet of the video is due, in microseconds.
+    due: Option<i64>,
+    jumps: bool,
     state: State,
     stop: Arc<AtomicBool>,
 }
@@ -65,7 +71,8 @@ impl MediaReader {
         })?;
         let mut timing = timing_of(&demuxer, stream);
         let start = start_of(&demuxer);
-        let mut offset = if has_clock(&demuxer) { start } else { 0 };
+        let jumps = has_clock(&demuxer);
+        let mut offset = if jumps { start } else { 0 };
         let microseconds = |seconds: f64| (seconds * 1e6).round() as i64;
         if let Some(begin) = selection.start {
             offset = start.max(0) + microseconds(begin);
@@ -93,7 +100,10 @@ impl MediaReader {
             damage: Damage::default(),
             read_errors: 0,
             next: None,
+            video_end: 0,
             latest: 0,
+            due: None,
+            jumps,
             state: State::Reading,
             stop: Arc::clone(stop),
         })
@@ -165,6 +175,9 @@ impl MediaReader {
         // A stream that appears while reading.
         let Some(kept) = self.kept.get(index).copied() else { return Ok(()) };
         let base = self.demuxer.stream(index).base();
+        if self.jumps && index == self.video {
+            self.follow_jump(&packet, base);
+        }
         let time = packet.time().map(|time| av::rescale(time, base, MICROSECONDS) - self.offset);
         if let Some(time) = time {
             let length = av::rescale(packet.duration, base, MICROSECONDS);
@@ -174,12 +187,28 @@ impl MediaReader {
             }
         }
         if index == self.video {
+            // Now, as the decoder gives its frame back after later packets, whose clock may be another.
+            let packet = self.shifted(packet, base);
             return if self.state == State::Reading { self.decode(Some(&packet)) } else { Ok(()) };
         }
         if kept && self.wants(&packet, base, time) {
             self.events.push_back(Event::Packet(self.shifted(packet, base)));
         }
         Ok(())
+    }
+
+    /// Where the clock was set anew, time goes on.
+    fn follow_jump(&mut self, packet: &Packet, base: ffi::AVRational) {
+        if packet.dts == ffi::AV_NOPTS_VALUE {
+            return;
+        }
+        let time = av::rescale(packet.dts, base, MICROSECONDS);
+        if let Some(due) = self.due
+            && (time - due).abs() > JUMP
+        {
+            self.offset += time - due;
+        }
+        self.due = Some(time + av::rescale(packet.duration, base, MICROSECONDS));
     }
 
     /// Whether a packet is within what is wanted; what is shown at all is.
@@ -227,8 +256,7 @@ impl MediaReader {
             rate => av::rescale(1, ffi::AVRational { num: rate.den, den: rate.num }, base).max(1),
         };
         let length = if frame.ticks() > 0 { frame.ticks() } else { usual };
-        let offset = av::rescale(self.offset, MICROSECONDS, base);
-        let mut time = frame.time().map_or_else(|| self.next.unwrap_or(0), |time| time - offset);
+        let mut time = frame.time().unwrap_or_else(|| self.next.unwrap_or(0));
         // Encoders take times that rise; damaged and cut files have others.
         if let Some(next) = self.next
             && time < next
@@ -246,7 +274,8 @@ impl MediaReader {
         (frame.pts, frame.time_base) = (time, base);
         frame.set_ticks(length);
         self.next = Some(time + 1);
-        self.latest = self.latest.max(microseconds + av::rescale(length, base, MICROSECONDS));
+        self.video_end = self.video_end.max(microseconds + av::rescale(length, base, MICROSECONDS));
+        self.latest = self.latest.max(self.video_end);
         self.damage.frames += u64::from(frame.is_damaged());
         frame.remove_side_data(ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX);
         colour::describe_by_container(&mut frame, self.demuxer.stream(self.video).parameters());
@@ -259,14 +288,27 @@ impl MediaReader {
             self.decode(None)?;
         }
         self.state = State::Ended;
-        if self.end.is_none() {
-            let expected = duration_of(&self.demuxer).unwrap_or(0.0);
-            let begun = (self.offset - start_of(&self.demuxer).max(0)).max(0);
-            let reached = (self.latest + begun) as f64 / 1e6;
-            let missing = expected - reached;
-            self.damage.missing = (missing > MISSING_SECONDS.max(expected * 0.01)).then_some((missing, expected));
+        if self.end.is_none() && !self.jumps {
+            self.damage.missing = self.missing();
         }
         Ok(())
+    }
+
+    /// How many seconds are missing at the end, and how many there should have been.
+    fn missing(&self) -> Option<(f64, f64)> {
+        let video = self.video();
+        let of_video = (video.0.duration > 0).then(|| av::seconds(video.0.duration, video.base()));
+        // Matroska's own statistics, as in 00:00:10.000000000.
+        let tagged = video.tag("DURATION").and_then(|text| crate::args::parse_time(&text).ok());
+        let all_read = self.kept.iter().all(|kept| *kept);
+        let (expected, end) = match of_video.or(tagged) {
+            Some(expected) => (expected, self.video_end),
+            None if all_read => (duration_of(&self.demuxer)?, self.latest),
+            None => return None,
+        };
+        let begun = (self.offset - start_of(&self.demuxer).max(0)).max(0);
+        let missing = expected - (end + begun) as f64 / 1e6;
+        (missing > MISSING_SECONDS.max(expected * 0.01)).then_some((missing, expected))
     }
 
     pub fn damage(&self) -> Damage {

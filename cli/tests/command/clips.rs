@@ -11,23 +11,23 @@ use crate::run::upscale;
 
 /// All clips but one, with the seconds that are taken: encoders take their time.
 const CLIPS: &[(&str, &str)] = &[
-    ("androidx/bbb_800x640_768kbps_30fps_avc_pyramid_3b.mp4", "1"),
+    ("androidx/bbb_800x640_768kbps_30fps_avc_pyramid_3b.mp4", "0.5"),
     ("androidx/bear-vp9-odd-dimensions.webm", "60"),
     ("androidx/roadtrip-vp92-10bit.webm", "60"),
     ("androidx/sample_with_increasing_timestamps_360p.mp4", "1"),
-    ("androidx/silent-black-25s.mp4", "60"),
+    ("androidx/silent-black-25s.mp4", "3"),
     ("derived/kodim05_slow_fade_lossless_vp9.webm", "1"),
     ("derived/kodim08_static_lossless_vp9.webm", "60"),
     ("derived/sintel240_on_twos_lossless_vp9.webm", "60"),
     ("derived/sintel360_on_twos_h264.mp4", "1"),
     ("fly-pie/video1.webm", "60"),
     ("intel/bottle-detection.mp4", "1"),
-    ("test-videos-co-uk/Big_Buck_Bunny_1080_10s_1MB.mp4", "0.3"),
+    ("test-videos-co-uk/Big_Buck_Bunny_1080_10s_1MB.mp4", "0.1"),
     ("test-videos-co-uk/Big_Buck_Bunny_360_10s_1MB.mp4", "1"),
     ("test-videos-co-uk/Sintel_360_10s_1MB.mp4", "1"),
-    ("test-videos-co-uk/Sintel_720_10s_1MB.mp4", "0.5"),
-    ("vhs/neofetch.mp4", "1"),
-    ("vhs/neofetch.webm", "1"),
+    ("test-videos-co-uk/Sintel_720_10s_1MB.mp4", "0.2"),
+    ("vhs/neofetch.mp4", "0.4"),
+    ("vhs/neofetch.webm", "0.4"),
 ];
 
 /// Whole clips, so that a last frame that is lost is seen.

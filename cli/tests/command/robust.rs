@@ -243,3 +243,41 @@ fn memory_does_not_grow_with_the_length() {
     let (short, long) = (peak("short.mkv"), peak("long.mkv"));
     assert!(long * 10 < short * 12, "{short} kB for 500 frames, {long} kB for 4500");
 }
+
+#[test]
+fn a_recording_whose_clock_starts_again_goes_on() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let part = |offset: &str, name: &str| {
+        let args = format!(
+            "-f lavfi -i testsrc2=s=64x48:r=25:d=2 -f lavfi -i sine=d=2 -c:v libx264 -c:a aac -output_ts_offset {offset} {name}"
+        );
+        ffmpeg(folder.path(), &args.split_whitespace().collect::<Vec<_>>());
+        fs::read(folder.path().join(name)).unwrap()
+    };
+    let both = [part("100", "a.ts"), part("0", "b.ts")].concat();
+    fs::write(folder.path().join("in.ts"), both).unwrap();
+    run_in(folder.path(), ["-q", "--model", "lanczos2x", "in.ts", "out.mkv"]).expect_ok();
+    let times = read::times(&folder.path().join("out.mkv"));
+    assert_eq!(times.len(), 100);
+    assert!(times[99].mseconds() < 4300, "{}", times[99]);
+    let steps: Vec<u64> = times.windows(2).map(|pair| pair[1].mseconds() - pair[0].mseconds()).collect();
+    assert_eq!(steps.iter().filter(|step| **step == 40).count(), 99, "{steps:?}");
+}
+
+#[test]
+fn a_video_that_is_shorter_than_its_sound_is_not_damaged() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["in.mp4", "in.mkv"] {
+        let args = format!("-f lavfi -i testsrc2=s=64x48:r=25:d=1 -f lavfi -i sine=d=5 -c:v libx264 -c:a aac {name}");
+        ffmpeg(folder.path(), &args.split_whitespace().collect::<Vec<_>>());
+        for audio in ["copy", "none"] {
+            run_in(folder.path(), ["-y", "--audio", audio, "--model", "lanczos2x", name, "out.mkv"]).expect_ok();
+        }
+    }
+}

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::common::have_runtime;
 use crate::make::{self, SOUND, VIDEO, X264, have};
+use crate::probe::{ffmpeg, have_programs};
 use crate::read::{self, assert_same_times, tolerance};
 use crate::run::{names, upscale};
 
@@ -389,4 +390,19 @@ fn a_transport_stream_keeps_its_sound() {
     // The packets lose their ADTS headers, so that their hashes differ.
     let (before, after) = (read::sound(&input)[0].len(), read::sound(&output)[0].len());
     assert!(after + 2 >= before, "{before} packets, then {after}");
+}
+
+#[test]
+fn telecined_film_goes_back_to_its_frames() {
+    if !have_runtime() || !have_programs(&["ffmpeg", "ffprobe"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source =
+        "-f lavfi -i testsrc2=s=320x240:r=24000/1001:d=2 -vf telecine -c:v ffv1 -flags +ildct+ilme -top 1 in.mkv";
+    ffmpeg(folder.path(), &source.split_whitespace().collect::<Vec<_>>());
+    let (input, output) = (folder.path().join("in.mkv"), folder.path().join("out.mkv"));
+    upscale(&input, &output, &["--model", "lanczos2x", "--inverse-telecine"]).expect_ok();
+    let expected: Vec<_> = (0..48).map(|frame| gst::ClockTime::from_nseconds(frame * 1_001_000_000 / 24)).collect();
+    assert_same_times(&expected, &read::times(&output), gst::ClockTime::from_mseconds(1), "film");
 }
