@@ -16,6 +16,7 @@ use crate::size::{self, Size};
     version,
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
+    override_usage = "gst-upscale [OPTIONS] <IN>... <OUT>\n       gst-upscale <COMMAND>",
     after_help = EXAMPLES,
     max_term_width = 120
 )]

@@ -131,7 +131,7 @@ impl Progress {
         self.console.bar.finish_and_clear();
     }
 
-    /// As in "33 %, 120 of 360 frames, 12.3 fps, ETA 0:12, 80 unique, 40 duplicates (33 %)".
+    /// As in "33 %, 120 of 360 frames, 12.3 fps, ETA 0:12, 40 % reused".
     fn describe(&self, now: Instant, snapshot: Snapshot) -> String {
         let mut parts = Vec::new();
         match snapshot.total {
@@ -147,7 +147,10 @@ impl Progress {
             parts.push(format!("{fps:.1} fps"));
             parts.extend(eta.filter(|eta| !eta.is_zero()).map(|eta| format!("ETA {}", clock(eta))));
         }
-        parts.push(snapshot.counts.to_string());
+        // What was found is counted ahead of what is written: a share, and no second count.
+        if snapshot.counts.reused >= 0.5 {
+            parts.push(format!("{:.0} % reused", snapshot.counts.reused));
+        }
         parts.join(", ")
     }
 
@@ -237,8 +240,9 @@ mod tests {
     fn a_line_has_one_count_that_ends_at_the_total() {
         let mut progress = Progress::new(&Console::new(true, false), ProgressKind::Auto);
         progress.samples.push_back((Instant::now(), 17));
-        let snapshot = Snapshot { frames: 17, total: Some(17), counts: Counts::default() };
+        let counts = Counts { unique: 12, duplicates: 11, reused: 40.2, saved: None };
+        let snapshot = Snapshot { frames: 17, total: Some(17), counts };
         let text = progress.describe(Instant::now(), snapshot);
-        assert_eq!(text, "100 %, 17 of 17 frames, 0 unique, 0 duplicates (0 %)");
+        assert_eq!(text, "100 %, 17 of 17 frames, 40 % reused");
     }
 }

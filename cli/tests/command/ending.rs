@@ -27,7 +27,7 @@ fn interrupted(folder: &Path, output: &str, signal: &str) -> (Option<i32>, Strin
         .spawn()
         .expect("the command starts");
     let mut lines = BufReader::new(child.stderr.take().expect("it is piped")).lines().map(|line| line.expect("text"));
-    let progress = lines.find(|line| line.contains(" frames, ")).expect("progress is shown");
+    let progress = lines.find(|line| line.contains(" frames")).expect("progress is shown");
     assert!(progress.starts_with("gst-upscale: ") && progress.contains('%'), "{progress}");
     let id = child.id().to_string();
     assert!(Command::new("kill").args([signal, &id]).status().expect("kill is there").success());
