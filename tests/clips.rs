@@ -125,6 +125,28 @@ fn interlaced_clips_go_through_a_deinterlacer() {
     assert_eq!((before.lock().unwrap().len(), after.lock().unwrap().len()), (10, 20));
 }
 
+/// A player puts its deinterlacer in front of its filter.
+#[test]
+fn a_player_plays_an_interlaced_clip_through_it() {
+    let Some(clip) = shared_data("clips/interlace-patterns/bt601-525_480_interlaced_tff.mkv") else { return };
+    let element = dummy_element(&Arc::new(DummyModel::new(Channels::Luma, 1)), &[]);
+    let sink = gst::ElementFactory::make("fakesink").build().unwrap();
+    let player = gst::ElementFactory::make("playbin").build().unwrap();
+    player.set_property("uri", glib::filename_to_uri(clip.canonicalize().unwrap(), None).unwrap());
+    player.set_property("video-filter", &element);
+    player.set_property("video-sink", &sink);
+    player.set_property_from_str("flags", "video+deinterlace");
+    let before = watch(&element.static_pad("sink").unwrap(), false);
+    let after = watch(&sink.static_pad("sink").unwrap(), false);
+    player.set_state(gst::State::Playing).unwrap();
+    wait_message(&player.bus().unwrap(), &[gst::MessageType::Eos]);
+    let caps = element.static_pad("sink").unwrap().current_caps().unwrap();
+    player.set_state(gst::State::Null).unwrap();
+    assert_eq!(caps.structure(0).unwrap().get::<&str>("interlace-mode"), Ok("progressive"));
+    assert_eq!(*before.lock().unwrap(), *after.lock().unwrap());
+    assert!(!after.lock().unwrap().is_empty());
+}
+
 #[test]
 fn the_output_depends_neither_on_workers_nor_on_duplicate_detection() {
     if !have_runtime() {
