@@ -10,7 +10,7 @@ use std::sync::Arc;
 use gst::prelude::*;
 use gstupscale::model::dummy::{DummyModel, Failure};
 use gstupscale::picture::format::PixelFormat;
-use gstupscale::types::{Channels, Provider};
+use gstupscale::types::{Channels, Provider, Size};
 use proptest::prelude::*;
 
 use common::clip::{Clip, Edit, TALL, drawn, edit, enlarged};
@@ -324,6 +324,64 @@ fn where_chroma_alone_has_changed_a_network_of_luma_does_not_run() {
             let reused = stats.get::<f64>("reused-percentage").unwrap();
             assert!((50.0..75.0).contains(&reused), "{format}, {latency}: {reused}");
         }
+    }
+}
+
+/// A network of luma that cannot be run on parts of a frame.
+fn whole_frames_only(why: &str) -> Arc<DummyModel> {
+    use gstupscale::model::graph::Locality;
+    let model = DummyModel::new(Channels::Luma, 2).with_info(|info| match why {
+        "global" => info.locality = Locality::Global { reason: "as the test says".into() },
+        "fixed" => info.fixed_size = Some(Size { width: 64, height: 64 }),
+        "inexact" => {
+            let Locality::Local(local) = &mut info.locality else { unreachable!() };
+            local.exact = false;
+        }
+        _ => {}
+    });
+    Arc::new(model)
+}
+
+#[test]
+fn neither_does_one_that_runs_on_whole_frames_alone() {
+    let clip = colours_change("I420");
+    // Twice through the network, and resized after it.
+    for (why, fit) in [("global", None), ("fixed", None), ("inexact", None), ("twice", Some(256)), ("twice", Some(300))]
+    {
+        let [off, exact] = ["off", "exact"].map(|duplicates| {
+            let model = whole_frames_only(why);
+            let element = dummy_element(&model, &[("workers", "2"), ("duplicates", duplicates)]);
+            let filter = gst::ElementFactory::make("capsfilter").build().unwrap();
+            if let Some(side) = fit {
+                let caps = gst::Caps::builder("video/x-raw").field("width", side).field("height", side).build();
+                filter.set_property("caps", caps);
+            }
+            let bin = gst::Bin::new();
+            bin.add_many([&element, &filter]).unwrap();
+            element.link(&filter).unwrap();
+            for (name, pad) in [("sink", element.static_pad("sink")), ("src", filter.static_pad("src"))] {
+                let ghost = gst::GhostPad::builder_with_target(&pad.unwrap()).unwrap().name(name).build();
+                bin.add_pad(&ghost).unwrap();
+            }
+            let mut harness = harness(bin.upcast_ref());
+            harness.set_src_caps(clip.info.to_caps().unwrap());
+            let frames: Vec<Vec<u8>> = clip
+                .frames
+                .iter()
+                .map(|bytes| {
+                    harness.push(gst::Buffer::from_slice(bytes.clone())).unwrap();
+                    let out = harness.pull().unwrap();
+                    let caps = harness.sinkpad().unwrap().current_caps().unwrap();
+                    common::clip::visible(&out, &gst_video::VideoInfo::from_caps(&caps).unwrap())
+                })
+                .collect();
+            let passes = if fit.is_some() { 2 } else { 1 };
+            assert_eq!(model.finished(), passes * if duplicates == "off" { 4 } else { 2 }, "{why}, {duplicates}");
+            let reused = element.property::<gst::Structure>("stats").get::<f64>("reused-percentage").unwrap();
+            assert_eq!(reused, if duplicates == "off" { 0.0 } else { 50.0 }, "{why}, {duplicates}");
+            frames
+        });
+        assert!(off == exact, "{why}, {fit:?}");
     }
 }
 

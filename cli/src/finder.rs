@@ -119,8 +119,9 @@ impl Finder {
         found.recorder.record(pts, unique);
         if found.kind != Some((format, size)) {
             found.kind = Some((format, size));
-            let rules = self.rules(format, size);
-            let begin = |mode| rules.map(|rules| Tracker::new(format, size, rules, mode));
+            let converter = self.converter(format, size);
+            let (rules, chroma_apart) = (self.rules(&converter, size), converter.chroma_is_apart());
+            let begin = |mode| Tracker::new(format, size, rules, chroma_apart, mode);
             found.exact.begin(begin(Mode::Exact));
             found.similar.begin(begin(SIMILAR));
         }
@@ -130,19 +131,22 @@ impl Finder {
         Ok(())
     }
 
-    fn rules(&self, format: PixelFormat, frame: Size) -> Option<Rules> {
+    fn converter(&self, format: PixelFormat, frame: Size) -> Converter {
+        let channels = if self.network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
+        // How far changes reach does not depend on the colours.
+        let chroma_site = ChromaSite { h_cosited: false, v_cosited: false };
+        let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site };
+        Converter::new(format, colour, frame, channels, self.network.scale.unwrap_or(2))
+    }
+
+    fn rules(&self, converter: &Converter, frame: Size) -> Option<Rules> {
         // Of a network of one size, and of one whose reach is not known, the element upscales whole frames.
         let Locality::Local(local) = &self.network.locality else { return None };
         if self.network.fixed_size.is_some() {
             return None;
         }
-        let channels = if self.network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
-        // How far changes reach does not depend on the colours.
-        let chroma_site = ChromaSite { h_cosited: false, v_cosited: false };
-        let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site };
-        let converter = Converter::new(format, colour, frame, channels, self.network.scale.unwrap_or(2));
         let multiple = self.network.multiple;
-        Rules::new(local, (multiple, multiple), &converter, frame)
+        Rules::new(local, (multiple, multiple), converter, frame)
     }
 }
 

@@ -21,8 +21,6 @@ pub struct Rules {
     pub bucket: u32,
     /// Parts give the same bytes as the whole frame, as far as the graph has a say. Where they do not it is a code value here or there.
     pub exact: bool,
-    /// The network does not see chroma: where that alone has changed there is nothing for it to do.
-    pub chroma_apart: bool,
 }
 
 /// A GPU's libraries look for the best kernels anew for each size: with steps of so many pixels the sizes are few.
@@ -58,7 +56,6 @@ impl Rules {
             nominal_pixels: NOMINAL_PIXELS,
             bucket: 2,
             exact: local.exact,
-            chroma_apart: converter.chroma_is_apart(),
         })
     }
 
@@ -109,7 +106,7 @@ mod tests {
             let part = Rect { x, y, width, height };
             let one = Size { width: 1, height: 1 };
             let limits = Limits { multiple: one, ..Limits::default() };
-            let rules = Rules { dilation: 0, limits, fixed_pixels: 0, nominal_pixels: 0, bucket, exact: true, chroma_apart: false };
+            let rules = Rules { dilation: 0, limits, fixed_pixels: 0, nominal_pixels: 0, bucket, exact: true };
             let got = rules.bucketed(part, frame);
             prop_assert!(got.x <= x && got.y <= y && (got.x | got.y).is_multiple_of(2), "{got:?}");
             prop_assert!(got.x + got.width >= x + width && got.y + got.height >= y + height, "{got:?}");

@@ -30,7 +30,10 @@ pub const DEFAULT_MAX_AGE: u32 = 250;
 #[derive(Debug)]
 pub struct Tracker {
     frame: Size,
-    rules: Rules,
+    /// What parts have to obey; `None` where the network only runs on whole frames.
+    rules: Option<Rules>,
+    /// The network does not see chroma: where that alone has changed there is nothing for it to do.
+    chroma_apart: bool,
     mode: Mode,
     history: History,
     refresher: Option<Refresher>,
@@ -39,20 +42,24 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// For frames of one format and size.
-    pub fn new(format: PixelFormat, frame: Size, rules: Rules, mode: Mode) -> Self {
+    /// For frames of one format and size. `rules` are those of parts, if the network can be run on parts at all; `chroma_apart` is whether it
+    /// does [without chroma](crate::picture::convert::Converter::chroma_is_apart). `None` where every frame that differs is upscaled whole.
+    pub fn new(format: PixelFormat, frame: Size, rules: Option<Rules>, chroma_apart: bool, mode: Mode) -> Option<Self> {
+        // What promises the same bytes keeps that promise.
+        let rules = rules.filter(|rules| rules.exact || mode != Mode::Exact);
         let max_age = match mode {
-            Mode::Exact | Mode::Similar { max_age: 0, .. } => None,
-            Mode::Similar { max_age, .. } => Some(max_age),
+            Mode::Similar { max_age, .. } if max_age > 0 && rules.is_some() => Some(max_age),
+            Mode::Exact | Mode::Similar { .. } => None,
         };
-        Tracker {
+        (rules.is_some() || chroma_apart).then(|| Tracker {
             frame,
             rules,
+            chroma_apart,
             mode,
             history: History::new(format, frame),
             refresher: max_age.map(|max_age| Refresher::new(frame, max_age)),
             changed: BlockMap::new(frame),
-        }
+        })
     }
 
     pub fn mode(&self) -> Mode {
@@ -62,31 +69,28 @@ impl Tracker {
     /// What has to be done for `picture`, given the output of the frame before.
     pub fn compare(&mut self, picture: &PictureRef) -> FrameWork {
         let compare = match self.mode {
-            Mode::Exact => Compare::Exact,
-            Mode::Similar { tolerance, .. } => Compare::Similar { tolerance },
+            // Differences within a tolerance could not be followed without parts.
+            Mode::Similar { tolerance, .. } if self.rules.is_some() => Compare::Similar { tolerance },
+            Mode::Exact | Mode::Similar { .. } => Compare::Exact,
         };
         let Changes { mut luma, chroma } = self.history.compare(picture, compare);
-        let apart = self.rules.chroma_apart && !chroma.is_empty();
-        if !self.rules.chroma_apart {
+        if !self.chroma_apart {
             luma.add(&chroma);
         }
-        let due = self.refresher.as_mut().map_or_else(Vec::new, Refresher::due);
-        due.into_iter().for_each(|patch| luma.set_within(patch, self.rules.dilation));
-        let cost = Cost {
-            fixed_pixels: match self.mode {
-                Mode::Exact => self.rules.fixed_pixels,
-                Mode::Similar { .. } => self.rules.nominal_pixels,
-            },
-            limits: self.rules.limits,
-        };
-        let price = |rect| cost.of(self.rules.bucketed(rect, self.frame), self.frame);
-        self.changed = luma;
-        match dirty_area(&self.changed, self.frame, self.rules.dilation, price) {
-            DirtyArea::Nothing if apart => FrameWork::ChromaOnly,
-            DirtyArea::Nothing => FrameWork::Nothing,
-            DirtyArea::Rects(parts) => {
-                FrameWork::DirtyRects(parts.iter().map(|part| self.rules.bucketed(*part, self.frame)).collect())
+        let dirty = match &self.rules {
+            None if luma.is_empty() => DirtyArea::Nothing,
+            None => DirtyArea::Whole,
+            Some(rules) => {
+                let due = self.refresher.as_mut().map_or_else(Vec::new, Refresher::due);
+                due.into_iter().for_each(|patch| luma.set_within(patch, rules.dilation));
+                dirty_area_by(rules, self.mode, &luma, self.frame)
             }
+        };
+        self.changed = luma;
+        match dirty {
+            DirtyArea::Nothing if self.chroma_apart && !chroma.is_empty() => FrameWork::ChromaOnly,
+            DirtyArea::Nothing => FrameWork::Nothing,
+            DirtyArea::Rects(rects) => FrameWork::DirtyRects(rects.into()),
             DirtyArea::Whole => FrameWork::Whole,
         }
     }
@@ -98,7 +102,7 @@ impl Tracker {
             FrameWork::DirtyRects(rects) => self.parts(picture, rects),
             FrameWork::Whole => self.whole(picture),
         }
-        if self.rules.chroma_apart && work.builds_on_the_frame_before() {
+        if self.chroma_apart && work.builds_on_the_frame_before() {
             // It is made anew for the whole frame.
             self.history.keep_chroma(picture);
         }
@@ -135,4 +139,21 @@ impl Tracker {
             parts.iter().for_each(|part| refresher.refreshed(*part));
         }
     }
+}
+
+/// Rectangles that cover what has changed, as the rules want them.
+fn dirty_area_by(rules: &Rules, mode: Mode, changed: &BlockMap, frame: Size) -> DirtyArea {
+    let cost = Cost {
+        fixed_pixels: match mode {
+            Mode::Exact => rules.fixed_pixels,
+            Mode::Similar { .. } => rules.nominal_pixels,
+        },
+        limits: rules.limits,
+    };
+    let price = |rect| cost.of(rules.bucketed(rect, frame), frame);
+    let mut dirty = dirty_area(changed, frame, rules.dilation, price);
+    if let DirtyArea::Rects(rects) = &mut dirty {
+        rects.iter_mut().for_each(|rect| *rect = rules.bucketed(*rect, frame));
+    }
+    dirty
 }

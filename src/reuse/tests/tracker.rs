@@ -4,7 +4,8 @@ use proptest::prelude::*;
 
 use crate::picture::format::{PictureRef, PixelFormat};
 use crate::picture::region::Limits;
-use crate::reuse::{FrameWork, Mode, Rules, Tracker};
+use crate::reuse::FrameWork::{self, ChromaOnly, Nothing, Whole};
+use crate::reuse::{Mode, Rules, Tracker};
 use crate::types::{Rect, Size};
 
 const SIZE: Size = Size { width: 150, height: 300 };
@@ -19,12 +20,12 @@ struct Toggle {
 fn rules(dilation: u32, fixed_pixels: u64) -> Rules {
     let one = Size { width: 1, height: 1 };
     let limits = Limits { multiple: one, halo: dilation, ..Limits::default() };
-    Rules { dilation, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true, chroma_apart: false }
+    Rules { dilation, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true }
 }
 
 /// Follows frames, and gives the largest difference between a frame and what is shown of it.
 fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
-    let mut tracker = Tracker::new(PixelFormat::Gray8, SIZE, rules, mode);
+    let mut tracker = Tracker::new(PixelFormat::Gray8, SIZE, Some(rules), false, mode).unwrap();
     let mut shown = vec![0; frames[0].len()];
     let mut worst = 0;
     for frame in frames {
@@ -66,6 +67,44 @@ fn frames(boxes: &[(u32, u32, u32, u32)], steps: &[Vec<Toggle>], by: u8) -> Vec<
         frames.push(frame.clone());
     }
     frames
+}
+
+/// Frames of 16x16 pixels in I420, all of luma and of chroma one code.
+fn follow(mode: Mode, rules: Option<Rules>, frames: &[(u8, u8)]) -> Vec<FrameWork> {
+    let size = Size { width: 16, height: 16 };
+    let mut tracker = Tracker::new(PixelFormat::I420, size, rules, true, mode).unwrap();
+    let work = |(luma, chroma): &(u8, u8)| {
+        let (luma, chroma) = ([*luma; 256], [*chroma; 64]);
+        let planes = [(&luma[..], 16), (&chroma[..], 8), (&chroma[..], 8)];
+        let picture = PictureRef::new(PixelFormat::I420, size, &planes).unwrap();
+        let work = tracker.compare(&picture);
+        tracker.note(&picture, &work);
+        work
+    };
+    frames.iter().map(work).collect()
+}
+
+#[test]
+fn other_chroma_alone_is_told_from_other_luma() {
+    let frames = [(50, 90), (50, 91), (50, 91), (51, 91), (51, 90), (51, 200)];
+    let exact = [Whole, ChromaOnly, Nothing, Whole, ChromaOnly, ChromaOnly];
+    assert_eq!(follow(Mode::Exact, Some(rules(0, 0)), &frames), exact);
+    let similar = Mode::Similar { tolerance: 2, max_age: 0 };
+    let steps = [Whole, ChromaOnly, Nothing, Whole, ChromaOnly, ChromaOnly];
+    assert_eq!(follow(similar, Some(rules(0, 0)), &frames), steps, "a mean that moves by a code is followed");
+    // Without parts, and where parts would not give the same bytes.
+    let inexact = Rules { exact: false, ..rules(0, 0) };
+    for (mode, rules) in [(Mode::Exact, None), (similar, None), (Mode::Exact, Some(inexact))] {
+        assert_eq!(follow(mode, rules, &frames), exact);
+    }
+}
+
+#[test]
+fn where_all_is_upscaled_whole_there_is_nothing_to_follow() {
+    let inexact = Rules { exact: false, ..rules(0, 0) };
+    let new = |rules, mode| Tracker::new(PixelFormat::Gray8, SIZE, rules, false, mode).is_some();
+    assert!(!new(None, Mode::Exact) && !new(Some(inexact), Mode::Exact));
+    assert!(new(Some(inexact), Mode::Similar { tolerance: 0, max_age: 0 }));
 }
 
 /// Where what two parts cover overlaps one of them is cut; what lies there is followed like the rest.

@@ -60,10 +60,8 @@ impl UpscaleFilter {
         if let Some(previous) = previous.filter(serves) {
             return Some(previous);
         }
-        let size = config.cuts.frame();
-        // What promises the same bytes keeps that promise.
-        let rules = config.rules.filter(|rules| rules.exact || mode != Mode::Exact)?;
-        let tracker = Tracker::new(config.format, size, rules, mode);
+        let chroma_apart = config.converter.chroma_is_apart();
+        let tracker = Tracker::new(config.format, config.cuts.frame(), config.rules, chroma_apart, mode)?;
         Some(PreviousFrame { config: Arc::clone(config), tracker, pending: None })
     }
 

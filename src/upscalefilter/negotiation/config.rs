@@ -214,17 +214,18 @@ impl StreamConfig {
             .collect()
     }
 
-    /// Puts what lies outside of `parts` in `before`, the output of another frame, into `fresh`.
+    /// Puts what lies outside of `parts` in `before`, the output of another frame, into `fresh`. With two passes there are no parts.
     pub fn complete(
         &self,
         before: &gst::Buffer,
         parts: &[Rect],
         mut fresh: gst::Buffer,
     ) -> Result<gst::Buffer, FrameError> {
-        let from = gst_video::VideoFrameRef::from_buffer_ref_readable(before, &self.out_info)
+        let pass = self.last_pass();
+        let from = gst_video::VideoFrameRef::from_buffer_ref_readable(before, &pass.out_info)
             .map_err(|error| FrameError::Output(error.to_string()))?;
-        let from = picture(self.format, &from).map_err(|error| FrameError::Output(error.to_string()))?;
-        self.write(&mut fresh, |to| self.converter.copy_unchanged(&from, parts, to))?;
+        let from = picture(pass.format, &from).map_err(|error| FrameError::Output(error.to_string()))?;
+        pass.write(&mut fresh, |to| pass.converter.copy_unchanged(&from, parts, to))?;
         Ok(fresh)
     }
 
