@@ -102,6 +102,7 @@ fn of_stream(stream: Stream, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<F
         return Ok(Fate::Copied);
     }
     let becomes = match stream.kind() {
+        _ if !can_decode(stream) => None,
         AVMEDIA_TYPE_AUDIO => Some((Fate::Sound(container.sound()), audio_name(container.sound()))),
         AVMEDIA_TYPE_SUBTITLE if is_text(stream) => container.text().map(|encoder| (Fate::Text(encoder), encoder)),
         _ => None,
@@ -148,6 +149,11 @@ fn is_carried_otherwise(demuxer: &Demuxer, stream: Stream) -> bool {
     let tag = stream.parameters().codec_tag.to_le_bytes();
     let is_timecode = stream.kind() == AVMEDIA_TYPE_DATA && &tag == b"tmcd";
     is_timecode || is_discarded && demuxer.context().nb_chapters > 0
+}
+
+fn can_decode(stream: Stream) -> bool {
+    // SAFETY: codecs are static.
+    unsafe { !ffi::avcodec_find_decoder(stream.parameters().codec_id).is_null() }
 }
 
 fn is_text(stream: Stream) -> bool {

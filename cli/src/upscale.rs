@@ -10,7 +10,7 @@ use gstupscale::plan::check_writable;
 use indicatif::HumanBytes;
 use parking_lot::Mutex;
 
-use crate::args::{Deinterlace, Encoding, Selection, Upscale};
+use crate::args::{Deinterlace, Encoding, ProgressKind, Selection, Upscale};
 use crate::av::Frame;
 use crate::codecs::Codec;
 use crate::console::Console;
@@ -49,6 +49,9 @@ pub fn run(options: Options, input: &Path, output: &Path, console: &Console) -> 
     let input = Input::open(input, options.fps)?;
     let output = Output::parse(output, options.encoding.format.as_deref(), &input)?;
     check_plan(args, &input, &output)?;
+    if matches!(output, Output::Pipe { .. }) && args.progress == ProgressKind::Json {
+        return usage("the result and --progress json cannot both go to standard output");
+    }
     let codec = match output.container() {
         Some(container) => Codec::choose(options.encoding, container)?,
         None => picture_codec(&output)?,
@@ -143,7 +146,9 @@ impl<'a> Work<'a> {
     ) -> Result<Self> {
         let mut reader = Reader::open(input, options.selection, stop)?;
         let first = reader.first_frame().map_err(|failure| at(input, failure))?;
-        check_interlaced(&first, options.selection, input)?;
+        let order = reader.media().map(|media| media.video().parameters().field_order);
+        let order = order.unwrap_or(ffi::AVFieldOrder::AV_FIELD_UNKNOWN);
+        check_interlaced(&first, order, options.selection, input)?;
         let mut notes = Vec::new();
         if let Input::Pictures(pictures) = input
             && let Some(gap) = pictures.first_gap()
@@ -188,6 +193,7 @@ impl<'a> Work<'a> {
             upscaler: &upscaler,
             target: Mutex::new(target),
             written: AtomicU64::new(0),
+            interlaced: AtomicU64::new(0),
             stop: Arc::clone(&self.stop),
             preview: if args.preview { Some(Preview::open(console)?) } else { None },
             aspect: size.map(|size| Aspect { from: (width, height), to: size }),
@@ -222,6 +228,10 @@ impl<'a> Work<'a> {
         let frames = shared.written.load(Ordering::Relaxed);
         if upscaler.left_inside() > 0 {
             return failed(format!("{} frames went in and did not come out", upscaler.left_inside()));
+        }
+        let interlaced = shared.interlaced.load(Ordering::Relaxed);
+        if interlaced > 0 && self.options.selection.deinterlace.is_none() {
+            console.warn(&format!("{interlaced} frames are interlaced: --deinterlace makes them progressive"));
         }
         progress.finish(frames, upscaler.counts());
         Ok(Done { frames, counts: upscaler.counts(), damage })
@@ -259,8 +269,12 @@ fn at(input: &Input, failure: Failure) -> Failure {
     }
 }
 
-fn check_interlaced(first: &Frame, selection: &Selection, input: &Input) -> Result<()> {
-    if first.interlaced_frame != 0 && selection.deinterlace.is_none() && !selection.inverse_telecine {
+/// `order` is that of the fields, as the container or the codec says it.
+fn check_interlaced(first: &Frame, order: ffi::AVFieldOrder, selection: &Selection, input: &Input) -> Result<()> {
+    use ffi::AVFieldOrder::{AV_FIELD_BB, AV_FIELD_BT, AV_FIELD_TB, AV_FIELD_TT};
+    let is_interlaced =
+        first.interlaced_frame != 0 || [AV_FIELD_TT, AV_FIELD_BB, AV_FIELD_TB, AV_FIELD_BT].contains(&order);
+    if is_interlaced && selection.deinterlace.is_none() && !selection.inverse_telecine {
         return failed(format!(
             "{} is interlaced: add --deinterlace, --deinterlace=double or --inverse-telecine, or --deinterlace=off if it is not",
             name_of(input)
@@ -355,6 +369,8 @@ struct Shared<'a> {
     upscaler: &'a Upscaler,
     target: Mutex<Target>,
     written: AtomicU64,
+    /// Frames that say that they are interlaced, and are not made progressive.
+    interlaced: AtomicU64,
     stop: Arc<AtomicBool>,
     preview: Option<Preview>,
     aspect: Option<Aspect>,
@@ -363,7 +379,10 @@ struct Shared<'a> {
 impl Shared<'_> {
     /// One thread: from IN to the element, and packets of other streams to the file.
     fn read(&self, reader: &mut Reader, before: &mut Before) -> Result<()> {
-        let mut push = |frame: Frame| self.upscaler.push(&frame);
+        let mut push = |frame: Frame| {
+            self.interlaced.fetch_add(u64::from(frame.interlaced_frame != 0), Ordering::Relaxed);
+            self.upscaler.push(&frame)
+        };
         while let Some(event) = reader.next()? {
             match event {
                 Event::Frame(frame) => before.filter(Some(frame), &mut push)?,

@@ -21,6 +21,8 @@ fn a_wrong_command_line_is_exit_code_2() {
         (&["in.mp4", "out.mp4", "--preset", "warp"], "choose one of ultrafast"),
         (&["in.mp4", "out.mkv", "--encoder", "ffv1", "--quality", "50"], "lossless"),
         (&["in.mp4", "out.mp4", "--fps", "25"], "--fps is for pictures"),
+        (&["in.mp4", "-", "--progress", "json"], "cannot both go to standard output"),
+        (&["in.mp4", "-", "--format", "gif"], "standard output takes --format mkv"),
         (&["in.mp4", "out.mp4", "--plan", "in.mp4"], "the same file"),
         (&["in.mp4", "out.mp4", "--quality", "101"], ""),
         (&["in.mp4", "out.mp4", "--duplicates", "maybe"], ""),
