@@ -1,8 +1,9 @@
-//! How many workers a device holds.
+//! Number of workers and threads for a device.
 
-/// Workers for a device with `bytes` of memory: below 5 GB one, below 7 GB two, below 10 GB three, else four.
+/// Workers for a device with `bytes` of memory: one below 5 GB, two below 7 GB, three below 10 GB, otherwise four.
 ///
-/// More than four runs at once do not make a GPU faster; with little memory each run takes from the others.
+/// More than four concurrent runs do not make a GPU faster, and on a small device each run takes memory from the
+/// others.
 pub fn workers_for_device(bytes: u64) -> usize {
     const GB: u64 = 1_000_000_000;
     match bytes {
@@ -13,19 +14,18 @@ pub fn workers_for_device(bytes: u64) -> usize {
     }
 }
 
-/// The most workers that are tried on such a device: as many as the frames in flight keep busy, with one waiting or ready for every
-/// four.
-pub fn max_workers(begin: usize) -> usize {
-    2 * begin
+/// The maximum number of workers that the tuner tries when starting with `start`.
+pub fn max_workers(start: usize) -> usize {
+    2 * start
 }
 
-/// Threads inside each session, so that `workers` sessions use all cores and no more.
+/// Threads per session, so that `workers` sessions together use all cores and no more.
 pub fn threads_per_worker(cores: usize, workers: usize) -> usize {
     (cores / workers.max(1)).max(1)
 }
 
-/// Frames that may be under way for `workers` workers: one in work and one waiting for each, and two that are ready while the
-/// next element is busy.
+/// Maximum number of frames in flight for `workers` workers: one running and one waiting for each, plus two finished
+/// ones while downstream is busy.
 pub fn max_in_flight(workers: usize) -> usize {
     2 * workers + 2
 }

@@ -1,23 +1,23 @@
-//! When a frame that comes now would be done: from how long earlier ones took, and what is under way.
+//! Estimates when a frame that arrives now would be done, from the times of earlier frames and the work in flight.
 
 use std::time::Duration;
 
-/// How fast the mean follows what is measured, and how fast the deviation does: as TCP's retransmission timer (RFC 6298).
+/// How fast the mean and the deviation follow the measurements: as in TCP's retransmission timer (RFC 6298).
 const MEAN_GAIN: f64 = 1.0 / 8.0;
 const DEVIATION_GAIN: f64 = 1.0 / 4.0;
-/// Deviations added to the mean, so that few frames take longer than was predicted. RFC 6298 has four; here a frame that is given up
-/// without need costs more than one that is a little late.
+/// Deviations added to the mean, so that few frames take longer than predicted. RFC 6298 uses four; here, dropping a
+/// frame needlessly costs more than delivering one slightly late.
 const MARGIN: f64 = 2.0;
-/// By how much the expectation falls with each frame that was given up while nothing was under way: what slowed the machine down may have
-/// passed, and only a frame that is tried tells.
+/// How much the estimate decays with each frame that was dropped while nothing was in flight: the cause of the slowdown
+/// may have passed, and only trying a frame can tell.
 const FORGETTING: f64 = 0.998;
 
-/// Work is counted in pixels of the input, those that a run costs beside its pixels included.
+/// Work is counted in input pixels, including the fixed cost of a run, expressed in pixels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CompletionEstimate {
-    /// Seconds for each pixel, once that is known.
+    /// Seconds per pixel, once known.
     pace: Option<Pace>,
-    /// Pixels that were given to the workers and are not done, and in how many jobs.
+    /// Pixels submitted to the workers and not done yet, and the number of their jobs.
     ahead: u64,
     jobs: usize,
 }
@@ -29,24 +29,24 @@ struct Pace {
 }
 
 impl CompletionEstimate {
-    /// One that begins with what was measured when the model was loaded: seconds for each pixel, 0 where that is not known.
+    /// Starts with what was measured when the model was loaded, in seconds per pixel; 0 means not known.
     pub fn new(seconds_per_pixel: f64) -> Self {
         let pace = Pace { mean: seconds_per_pixel, deviation: 0.0 };
         CompletionEstimate { pace: Some(pace).filter(|pace| pace.mean > 0.0), ..Self::default() }
     }
 
-    /// Another network runs from now on, of which this was measured. What is under way stays so.
+    /// Restarts with the measurement of another network. What is in flight stays counted.
     pub fn relearn(&mut self, seconds_per_pixel: f64) {
         self.pace = Self::new(seconds_per_pixel).pace;
     }
 
-    /// A job of `pixels` was given to the workers.
+    /// A job of `pixels` was submitted to the workers.
     pub fn begun(&mut self, pixels: u64) {
         self.ahead += pixels;
         self.jobs += 1;
     }
 
-    /// A job of `pixels` is done; `took` is a worker's time for it, if it succeeded.
+    /// A job of `pixels` is done; `took` is the worker's time for it if it succeeded.
     pub fn ended(&mut self, pixels: u64, took: Option<Duration>) {
         self.ahead = self.ahead.saturating_sub(pixels);
         self.jobs = self.jobs.saturating_sub(1);
@@ -61,7 +61,7 @@ impl CompletionEstimate {
         });
     }
 
-    /// All that was under way is gone.
+    /// Everything in flight was cancelled.
     pub fn clear(&mut self) {
         self.ahead = 0;
         self.jobs = 0;
@@ -77,14 +77,14 @@ impl CompletionEstimate {
         }
     }
 
-    /// How long it takes until a job of `pixels` that is given to `workers` now is done. While nothing is known, no time for as many jobs
-    /// as there are workers, and no end for more.
+    /// Time until a job of `pixels`, submitted to `workers` workers now, is done. While nothing is known, zero as long
+    /// as a worker is free, otherwise [`Duration::MAX`].
     pub fn done_in(&self, pixels: u64, workers: usize) -> Duration {
         let workers = workers.max(1);
         let Some(pace) = self.pace else {
             return if self.jobs < workers { Duration::ZERO } else { Duration::MAX };
         };
-        // Behind others, all workers share what is ahead and itself.
+        // If no worker is free, all workers share the work ahead and the new job.
         let alone = pixels as f64;
         let shared = (self.ahead + pixels) as f64 / workers as f64;
         let work = if self.jobs < workers { alone } else { shared.max(alone) };
@@ -98,7 +98,7 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// One that knows that a pixel takes a millisecond.
+    /// An estimate of one millisecond per pixel.
     fn known() -> CompletionEstimate {
         CompletionEstimate::new(1e-3)
     }
@@ -134,32 +134,32 @@ mod tests {
             estimate.begun(10);
             estimate.ended(10, Some(if n % 2 == 0 { 40 * MS } else { 60 * MS }));
         }
-        let (mean, told) = (50 * MS, estimate.done_in(10, 1));
-        assert!(told > mean + 10 * MS && told < mean + 30 * MS, "{told:?}");
-        // Steady ones need no margin.
+        let (mean, predicted) = (50 * MS, estimate.done_in(10, 1));
+        assert!(predicted > mean + 10 * MS && predicted < mean + 30 * MS, "{predicted:?}");
+        // A steady pace needs no margin.
         for _ in 0..100 {
             estimate.begun(10);
             estimate.ended(10, Some(50 * MS));
         }
-        let told = estimate.done_in(10, 1);
-        assert!(told > 49 * MS && told < 51 * MS, "{told:?}");
+        let predicted = estimate.done_in(10, 1);
+        assert!(predicted > 49 * MS && predicted < 51 * MS, "{predicted:?}");
     }
 
     #[test]
-    fn a_failure_says_nothing_of_the_pace() {
+    fn a_failure_leaves_the_pace_unchanged() {
         let mut estimate = known();
         estimate.begun(10);
         estimate.ended(10, None);
         assert_eq!(estimate.done_in(10, 1), 10 * MS);
     }
 
-    /// After a slow time it is tried again, in the end.
+    /// After a slow period, a frame is tried again eventually.
     #[test]
-    fn what_is_never_tried_is_expected_to_be_faster_by_and_by() {
+    fn the_estimate_decays_while_frames_are_dropped() {
         let mut estimate = CompletionEstimate::new(1.0);
         (0..600).for_each(|_| estimate.given_up());
         assert!(estimate.done_in(10, 1) < Duration::from_secs(4));
-        // But not because of what waits for what is under way.
+        // But not while the frames wait for work in flight.
         let mut estimate = CompletionEstimate::new(1.0);
         estimate.begun(10);
         (0..600).for_each(|_| estimate.given_up());

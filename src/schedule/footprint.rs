@@ -1,44 +1,46 @@
-//! What a run takes of its device's memory: estimated from the network's graph until it has been measured.
+//! How much of its device's memory a run takes: estimated from the network's graph until it has been measured.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 
-/// Tensors smaller than this say little of larger ones: what a session holds for itself outweighs their pixels.
-const TELLING: u64 = 64 * 64;
+/// Smaller tensors do not predict the size of larger ones: the session's fixed memory outweighs their pixels.
+const MIN_SIGNIFICANT: u64 = 64 * 64;
 
-/// Bytes that runs take, by the pixels of their tensor.
+/// Bytes that a run takes, by the number of pixels in its tensor.
 ///
-/// Measured figures are of one session that ran nothing larger before. An allocator takes memory in blocks, so that a measured
-/// tensor is taken as it is, and one that was not measured as the dearest pixel of those that were, and an eighth more.
+/// Each measurement comes from a session that has run nothing larger before. Allocators take memory in blocks, so the
+/// estimate is not linear: a measured tensor size uses its measurement; any other size uses the highest measured bytes
+/// per pixel, plus an eighth.
 #[derive(Debug)]
 pub struct Footprints {
-    /// Bytes for each pixel, as long as nothing was measured.
+    /// Bytes per pixel while nothing has been measured.
     estimated: u64,
     measured: BTreeMap<u64, u64>,
 }
 
-/// By what names a network, its precision and its device; for the life of the process.
+/// Keyed by network, precision and device; kept for the life of the process.
 static REMEMBERED: LazyLock<Mutex<HashMap<u128, Arc<Mutex<Footprints>>>>> = LazyLock::new(Mutex::default);
 
 impl Footprints {
-    /// `estimated` is in bytes for each pixel.
+    /// `estimated` is in bytes per pixel.
     pub fn new(estimated: u64) -> Self {
         Footprints { estimated: estimated.max(1), measured: BTreeMap::new() }
     }
 
-    /// What was measured under this key in this process; without a key, nothing yet.
+    /// Returns what this process has measured under `key`; without a key, an empty set of measurements.
     pub fn remembered(key: Option<u128>, estimated: u64) -> Arc<Mutex<Self>> {
         let new = || Arc::new(Mutex::new(Footprints::new(estimated)));
         key.map_or_else(new, |key| Arc::clone(REMEMBERED.lock().entry(key).or_insert_with(new)))
     }
 
-    /// A session that ran no larger tensor than this one holds `bytes`. Whether that is more, or clearly less, than was thought.
+    /// Records that a session that has run no tensor larger than `pixels` holds `bytes`. Returns whether the estimate
+    /// rose, or fell clearly.
     pub fn note(&mut self, pixels: u64, bytes: u64) -> bool {
         let before = self.bytes(pixels);
         let entry = self.measured.entry(pixels).or_default();
-        // The most counts: another session may have fitted its blocks better.
+        // The maximum counts: the blocks of another session may have had less slack.
         *entry = bytes.max(*entry);
         let now = self.bytes(pixels);
         now > before || now < before - before / 8
@@ -56,19 +58,19 @@ impl Footprints {
         self.measured.range(pixels..).next().map_or(scaled, |(_, larger)| scaled.min(*larger))
     }
 
-    /// Pixels of the largest tensor that is sure to fit `bytes`.
+    /// Pixels of the largest tensor that is certain to fit in `bytes`.
     pub fn pixels(&self, bytes: u64) -> u64 {
         let (numerator, denominator) = self.per_pixel();
         let pixels = u128::from(bytes) * u128::from(denominator) / u128::from(numerator);
         u64::try_from(pixels).unwrap_or(u64::MAX)
     }
 
-    /// Bytes for each pixel as a fraction.
+    /// Bytes per pixel, as a fraction.
     fn per_pixel(&self) -> (u64, u64) {
-        let telling = self.measured.range(TELLING..).filter(|(_, bytes)| **bytes > 0);
-        let dearest =
-            telling.max_by(|a, b| (u128::from(*a.1) * u128::from(*b.0)).cmp(&(u128::from(*b.1) * u128::from(*a.0))));
-        dearest.map_or((self.estimated, 1), |(pixels, bytes)| (bytes.saturating_add(bytes / 8), *pixels))
+        let significant = self.measured.range(MIN_SIGNIFICANT..).filter(|(_, bytes)| **bytes > 0);
+        let highest = significant
+            .max_by(|a, b| (u128::from(*a.1) * u128::from(*b.0)).cmp(&(u128::from(*b.1) * u128::from(*a.0))));
+        highest.map_or((self.estimated, 1), |(pixels, bytes)| (bytes.saturating_add(bytes / 8), *pixels))
     }
 }
 
@@ -84,21 +86,21 @@ mod tests {
         assert_eq!((footprints.bytes(10_000), footprints.pixels(1_000_000)), (1_000_000, 10_000));
         assert!(footprints.note(10_000, 400_000));
         assert_eq!(footprints.bytes(10_000), 400_000);
-        // An eighth more than in proportion.
+        // In proportion, plus an eighth.
         assert_eq!((footprints.bytes(20_000), footprints.pixels(900_000)), (900_000, 20_000));
-        assert!(!footprints.note(10_000, 390_000), "less than before says nothing");
+        assert!(!footprints.note(10_000, 390_000), "a lower measurement changes nothing");
         assert!(footprints.note(10_000, 410_000));
     }
 
     #[test]
-    fn a_tiny_tensor_says_nothing_of_a_large_one() {
+    fn a_tiny_tensor_does_not_predict_a_large_one() {
         let mut footprints = Footprints::new(100);
         footprints.note(16, 1 << 30);
         assert_eq!((footprints.bytes(16), footprints.bytes(10_000)), (1 << 30, 1_000_000));
     }
 
     #[test]
-    fn the_same_key_finds_what_was_measured() {
+    fn measurements_are_shared_by_key() {
         let key = Some(0x1234_5678_9abc);
         Footprints::remembered(key, 100).lock().note(10_000, 7);
         assert_eq!(Footprints::remembered(key, 100).lock().bytes(10_000), 7);
@@ -107,7 +109,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_sure_to_fit_does(
+        fn a_tensor_predicted_to_fit_fits(
             notes in prop::collection::vec((1u64..1 << 24, 1u64..1 << 34), 0..6),
             bytes in 1u64..1 << 36,
         ) {
@@ -117,7 +119,7 @@ mod tests {
                 prop_assert!(footprints.bytes(pixels) >= bytes);
             }
             let pixels = footprints.pixels(bytes);
-            prop_assert!(pixels < TELLING || footprints.bytes(pixels) <= bytes);
+            prop_assert!(pixels < MIN_SIGNIFICANT || footprints.bytes(pixels) <= bytes);
         }
     }
 }

@@ -1,9 +1,9 @@
-//! What open sessions hold of their device's memory.
+//! How much of a device's memory its open sessions hold.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes that the sessions of a device hold together.
+/// Bytes that all sessions on a device hold together.
 #[derive(Debug, Default)]
 pub struct Holdings {
     now: AtomicU64,
@@ -11,13 +11,13 @@ pub struct Holdings {
 }
 
 impl Holdings {
-    /// The most that they ever held together.
+    /// The highest total so far.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
     }
 }
 
-/// One session's part, which ends with it.
+/// One session's contribution to [`Holdings`], removed when it is dropped.
 #[derive(Debug)]
 pub struct Holding {
     all: Arc<Holdings>,
@@ -25,21 +25,21 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// Of a session that holds nothing that is known yet.
+    /// For a session whose memory use is not known yet.
     pub fn new(all: &Arc<Holdings>) -> Self {
         Holding { all: Arc::clone(all), bytes: 0 }
     }
 
-    /// The session was found to hold so much.
+    /// Sets the measured size of the session.
     pub fn set(&mut self, bytes: u64) {
         let before = std::mem::replace(&mut self.bytes, bytes);
-        // Wraps where it becomes less, as two's complement does.
+        // Wraps around when the size shrinks, as two's complement does.
         let change = bytes.wrapping_sub(before);
         let now = self.all.now.fetch_add(change, Ordering::Relaxed).wrapping_add(change);
         self.all.peak.fetch_max(now, Ordering::Relaxed);
     }
 
-    /// The session is estimated to hold at least so much.
+    /// Sets a lower bound for the size of the session.
     pub fn at_least(&mut self, bytes: u64) {
         self.set(self.bytes.max(bytes));
     }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_peak_is_of_all_together() {
+    fn the_peak_covers_all_sessions() {
         let all = Arc::default();
         let (mut first, mut second) = (Holding::new(&all), Holding::new(&all));
         first.set(10);

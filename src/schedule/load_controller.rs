@@ -1,8 +1,9 @@
-//! How many runs at a time and how large their tensors: set from the memory limit, lowered step by step when runs fail, raised again
-//! when memory is free.
+//! Controls how many runs execute at a time and how large their tensors are: starts at what the memory limit allows,
+//! steps down when runs fail, and steps up again when memory is free.
 //!
-//! The degradation levels, from the top: as many workers and as large regions as the limit allows; fewer workers; smaller tiles; the fallback, if
-//! there is one. A frame whose run failed is tried again on the next level; only at the bottom is it given up.
+//! The degradation levels, from the top: as many workers and as large regions as the limit allows; fewer workers;
+//! smaller tiles; the fallback, if there is one. A frame whose run failed is tried again on the next level; it fails
+//! only at the bottom.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -14,74 +15,74 @@ use super::footprint::Footprints;
 use super::permits::Permits;
 use super::worker_tuner::WorkerTuner;
 
-/// Halvings of the tile that one start may lead to, and then some.
-const MAX_LADDER: usize = 32;
-/// Successful frames before a step up is tried; doubled each time a step up does not last as many.
+/// More than the halvings of workers and tile that one start can lead to.
+const MAX_LEVELS: usize = 32;
+/// Successful frames before a step up is tried. Doubles each time a step up does not last this long.
 const PATIENCE: u32 = 32;
 const MAX_PATIENCE: u32 = 4096;
 
-/// Where runs happen and how large they are.
+/// Where runs execute and how large they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DegradationLevel {
-    /// Runs at a time.
+    /// Concurrent runs.
     pub workers: usize,
-    /// The largest side of a tensor in pixels; `None`: whole frames.
+    /// The largest side of a tensor in pixels; `None` means whole frames.
     pub tile: Option<u32>,
-    /// On the fallback (the CPU), no longer on the device that was asked for.
+    /// Whether runs execute on the fallback (the CPU) instead of the requested device.
     pub fallback: bool,
 }
 
-/// What the degradation levels is made from.
+/// What the degradation levels are made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Runs at a time to begin with, and the most that are tried.
+    /// Concurrent runs to start with, and the maximum to try.
     pub workers: usize,
     pub max_workers: usize,
     /// The tile size that the user set; `None` is automatic.
     pub tile: Option<u32>,
-    /// Tiles below this side cost more for their halo than they save: workers are given up first.
+    /// Below this side, the halo of a tile costs more than the tile saves, so workers are reduced first.
     pub efficient_tile: u32,
     /// No tile is smaller than this.
     pub min_tile_size: u32,
 }
 
-/// What a failed run leads to.
+/// How to proceed after a failed run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Somebody else's failure has led to a change since this run began: try again as things are now.
+    /// Another failure has changed the level since this run started: try again on the current level.
     Again,
     /// Try again after this step down.
     Down { from: DegradationLevel, to: DegradationLevel },
-    /// There is nothing left to try.
+    /// Nothing is left to try.
     GiveUp,
 }
 
-/// Pixels of the largest tensor that frames are cut into, for a tile size or whole frames.
+/// Pixels of the largest tensor that frames are cut into, given a tile size (`None`: whole frames).
 pub type Tensors = Box<dyn Fn(Option<u32>) -> u64 + Send>;
 
 /// See the [module](self).
 pub struct LoadController {
     permits: Arc<Permits>,
     footprints: Arc<Mutex<Footprints>>,
-    /// The fallback's own memory, which is another, and what runs are estimated to take there.
+    /// The memory of the fallback, and what runs are estimated to take there.
     fallback: Option<(Arc<Permits>, Footprints)>,
     bounds: Bounds,
     tuner: WorkerTuner,
-    /// One run at a time, whatever there is room for.
+    /// Allow a single run at a time, even where memory allows more.
     one_at_a_time: bool,
     /// The larger side of a frame.
     side: u32,
     tensors: Tensors,
-    /// What `tensors` said last.
+    /// The last tile size passed to `tensors`, with the result.
     counted: Cell<Option<(Option<u32>, u64)>>,
-    /// The first is what the limit allows, the last where we are.
+    /// From the top, which is what the limit allows, to the current level.
     levels: Vec<DegradationLevel>,
-    /// Counts changes, so that failures of runs that began before one are told from later ones.
+    /// Counts changes, to tell failures of runs that started before a change from later ones.
     epoch: u64,
     /// Frames since the last change.
     successes: u32,
     patience: u32,
-    /// The last change was a step up.
+    /// Whether the last change was a step up.
     climbed: bool,
     steps_down: u64,
     steps_up: u64,
@@ -97,8 +98,8 @@ impl std::fmt::Debug for LoadController {
 }
 
 impl LoadController {
-    /// `permits` are those of the device, and of the fallback, where there is one, with the bytes for each pixel that a run is estimated to
-    /// take there.
+    /// `permits` are those of the device; `fallback` are those of the fallback, if there is one, with the estimated
+    /// bytes per pixel of a run there.
     pub fn new(
         bounds: Bounds,
         footprints: Arc<Mutex<Footprints>>,
@@ -126,12 +127,12 @@ impl LoadController {
         }
     }
 
-    /// What the permits of runs come from now.
+    /// The permits for runs on the current level.
     pub fn permits(&self) -> &Arc<Permits> {
         self.permits_of(self.level().0)
     }
 
-    /// The device's permits, and the fallback's.
+    /// The permits of the device and of the fallback.
     pub fn all_permits(&self) -> Vec<Arc<Permits>> {
         [Some(&self.permits), self.fallback.as_ref().map(|(permits, _)| permits)]
             .into_iter()
@@ -144,7 +145,7 @@ impl LoadController {
         self.fallback.as_ref().filter(|_| level.fallback).map_or(&self.permits, |(permits, _)| permits)
     }
 
-    /// Frames of another size come from now on, `side` being the larger of theirs: begins at the top for them.
+    /// Starts at the top for frames of another size, whose larger side is `side`.
     pub fn set_frame(&mut self, side: u32, tensors: Tensors, bounds: Bounds) {
         self.side = side;
         self.tensors = tensors;
@@ -155,17 +156,18 @@ impl LoadController {
         self.change(false);
     }
 
-    /// Whether there is to be one run at a time; begins at the top with it.
+    /// Sets whether only one run executes at a time, and starts at the top.
     pub fn set_one_at_a_time(&mut self, one_at_a_time: bool) {
         self.one_at_a_time = one_at_a_time;
         self.levels = vec![self.fit(&*self.tensors)];
         self.change(false);
     }
 
-    /// The permits have another limit. Whether the level has changed for it: below the top it stays as long as it fits.
+    /// Call when the limit of the permits has changed. Returns whether the level changed: below the top, the level
+    /// stays as long as it fits.
     pub fn limit_changed(&mut self) -> bool {
         let now = self.level().0;
-        if let Some(fitting) = self.fallback_rung().filter(|fitting| now.fallback && *fitting != now) {
+        if let Some(fitting) = self.fallback_level().filter(|fitting| now.fallback && *fitting != now) {
             self.levels.pop();
             self.levels.push(fitting);
             self.change(false);
@@ -185,24 +187,24 @@ impl LoadController {
         true
     }
 
-    /// Where runs happen now, and the epoch for [`LoadController::failed`].
+    /// The current level, and the epoch to pass to [`LoadController::failed`].
     pub fn level(&self) -> (DegradationLevel, u64) {
         (self.levels[self.levels.len() - 1], self.epoch)
     }
 
-    /// The tile for a frame of an earlier size that is still under way: what the limit allows with the workers of now, and no larger than
-    /// where the degradation levels stands.
+    /// The tile for a frame of an earlier size that is still in flight: what the limit allows with the current workers,
+    /// at most the tile of the current level.
     pub fn tile_for(&self, tensors: impl Fn(Option<u32>) -> u64) -> Option<u32> {
         [self.fit(&tensors).tile, self.level().0.tile].into_iter().flatten().min()
     }
 
-    /// Whether tiles of this level are smaller than frames.
+    /// The tile of this level, if it is smaller than a frame.
     pub fn tiles(&self, level: DegradationLevel) -> Option<u32> {
         level.tile.filter(|_| self.largest(level.tile) < (self.tensors)(None))
     }
 
-    /// Where the permit of a run on a tensor of `pixels` comes from, and the bytes that it takes. These are never above the limit at
-    /// the bottom of the degradation levels: a run that might fit is better tried than refused.
+    /// The permits for a run on a tensor of `pixels`, and the bytes that it takes. At the bottom level, these never
+    /// exceed the limit: it is better to try a run that might fit than to refuse it.
     pub fn footprint(&self, level: DegradationLevel, pixels: u64) -> (Arc<Permits>, u64) {
         let permits = Arc::clone(self.permits_of(level));
         let bytes = match &self.fallback {
@@ -221,7 +223,7 @@ impl LoadController {
 
     /// Pixels of the largest tensor for a tile size.
     fn largest(&self, tile: Option<u32>) -> u64 {
-        // It is asked for the same one again and again, and counts tiles.
+        // Cached: it is asked for the same size again and again, and counting tiles takes time.
         if let Some((known, pixels)) = self.counted.get()
             && known == tile
         {
@@ -232,9 +234,10 @@ impl LoadController {
         pixels
     }
 
-    /// A run on a tensor of `pixels` was found to take `bytes`. Whether the level has changed for it: more or less fits than was thought.
+    /// Records that a run on a tensor of `pixels` took `bytes`. Returns whether the level changed because more or less
+    /// fits than was estimated.
     pub fn measured(&mut self, pixels: u64, bytes: u64) -> bool {
-        // What a session holds for itself outweighs a small part of a frame.
+        // For a small region, the fixed memory of the session dominates.
         if pixels < self.largest(self.level().0.tile) / 2 {
             return false;
         }
@@ -242,15 +245,15 @@ impl LoadController {
         news && self.refit()
     }
 
-    /// A run of `pixels` has ended, at work or waiting (`saturated`) as many as can. Whether the level has changed for it: one more worker
-    /// is tried, or was not worth it.
+    /// Records that a run of `pixels` has finished; `saturated` says whether jobs are waiting for a worker.
+    /// Returns whether the level changed because one more worker is tried, or was not worth it.
     pub fn ran(&mut self, now: Instant, pixels: u64, saturated: bool) -> bool {
         let at_top = self.levels.len() == 1 && self.levels[0].workers == self.tuner.workers() && !self.one_at_a_time;
         let Some(workers) = self.tuner.ran(now, pixels, saturated && at_top) else { return false };
         let before = std::mem::replace(&mut self.bounds.workers, workers);
         let top = self.levels[0];
         let fitting = self.fit(&*self.tensors);
-        // More workers are not bought with smaller tiles.
+        // More workers must not cost smaller tiles.
         if workers > before && (fitting.workers < workers || fitting.tile != top.tile) {
             self.bounds.workers = before;
             self.tuner.settle(before);
@@ -259,7 +262,7 @@ impl LoadController {
         self.refit()
     }
 
-    /// Takes the top anew, if that is where we are.
+    /// Recomputes the top level, if that is the current one.
     fn refit(&mut self) -> bool {
         let top = self.fit(&*self.tensors);
         if self.levels.len() > 1 || self.side == 0 || self.levels[0] == top {
@@ -270,20 +273,20 @@ impl LoadController {
         true
     }
 
-    /// A frame has failed in a run that began in `epoch`. Where there are other devices that can take over (not `alone`), the fallback
-    /// is not tried.
+    /// Reports a failed frame, from a run that started in `epoch`. The fallback is tried only if this is the last
+    /// device left (`alone`).
     pub fn failed(&mut self, epoch: u64, alone: bool) -> Verdict {
         if epoch != self.epoch {
             return Verdict::Again;
         }
         let from = self.level().0;
         let Some(to) = self.below(from).filter(|to| alone || !to.fallback) else { return Verdict::GiveUp };
-        if self.levels.len() >= MAX_LADDER {
+        if self.levels.len() >= MAX_LEVELS {
             return Verdict::GiveUp;
         }
-        // What fails while one worker more is tried has shown what there is room for.
+        // A failure while one more worker was tried shows that there is no room for it.
         self.tuner.settle(self.tuner.workers());
-        // A step up that did not last is tried again later and later.
+        // After a step up that did not last, wait twice as long before the next.
         if self.climbed && self.successes < self.patience {
             self.patience = (self.patience * 2).min(MAX_PATIENCE);
         }
@@ -293,7 +296,7 @@ impl LoadController {
         Verdict::Down { from, to }
     }
 
-    /// A frame has succeeded. Whether [`LoadController::climb`] is due.
+    /// Reports a frame that succeeded. Returns whether [`LoadController::climb`] is due.
     pub fn succeeded(&mut self) -> bool {
         self.successes = self.successes.saturating_add(1);
         if self.successes < self.patience {
@@ -302,12 +305,12 @@ impl LoadController {
         if self.levels.len() > 1 {
             return true;
         }
-        // It has lasted.
+        // The level has lasted.
         self.patience = PATIENCE;
         false
     }
 
-    /// Goes a step up, if `free` bytes (if that is known) are enough for it. Gives the step.
+    /// Steps up if `free` bytes are enough (`None`: not known). Returns the step.
     pub fn climb(&mut self, free: Option<u64>) -> Option<(DegradationLevel, DegradationLevel)> {
         let [.., to, from] = self.levels[..] else { return None };
         if self.successes < self.patience {
@@ -316,9 +319,9 @@ impl LoadController {
         self.successes = 0;
         let each = |level: DegradationLevel| self.bytes((self.tensors)(level.tile));
         let need = |level: DegradationLevel| each(level).saturating_mul(level.workers as u64);
-        // What the runs of now hold is theirs already.
+        // What the current runs hold is theirs already.
         let more = if from.fallback { need(to) } else { need(to).saturating_sub(need(from)) };
-        // A level that never fits the limit was only ever a place to begin at.
+        // Skip a level that never fits the limit: it was only a starting point.
         let fits = each(to) <= self.permits.limit() || self.is_lowest(to);
         if !fits || free.is_some_and(|free| free < more) {
             return None;
@@ -344,12 +347,12 @@ impl LoadController {
         self.footprints.lock().bytes(pixels)
     }
 
-    /// The top of the degradation levels.
+    /// The top level.
     fn fit(&self, tensors: &dyn Fn(Option<u32>) -> u64) -> DegradationLevel {
         self.fit_to(self.permits.limit(), &self.footprints.lock(), tensors)
     }
 
-    /// What fits `limit`: all workers if tiles are not too small then, else fewer.
+    /// What fits in `limit`: all workers if their tiles are large enough, otherwise fewer.
     fn fit_to(&self, limit: u64, footprints: &Footprints, tensors: &dyn Fn(Option<u32>) -> u64) -> DegradationLevel {
         let Bounds { workers, tile, efficient_tile, min_tile_size, .. } = self.bounds;
         let workers = if self.one_at_a_time { 1 } else { workers.max(1) };
@@ -359,7 +362,7 @@ impl LoadController {
             if footprints.bytes(tensors(top.tile)) <= each || min_tile_size == u32::MAX && top.workers == 1 {
                 return top;
             }
-            // Tensors are at most as large as the tile, unless the network asks for more.
+            // Tensors are at most as large as the tile, unless the network requires more.
             let side = footprints.pixels(each).isqrt().min(1 << 16) as u32 / 2 * 2;
             if min_tile_size < u32::MAX && (side >= efficient_tile || top.workers == 1) {
                 let side = side.max(min_tile_size);
@@ -379,21 +382,21 @@ impl LoadController {
         if let Some(tile) = self.next_tile(level) {
             return Some(DegradationLevel { tile: Some(tile), ..level });
         }
-        self.fallback_rung()
+        self.fallback_level()
     }
 
-    fn fallback_rung(&self) -> Option<DegradationLevel> {
+    fn fallback_level(&self) -> Option<DegradationLevel> {
         let (permits, footprints) = self.fallback.as_ref()?;
         let fitting = self.fit_to(permits.limit(), footprints, &*self.tensors);
         Some(DegradationLevel { fallback: true, ..fitting })
     }
 
-    /// Whether only the fallback is below it: then it is tried whatever the limit.
+    /// Whether only the fallback is below this level; then it is tried whatever the limit.
     fn is_lowest(&self, level: DegradationLevel) -> bool {
         level.workers == 1 && self.next_tile(level).is_none()
     }
 
-    /// Half the tile, if that is not too small.
+    /// Half the tile, unless that is too small.
     fn next_tile(&self, level: DegradationLevel) -> Option<u32> {
         let side = level.tile.map_or(self.side, |tile| tile.min(self.side));
         let half = (side / 4 * 2).max(self.bounds.min_tile_size);

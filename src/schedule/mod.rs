@@ -1,4 +1,4 @@
-//! Scheduling without GStreamer: the ordered queue, the worker pool, how many workers fit.
+//! Scheduling, independent of GStreamer: the ordered queue, the worker pool, memory permits and load control.
 
 pub mod budget;
 pub mod completion;

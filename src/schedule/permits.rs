@@ -1,16 +1,17 @@
-//! Permits: the right to use a part of a limited memory, given out in the order in which they were asked for.
+//! Permits: the right to use part of a limited amount of memory, granted in the order of the requests.
 
 use std::collections::VecDeque;
 
 use super::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 
-/// A limit of bytes that runs share. What all permits hold together never passes it.
+/// A byte limit shared by concurrent runs. The permits granted never exceed it in total.
 ///
-/// Fair: who asks first is served first, also if a later one would fit already; else a large run would wait for ever beside small ones.
+/// Fair: requests are granted strictly in order, even where a later one would fit already. Otherwise a stream of small
+/// runs could starve a large one.
 #[derive(Debug)]
 pub struct Permits {
     inner: Mutex<Inner>,
-    /// Signalled when bytes became free or somebody gave up.
+    /// Signalled when bytes become free or a request is cancelled.
     changed: Condvar,
 }
 
@@ -18,26 +19,26 @@ pub struct Permits {
 struct Inner {
     limit: u64,
     used: u64,
-    /// The most that was ever in use.
+    /// Maximum of `used` so far.
     peak: u64,
-    /// Those who wait, in order.
+    /// Tickets of the waiting requests, in order.
     queue: VecDeque<u64>,
     next_ticket: u64,
 }
 
-/// Bytes in use; given back when it is dropped.
+/// Bytes in use; released on drop.
 #[derive(Debug)]
 pub struct Permit {
     permits: Arc<Permits>,
     bytes: u64,
 }
 
-/// Why there is no permit.
+/// Why no permit was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The limit is below what was asked for: no waiting would help.
+    /// The request exceeds the limit, so waiting would not help.
     TooLarge { limit: u64 },
-    /// Whoever asked is to give up.
+    /// The request was cancelled.
     Cancelled,
 }
 
@@ -47,7 +48,8 @@ impl Permits {
         Arc::new(Permits { inner: Mutex::new(inner), changed: Condvar::new() })
     }
 
-    /// Waits until `bytes` are free and all who asked before are served. [`Permits::wake`] has to follow when `cancelled` is set.
+    /// Waits until `bytes` are free and all earlier requests have been served. After setting `cancelled`, call
+    /// [`Permits::wake`].
     pub fn acquire(self: &Arc<Self>, bytes: u64, cancelled: &AtomicBool) -> Result<Permit, Refusal> {
         let mut inner = self.inner.lock();
         let ticket = inner.next_ticket;
@@ -65,7 +67,7 @@ impl Permits {
                 inner.used += bytes;
                 inner.peak = inner.peak.max(inner.used);
                 drop(inner);
-                // The next one may fit as well.
+                // The next request may fit as well.
                 self.changed.notify_all();
                 return Ok(Permit { permits: Arc::clone(self), bytes });
             }
@@ -77,9 +79,9 @@ impl Permits {
         Err(refusal)
     }
 
-    /// Makes everybody who waits look whether they were cancelled.
+    /// Makes every waiting request check whether it was cancelled.
     pub fn wake(&self) {
-        // Under the lock, so that nobody is between looking and waiting.
+        // Under the lock, so that no waiter is between its check and its wait.
         let _inner = self.inner.lock();
         self.changed.notify_all();
     }
@@ -88,13 +90,14 @@ impl Permits {
         self.inner.lock().limit
     }
 
-    /// Another limit from now on. What is out above a lower one stays out; those who wait for more than it are refused.
+    /// Sets the limit. Permits already granted stay valid even above a lower limit; waiting requests above it are
+    /// refused.
     pub fn set_limit(&self, limit: u64) {
         self.inner.lock().limit = limit;
         self.changed.notify_all();
     }
 
-    /// The same, if that is more than now.
+    /// Raises the limit to `limit` if it is lower.
     pub fn raise_limit(&self, limit: u64) {
         let mut inner = self.inner.lock();
         inner.limit = inner.limit.max(limit);
@@ -102,12 +105,12 @@ impl Permits {
         self.changed.notify_all();
     }
 
-    /// Bytes that are out.
+    /// Bytes currently granted.
     pub fn used(&self) -> u64 {
         self.inner.lock().used
     }
 
-    /// The most bytes that were ever out.
+    /// Maximum of the bytes granted at a time.
     pub fn peak(&self) -> u64 {
         self.inner.lock().peak
     }
@@ -151,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_one_is_not_passed_by_small_ones() {
+    fn a_small_request_does_not_overtake_a_large_one() {
         let permits = Permits::new(10);
         let held = permits.acquire(6, &never()).unwrap();
         let (sender, served) = channel();
@@ -163,7 +166,7 @@ mod tests {
                     sender.send(bytes).unwrap();
                     drop(permit);
                 });
-                // Both stand in line before anything is given back.
+                // Both wait before anything is released.
                 while permits.inner.lock().queue.len() <= index {
                     std::thread::yield_now();
                 }
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_goes_by_the_limit_of_now() {
+    fn a_waiting_request_follows_the_current_limit() {
         let permits = Permits::new(10);
         let held = permits.acquire(6, &never()).unwrap();
         std::thread::scope(|scope| {
@@ -201,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_can_be_cancelled_and_does_not_hold_up_the_next() {
+    fn a_cancelled_request_does_not_block_the_next() {
         let permits = Permits::new(10);
         let held = permits.acquire(5, &never()).unwrap();
         let cancelled = never();
@@ -221,7 +224,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
 
-        /// Threads that ask for random amounts, some of which panic while they hold a permit.
+        /// Threads that request random amounts; some panic while they hold a permit.
         #[test]
         fn the_sum_never_passes_the_limit_and_nothing_is_lost(
             limit in 1u64..100,
@@ -233,7 +236,7 @@ mod tests {
                     let permits = &permits;
                     scope.spawn(move || {
                         for (bytes, panics) in list {
-                            // The hook would print each of them.
+                            // Below, `resume_unwind` instead of `panic!`, whose hook would print each of them.
                             let held = permits.acquire(*bytes, &never());
                             assert_eq!(held.is_err(), *bytes > limit);
                             if *panics {

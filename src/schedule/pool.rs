@@ -7,27 +7,27 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::sync::thread::{self, JoinHandle};
 use super::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// A piece of work.
+/// A unit of work.
 pub trait Job: Send + 'static {
     /// What each worker owns and lends to its jobs.
     type Context: Interruptible;
 
-    /// Does the work. Whoever waits for the result is told from in here, unless the job is to be run again.
+    /// Does the work. It delivers the result itself, unless the job returns [`Outcome::Again`].
     fn run(&mut self, context: &mut Self::Context) -> Outcome;
 
-    /// Called instead of the rest of `run` if that panicked with `message`.
+    /// Called if `run` panicked with `message`.
     fn panicked(&mut self, message: &str);
 }
 
-/// What becomes of a job that has run.
+/// What happens to a job after it has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     Done,
-    /// It goes before all that wait, to whichever worker is free first.
+    /// Run it again: it goes to the front of the queue, for the first free worker.
     Again,
 }
 
-/// Work in progress on this context can be cut short from another thread.
+/// A context whose work in progress another thread can cut short.
 pub trait Interruptible: Send + 'static {
     type Handle: Send + 'static;
     fn handle(&self) -> Self::Handle;
@@ -35,14 +35,14 @@ pub trait Interruptible: Send + 'static {
     fn interrupt(handle: &Self::Handle);
     /// Lets the context run again.
     fn rearm(handle: &Self::Handle);
-    /// The worker gets no jobs for now: lets go of what holds memory. The next job finds it again.
+    /// Releases what holds memory, because the worker gets no jobs for now. The next job acquires it again.
     fn park(&mut self);
 }
 
-/// A fixed set of worker threads named `upscale-0` on, in groups (one for each device), of each of which the first few are active. Jobs
-/// start in the order of submission, wherever a worker is free.
+/// A fixed set of worker threads named `upscale-0`, `upscale-1`, ..., in groups (one per device). In each group, the
+/// first few workers are active. Jobs start in the order of submission, on the first free worker.
 ///
-/// Dropping the pool abandons waiting jobs, interrupts those under way and joins the threads.
+/// Dropping the pool abandons waiting jobs, interrupts running ones and joins the threads.
 pub struct WorkerPool<J: Job> {
     shared: Arc<Shared<J>>,
     threads: Vec<JoinHandle<()>>,
@@ -50,9 +50,9 @@ pub struct WorkerPool<J: Job> {
 
 struct Shared<J: Job> {
     inner: Mutex<Inner<J>>,
-    /// Signalled when a job came, the number of active workers was changed, or the pool stops.
+    /// Signalled when a job arrives, the number of active workers changes, or the pool stops.
     work: Condvar,
-    /// Signalled when a worker has become idle.
+    /// Signalled when a worker becomes idle.
     idle: Condvar,
 }
 
@@ -65,22 +65,22 @@ struct Inner<J: Job> {
 
 #[derive(Clone, Copy)]
 struct Group {
-    /// Workers of a rank from this number on get no jobs.
+    /// Workers with a rank of this number or higher get no jobs.
     active: usize,
-    /// It gets no jobs any more.
+    /// The group gets no more jobs, for good.
     left_out: bool,
 }
 
 struct Worker<J: Job> {
     group: usize,
-    /// Its place in the group.
+    /// Its index in the group.
     rank: usize,
     handle: <J::Context as Interruptible>::Handle,
-    /// A job is under way.
+    /// A job is running.
     busy: bool,
-    /// It may hold what [`Interruptible::park`] lets go of.
+    /// It may hold what [`Interruptible::park`] releases.
     holding: bool,
-    /// It is to let go of that before it takes another job.
+    /// It must park before it takes another job.
     trim: bool,
 }
 
@@ -109,17 +109,17 @@ impl<J: Job> WorkerPool<J> {
         Ok(pool)
     }
 
-    /// Puts a job behind those that wait.
+    /// Appends a job to the queue.
     pub fn submit(&self, job: J) {
         let mut inner = self.shared.inner.lock();
         inner.jobs.push_back(job);
         self.shared.wake(&inner);
     }
 
-    /// From now on only the first `count` workers of a group get jobs; others that are at work finish first, then park. A job
-    /// starts only when fewer than `count` of the group are under way, and those that park have let go of what they hold: who runs alone
-    /// shares with nobody. Somewhere there has to be one that gets jobs, else those that wait do so for ever. A group that was left out
-    /// stays so.
+    /// From now on, only the first `count` workers of a group get jobs; the others finish their current job, then park.
+    /// A job starts only when fewer than `count` workers of the group are running or still hold memory, so a single
+    /// active worker never shares the device with one that has yet to park. At least one worker of some group must stay
+    /// active, or waiting jobs never run. Has no effect on a group that was left out.
     pub fn set_active(&self, group: usize, count: usize) {
         let mut inner = self.shared.inner.lock();
         let size = inner.workers.iter().filter(|worker| worker.group == group).count();
@@ -129,7 +129,7 @@ impl<J: Job> WorkerPool<J> {
         self.shared.work.notify_all();
     }
 
-    /// Has each worker of a group let go of what it holds, as soon as it is idle.
+    /// Makes each worker of a group release its memory as soon as it is idle.
     pub fn trim(&self, group: usize) {
         let mut inner = self.shared.inner.lock();
         let holding = inner.workers.iter_mut().filter(|worker| worker.group == group && worker.holding);
@@ -137,7 +137,8 @@ impl<J: Job> WorkerPool<J> {
         self.shared.work.notify_all();
     }
 
-    /// Gives a group no more jobs, for good, if another one gets them; those under way in it finish. `false` if it is the last.
+    /// Stops giving jobs to a group, for good, if another group remains; its running jobs finish. Returns `false` if it
+    /// is the last group.
     pub fn leave_out(&self, group: usize) -> bool {
         let mut inner = self.shared.inner.lock();
         if inner.is_alone(group) {
@@ -153,31 +154,32 @@ impl<J: Job> WorkerPool<J> {
         self.shared.inner.lock().is_alone(group)
     }
 
-    /// Workers of a group that get jobs.
+    /// Number of active workers in a group.
     pub fn active_in(&self, group: usize) -> usize {
         self.shared.inner.lock().groups.get(group).map_or(0, |group| group.active)
     }
 
-    /// Workers that get jobs.
+    /// Number of active workers.
     pub fn active(&self) -> usize {
         self.shared.inner.lock().active()
     }
 
-    /// Jobs that wait for a worker.
+    /// Number of jobs waiting for a worker.
     pub fn waiting(&self) -> usize {
         self.shared.inner.lock().jobs.len()
     }
 
-    /// Takes out the jobs that wait and interrupts those under way; they may still be running when this returns.
+    /// Removes the waiting jobs and interrupts the running ones, which may still be running when this returns.
     ///
-    /// The jobs are returned because they own buffers whose release may call into other elements: drop them without a lock.
+    /// The jobs are returned because they own buffers whose release may call into other elements: drop them without
+    /// holding a lock.
     pub fn cancel(&self) -> impl Iterator<Item = J> + use<J> {
         let dropped = self.shared.inner.lock().cancel();
         self.shared.idle.notify_all();
         dropped.into_iter()
     }
 
-    /// Waits until no job waits or is under way.
+    /// Waits until no job is waiting or running.
     pub fn wait_idle(&self) {
         let mut inner = self.shared.inner.lock();
         while !inner.jobs.is_empty() || inner.workers.iter().any(|worker| worker.busy) {
@@ -200,7 +202,7 @@ impl<J: Job> Drop for WorkerPool<J> {
         drop(dropped);
         self.shared.work.notify_all();
         for thread in self.threads.drain(..) {
-            // The last owner may be let go by a job, on a worker's own thread, which cannot join itself.
+            // A job may drop the last reference to the pool on a worker's own thread, which cannot join itself.
             if thread.thread().id() != thread::current().id() && thread.join().is_err() {
                 debug_assert!(false, "panics are caught around each job");
             }
@@ -209,7 +211,7 @@ impl<J: Job> Drop for WorkerPool<J> {
 }
 
 impl<J: Job> Inner<J> {
-    /// Workers of a group that are at work, or about to park and not done with it.
+    /// Workers of a group that are running, or have yet to park.
     fn taken(&self, group: usize) -> usize {
         let counts = |worker: &&Worker<J>| {
             worker.group == group && (worker.busy || worker.rank >= self.groups[group].active && worker.holding)
@@ -239,7 +241,7 @@ impl<J: Job> Inner<J> {
 }
 
 impl<J: Job> Shared<J> {
-    /// A worker's life.
+    /// The main loop of a worker.
     fn serve(&self, index: usize, mut context: J::Context) {
         loop {
             let mut job = match self.next(index) {
@@ -267,7 +269,7 @@ impl<J: Job> Shared<J> {
     fn finish(&self, index: usize, job: J, outcome: Outcome) {
         let mut done = Some(job);
         if outcome == Outcome::Done {
-            // Without the lock: it may own buffers.
+            // Dropped without the lock: it may own buffers.
             done = None;
         }
         let mut inner = self.inner.lock();
@@ -277,7 +279,7 @@ impl<J: Job> Shared<J> {
         {
             inner.jobs.push_front(job);
         }
-        // Others may have waited for this one to end.
+        // Other workers may have waited for this one to finish.
         if !inner.jobs.is_empty() {
             self.wake(&inner);
         }
@@ -285,7 +287,8 @@ impl<J: Job> Shared<J> {
         self.idle.notify_all();
     }
 
-    /// Wakes a worker that may take a job. Those that are parked wait at the same place and could swallow a single call.
+    /// Wakes a worker that can take a job. Parked workers wait on the same condition and could swallow a single
+    /// notification.
     fn wake(&self, inner: &Inner<J>) {
         if inner.active() < inner.workers.len() {
             self.work.notify_all();
@@ -294,7 +297,7 @@ impl<J: Job> Shared<J> {
         }
     }
 
-    /// Waits for a job, for being parked, or for the end.
+    /// Waits for a job, or until the worker has to park, trim or stop.
     fn next(&self, index: usize) -> Next<J> {
         let mut inner = self.inner.lock();
         loop {
@@ -326,7 +329,7 @@ impl<J: Job> Shared<J> {
         }
     }
 
-    /// `false` when the pool stops.
+    /// Returns `false` when the pool stops.
     fn wait_until_active(&self, index: usize) -> bool {
         let mut inner = self.inner.lock();
         while !inner.stopping && !inner.is_active(index) {
@@ -335,8 +338,8 @@ impl<J: Job> Shared<J> {
         !inner.stopping
     }
 
-    /// Under the lock that `cancel` takes, so that an interrupt meant for an earlier job never reaches this one, and one that
-    /// comes from now on always does.
+    /// Runs under the lock that `cancel` takes: an interrupt meant for an earlier job never hits this one, and a later
+    /// interrupt always does.
     fn begin(inner: &mut MutexGuard<'_, Inner<J>>, index: usize, job: J) -> J {
         let worker = &mut inner.workers[index];
         J::Context::rearm(&worker.handle);
@@ -349,9 +352,9 @@ impl<J: Job> Shared<J> {
 /// What a worker does next.
 enum Next<J> {
     Job(J),
-    /// To let go of what is held, until it is active again.
+    /// Release its memory and wait until it is active again.
     Park,
-    /// The same, and then go on.
+    /// Release its memory, then continue.
     Trim,
     Stop,
 }
@@ -361,7 +364,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
 
-// The path, because `tests/scheduler/` includes this file from elsewhere.
+// An explicit path, because `tests/scheduler/` includes this file from elsewhere.
 #[cfg(test)]
 #[path = "pool/tests.rs"]
 mod tests;

@@ -1,8 +1,8 @@
-//! The ordered queue: frames by PTS, events where they arrived.
+//! The ordered queue: frames by PTS, events in their place of arrival.
 
 use std::collections::{BTreeSet, VecDeque};
 
-/// PTS that are remembered of a sequence: more than the frames that may be in flight.
+/// How many PTS to remember per sequence: more than the frames that can be in flight.
 const MAX_REMEMBERED: usize = 1024;
 
 /// One thing that waits to be pushed.
@@ -13,26 +13,27 @@ pub enum Item<F, E> {
         pts: Option<u64>,
         frame: F,
     },
-    /// Anything serialized with the frames. No frame ever passes it.
+    /// Anything serialized with the frames. No frame passes it.
     Event(E),
 }
 
-/// Where a frame was put.
+/// Where a frame was inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placed {
-    /// At the end, as it arrived.
+    /// At the end, in arrival order.
     Last,
     /// Before frames that arrived earlier and have a later PTS.
     Reordered,
-    /// At its place, but a frame with a later PTS has left already.
+    /// In PTS order, but a frame with a later PTS has already left.
     Late,
 }
 
-/// Frames and events in the order in which they are to leave. A plain data structure: whoever shares it locks it.
+/// Frames and events in output order. A plain data structure without a lock of its own.
 ///
-/// Frames come in sequences. Within one, a frame goes before those waiting frames whose PTS is later than its own; no frame passes
-/// another sequence's. An event ends a sequence, as does a frame that belongs to none. Which frame begins a new sequence depends on what
-/// came in alone, never on what has left. Frames in arrival order stay in arrival order, equal PTS included.
+/// Frames form sequences. Within a sequence, a frame is inserted before the waiting frames with a later PTS; no frame
+/// passes one of another sequence. A sequence ends at an event, or at a frame that does not belong to it. Which frame
+/// starts a new sequence depends only on what has arrived, never on what has left. Frames that arrive in PTS order,
+/// including equal PTS, keep their order.
 #[derive(Debug)]
 pub struct OrderedQueue<F, E> {
     items: VecDeque<Item<F, E>>,
@@ -41,27 +42,27 @@ pub struct OrderedQueue<F, E> {
     sequence: Sequence,
 }
 
-/// The frames that came in last and may be sorted among each other.
+/// The latest frames, which may be sorted among each other.
 #[derive(Debug, Default)]
 struct Sequence {
-    /// How many of them wait, at the end of the items.
+    /// How many of them are waiting, at the end of `items`.
     waiting: usize,
-    /// Their latest PTS of those that come in as steps back may repeat.
+    /// Their PTS, from the latest back as far as a step back may reach.
     arrived: BTreeSet<u64>,
     /// The latest PTS of those that have left.
     left: Option<u64>,
 }
 
 impl Sequence {
-    /// Whether a frame of this PTS is one of it, if a step back of no more than `disorder` is taken for frames out of order. One that
-    /// repeats a PTS in a step back begins again.
+    /// Whether a frame of this PTS belongs to the sequence, where a step back of at most `disorder` counts as
+    /// reordering. A step back to a PTS that has already occurred starts a new sequence.
     fn takes(&self, pts: u64, disorder: u64) -> bool {
         self.arrived
             .last()
             .is_none_or(|newest| pts >= *newest || newest - pts <= disorder && !self.arrived.contains(&pts))
     }
 
-    /// Notes a PTS, and forgets those that are too far back to matter.
+    /// Records a PTS, and forgets those that are too far back to matter.
     fn note(&mut self, pts: u64, disorder: u64) {
         self.arrived.insert(pts);
         let newest = self.arrived.last().copied().unwrap_or(pts);
@@ -79,8 +80,9 @@ impl<F, E> Default for OrderedQueue<F, E> {
 }
 
 impl<F, E> OrderedQueue<F, E> {
-    /// Adds a frame. A step back in PTS of at most `disorder` nanoseconds is a frame out of order. A longer one begins a new sequence, as
-    /// does every frame without a PTS or where `disorder` is `None` (after a discontinuity, in reverse playback).
+    /// Adds a frame. A step back in PTS of at most `disorder` nanoseconds counts as a frame out of order. A longer one
+    /// starts a new sequence, as does a frame without a PTS, or `disorder` being `None` (after a discontinuity, in
+    /// reverse playback).
     pub fn push_frame(&mut self, pts: Option<u64>, frame: F, disorder: Option<u64>) -> Placed {
         let sorted = pts.zip(disorder).filter(|(pts, disorder)| self.sequence.takes(*pts, *disorder));
         if sorted.is_none() {
@@ -102,13 +104,13 @@ impl<F, E> OrderedQueue<F, E> {
         }
     }
 
-    /// Adds an event behind all that is there.
+    /// Appends an event, which ends the sequence.
     pub fn push_event(&mut self, event: E) {
         self.items.push_back(Item::Event(event));
         self.sequence = Sequence::default();
     }
 
-    /// Takes the front item, if it is an event or a frame that is `ready`.
+    /// Removes the front item, if it is an event or a frame that is `ready`.
     pub fn pop_ready(&mut self, ready: impl FnOnce(&F) -> bool) -> Option<Item<F, E>> {
         match self.items.front()? {
             Item::Frame { frame, .. } if !ready(frame) => return None,
@@ -124,7 +126,7 @@ impl<F, E> OrderedQueue<F, E> {
         self.items.pop_front()
     }
 
-    /// Number of frames waiting.
+    /// Number of waiting frames.
     pub fn frames(&self) -> usize {
         self.frames
     }
@@ -133,8 +135,8 @@ impl<F, E> OrderedQueue<F, E> {
         self.items.is_empty()
     }
 
-    /// Takes out, from the front on, what is not to be kept, up to the first event at which to `stop` or to the end. Tells whether
-    /// there was such an event.
+    /// Removes all items that `keep` does not keep, from the front to the first event for which `stop` returns true, or
+    /// to the end. Returns whether there was such an event, and the removed items.
     pub fn skip(&mut self, stop: impl Fn(&E) -> bool, keep: impl Fn(&E) -> bool) -> (bool, Vec<Item<F, E>>) {
         let end = self.items.iter().position(|item| matches!(item, Item::Event(event) if stop(event)));
         let tail = self.items.split_off(end.unwrap_or(self.items.len()));
@@ -147,7 +149,7 @@ impl<F, E> OrderedQueue<F, E> {
         (end.is_some(), skipped)
     }
 
-    /// Takes everything out, in order, and forgets what has left.
+    /// Removes all items, in order, and resets the sequence.
     pub fn clear(&mut self) -> impl Iterator<Item = Item<F, E>> + use<F, E> {
         std::mem::take(self).items.into_iter()
     }
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Longer than any step back here that is not told apart from it.
+    /// As long as the longest step back in these tests that counts as reordering.
     const DISORDER: Option<u64> = Some(100);
 
     fn drain(queue: &mut OrderedQueue<u32, char>) -> Vec<Item<u32, char>> {
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_later_than_one_that_left_is_said_and_leaves_next() {
+    fn a_frame_behind_one_that_left_is_late_and_leaves_next() {
         let mut queue = OrderedQueue::<_, char>::default();
         queue.push_frame(Some(20), 0, DISORDER);
         queue.push_frame(Some(30), 1, DISORDER);
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_that_left_starts_afresh() {
+    fn an_event_ends_the_sequence_even_after_it_left() {
         let mut queue = OrderedQueue::default();
         queue.push_frame(Some(20), 0, DISORDER);
         queue.push_event('s');
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longer_step_back_begins_a_sequence_that_passes_nothing() {
+    fn a_longer_step_back_starts_a_sequence_that_passes_nothing() {
         let mut queue = OrderedQueue::default();
         queue.push_frame(Some(1000), 0, DISORDER);
         queue.push_frame(Some(900), 1, DISORDER);
@@ -247,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_step_back_that_repeats_a_pts_begins_a_sequence() {
+    fn a_step_back_that_repeats_a_pts_starts_a_sequence() {
         let mut queue = OrderedQueue::default();
         for (n, pts) in [0, 40, 80, 0, 40, 80].into_iter().enumerate() {
             assert_eq!(queue.push_frame(Some(pts), n as u32, DISORDER), Placed::Last);
@@ -260,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_skipped_is_not_sorted_among() {
+    fn new_frames_are_not_sorted_among_skipped_ones() {
         let mut queue = OrderedQueue::default();
         queue.push_frame(Some(10), 0, DISORDER);
         queue.push_frame(Some(20), 1, DISORDER);
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn skipping_ends_at_the_event_to_stop_at() {
+    fn skipping_ends_at_the_stop_event() {
         let mut queue = OrderedQueue::default();
         for (pts, event) in [(0, 'k'), (1, 'x'), (2, 's'), (3, 'k')] {
             queue.push_frame(Some(pts), pts as u32, DISORDER);
@@ -288,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ready_stays() {
+    fn an_unready_frame_stays() {
         let mut queue = OrderedQueue::<_, char>::default();
         queue.push_frame(Some(20), 0, DISORDER);
         assert_eq!(queue.pop_ready(|_| false), None);
@@ -296,7 +298,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever arrives: nothing is lost, events keep their places, frames between two events come sorted.
+        /// For any arrival order: nothing is lost, events keep their places, and frames between two events are sorted.
         #[test]
         fn order_between_events_is_by_pts(
             pts in Just((0u64..80).collect::<Vec<_>>()).prop_shuffle(),

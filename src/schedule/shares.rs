@@ -1,7 +1,7 @@
-//! One budget for each device and process, shared by all who run networks on the device.
+//! One budget per device and process, shared by all who run networks on the device.
 //!
-//! Memory is divided: sessions keep what they took between two runs, so that what one member holds is not there for the others whether it
-//! runs or not. Runs are counted together: one member that is busy among idle ones has all of the device.
+//! Memory is divided: sessions keep their memory between runs, so what one member holds is not available to the others
+//! whether it runs or not. Runs are counted together: a busy member among idle ones gets the whole device.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
@@ -11,17 +11,18 @@ use parking_lot::Mutex;
 use super::permits::Permits;
 use crate::device::Id;
 
-/// What all members take of a device together. It ends with the last of them, and is measured anew by the next.
+/// What all members use of a device together. It is dropped with its last member; the next one measures the total
+/// again.
 #[derive(Debug)]
 pub struct Budget {
     inner: Mutex<Inner>,
-    /// Units of what the device does at a time: on a processor its cores.
+    /// Permits for what the device can do at a time, in units: on a CPU, its cores.
     runs: Arc<Permits>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    /// Bytes that members without a limit of their own may take together.
+    /// Bytes available to members without a limit of their own.
     total: u64,
     members: Vec<Member>,
 }
@@ -35,34 +36,34 @@ struct Member {
     watchers: Vec<Weak<dyn Watch>>,
 }
 
-/// Whoever goes by a share.
+/// Notified when a share changes.
 pub trait Watch: std::fmt::Debug + Send + Sync {
-    /// The limit of the share's permits may be another one now. Called without a lock, from any thread.
+    /// The limit of the share's permits may have changed. Called without a lock held, from any thread.
     fn share_changed(&self);
 }
 
 /// What a member asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
-    /// The most bytes that it takes, if somebody has said so.
+    /// The maximum number of bytes, if a limit was set.
     pub limit: Option<u64>,
-    /// The most units that it keeps busy by itself.
+    /// The maximum number of units that the member keeps busy on its own.
     pub runs: usize,
 }
 
-/// A member's part of a budget. It goes back to the others when it is dropped.
+/// A member's share of a budget. It goes back to the others on drop.
 #[derive(Debug)]
 pub struct Share {
     budget: Arc<Budget>,
     permits: Arc<Permits>,
 }
 
-/// Those that are in use.
+/// The budgets in use.
 static BUDGETS: LazyLock<Mutex<HashMap<Id, Weak<Budget>>>> = LazyLock::new(Mutex::default);
 
 impl Budget {
-    /// That of a device. If it is not in use yet, `total` bytes may be taken, and `runs` units at a time, or as many as a member asks for
-    /// if that is more.
+    /// The budget of a device. If it is not in use yet, it has `total` bytes and `runs` units; a member that asks for
+    /// more units raises their number.
     pub fn of(device: Id, total: u64, runs: usize) -> Arc<Self> {
         let mut budgets = BUDGETS.lock();
         budgets.retain(|_, budget| budget.strong_count() > 0);
@@ -75,8 +76,8 @@ impl Budget {
         budget
     }
 
-    /// The share of the member of this number, for a claim that replaces an earlier one of that member. Tells those whose share changes;
-    /// call it without a lock.
+    /// Returns the share of member `id`; its claim replaces an earlier one of the same member. Notifies the watchers of
+    /// all members, so call it without holding a lock.
     pub fn join(self: &Arc<Self>, id: u64, claim: Claim) -> Arc<Share> {
         self.runs.raise_limit(claim.runs as u64);
         let mut inner = self.inner.lock();
@@ -98,18 +99,18 @@ impl Budget {
         share
     }
 
-    /// The units of what the device does at a time.
+    /// Permits for the units of what the device can do at a time.
     pub fn runs(&self) -> &Arc<Permits> {
         &self.runs
     }
 }
 
 impl Inner {
-    /// Sets each member's limit. Gives those who are to be told.
+    /// Sets each member's limit. Returns the watchers to notify.
     fn divide(&mut self) -> Vec<Weak<dyn Watch>> {
         let limits: Vec<_> = self.members.iter().map(|member| member.limit).collect();
         let parts = divide(self.total, &limits);
-        // Who has to take less is first, so that all together are never above the total.
+        // Lower limits first, so that the limits never add up to more than the total.
         let (less, more): (Vec<_>, Vec<_>) =
             self.members.iter().zip(parts).partition(|(member, part)| *part < member.permits.limit());
         for (member, part) in less.into_iter().chain(more) {
@@ -123,15 +124,15 @@ fn tell(watchers: Vec<Weak<dyn Watch>>) {
     watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.share_changed());
 }
 
-/// Divides `total` bytes evenly; what somebody with a lower limit leaves goes to the others. A limit that is higher than the total counts as
-/// the total: whoever sets it knows the device better.
+/// Divides `total` bytes evenly; what a member with a lower limit leaves goes to the others. A limit above the total
+/// raises the total: whoever set it knows the device better.
 fn divide(total: u64, limits: &[Option<u64>]) -> Vec<u64> {
     let total = limits.iter().flatten().copied().fold(total, u64::max);
     let mut order: Vec<usize> = (0..limits.len()).collect();
     order.sort_by_key(|place| limits[*place].unwrap_or(u64::MAX));
     let (mut left, mut parts) = (total, vec![0; limits.len()]);
     for (done, place) in order.into_iter().enumerate() {
-        // A device that does not tell of its memory has enough.
+        // A device whose memory is unknown is not divided.
         let even = if total == u64::MAX { total } else { left / (limits.len() - done) as u64 };
         parts[place] = limits[place].map_or(even, |limit| limit.min(even));
         left = left.saturating_sub(parts[place]);
@@ -140,7 +141,7 @@ fn divide(total: u64, limits: &[Option<u64>]) -> Vec<u64> {
 }
 
 impl Share {
-    /// By which the member's runs keep to its part of the memory.
+    /// The permits that keep the member's runs within its share of the memory.
     pub fn permits(&self) -> &Arc<Permits> {
         &self.permits
     }
@@ -150,7 +151,7 @@ impl Share {
         self.budget.runs()
     }
 
-    /// Tells `watcher` of changes from now on.
+    /// Notifies `watcher` of changes from now on.
     pub fn watch(&self, watcher: Weak<dyn Watch>) {
         let mut inner = self.budget.inner.lock();
         if let Some(member) = inner.members.iter_mut().find(|member| Arc::ptr_eq(&member.permits, &self.permits)) {
@@ -177,7 +178,7 @@ mod tests {
 
     fn budget(total: u64) -> Arc<Budget> {
         static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        // Numbers that no GPU of this machine has.
+        // Indices that no GPU of this machine has.
         let id = Id::Gpu(1000 + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
         let budget = Budget::of(id, total, 2);
         assert!(Arc::ptr_eq(&budget, &Budget::of(id, 7, 7)));
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn who_watches_is_told() {
+    fn watchers_are_notified() {
         #[derive(Debug, Default)]
         struct Count(std::sync::atomic::AtomicUsize);
         impl Watch for Count {
@@ -248,7 +249,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn parts_keep_to_the_limits_and_leave_nothing_that_is_wanted(
+        fn parts_keep_to_the_limits_and_use_the_whole_total(
             total in 0u64..10_000,
             limits in prop::collection::vec(prop::option::of(0u64..20_000), 1..8),
         ) {
@@ -258,14 +259,14 @@ mod tests {
             prop_assert!(sum <= most);
             let content = parts.iter().zip(&limits).all(|(part, limit)| Some(*part) == *limit);
             prop_assert!(content || sum > most - limits.len() as u64, "{parts:?}");
-            // Who goes leaves the others no less.
+            // A member that leaves never shrinks the shares of the others.
             let fewer = divide(total, &limits[1..]);
             let larger_limit = limits[0].is_some_and(|limit| limit > total);
             prop_assert!(larger_limit || fewer.iter().zip(&parts[1..]).all(|(now, before)| now >= before));
         }
 
         #[test]
-        fn memory_that_nobody_tells_of_is_not_divided(limits in prop::collection::vec(prop::option::of(0u64..20), 1..5)) {
+        fn unknown_memory_is_not_divided(limits in prop::collection::vec(prop::option::of(0u64..20), 1..5)) {
             let parts = divide(u64::MAX, &limits);
             prop_assert!(parts.iter().zip(&limits).all(|(part, limit)| *part == limit.unwrap_or(u64::MAX)));
         }

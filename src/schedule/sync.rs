@@ -1,5 +1,5 @@
-//! The locks and threads of what is shared between threads here. `tests/scheduler/` compiles the same code with others in their place, which
-//! try one order of the threads after the other.
+//! The synchronization primitives of this module. `tests/scheduler/` compiles the same code with replacements that
+//! explore the possible thread interleavings.
 
 pub use std::sync::Arc;
 pub use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,19 +1,19 @@
-//! How many workers are worth having: one more is added as long as that makes clearly more pixels in a second.
+//! Finds the number of workers: adds one as long as that clearly raises the throughput in pixels per second.
 
 use std::time::{Duration, Instant};
 
-/// Runs for each worker that a rate is taken over, and the least time it takes.
+/// Runs per worker that a rate is measured over, and the minimum time.
 const RUNS: u64 = 12;
 const MIN_TIME: Duration = Duration::from_millis(250);
-/// One more worker has to add this much (per cent), else what it takes in memory and latency is for nothing.
+/// The minimum gain of one more worker, in per cent; less does not justify its memory and latency.
 const GAIN: f64 = 5.0;
 
-/// See the [module](self). It knows no clock: whoever calls it says when.
+/// See the [module](self). It has no clock: callers pass the time.
 #[derive(Debug)]
 pub struct WorkerTuner {
     workers: usize,
     most: usize,
-    /// Pixels per second with one worker less; 0 before the first rate.
+    /// Pixels per second with one worker less; 0 before the first measurement.
     before: f64,
     window: Option<Window>,
     settled: bool,
@@ -27,7 +27,7 @@ struct Window {
 }
 
 impl WorkerTuner {
-    /// Begins with `workers` and goes up to `most`.
+    /// Starts with `workers` and tries up to `most`.
     pub fn new(workers: usize, most: usize) -> Self {
         WorkerTuner { workers, most: most.max(workers), before: 0.0, window: None, settled: most <= workers }
     }
@@ -36,8 +36,8 @@ impl WorkerTuner {
         self.workers
     }
 
-    /// A run of `pixels` has ended, while other work was waiting for a worker (`saturated`) or not: only a rate under full load tells
-    /// anything. Gives the number of workers to go on with, where that is another.
+    /// Records that a run of `pixels` has finished; `saturated` says whether other work was waiting for a worker, since
+    /// only a rate under full load is meaningful. Returns the new number of workers, if it changes.
     pub fn ran(&mut self, now: Instant, pixels: u64, saturated: bool) -> Option<usize> {
         if self.settled {
             return None;
@@ -61,7 +61,7 @@ impl WorkerTuner {
         self.judge(rate)
     }
 
-    /// There is no room for one more: it stays at `workers`.
+    /// Stops tuning and stays at `workers`, because there is no room for more.
     pub fn settle(&mut self, workers: usize) {
         self.workers = workers;
         self.settled = true;
@@ -86,7 +86,8 @@ impl WorkerTuner {
 mod tests {
     use super::*;
 
-    /// Runs frames of 1,000 pixels on a device that makes `rate(workers)` of them in a second, and gives the workers it ends with.
+    /// Runs frames of 1,000 pixels on a device with a throughput of `rate(workers)` frames per second; returns the
+    /// final number of workers.
     fn settle(start: usize, most: usize, rate: impl Fn(usize) -> f64) -> usize {
         let mut tuner = WorkerTuner::new(start, most);
         let mut now = Instant::now();
@@ -104,12 +105,12 @@ mod tests {
         assert_eq!(settle(2, 8, |_| 100.0), 2);
         assert_eq!(settle(2, 4, |workers| 100.0 * workers as f64), 4);
         assert_eq!(settle(4, 4, |_| 100.0), 4);
-        // It gets worse: back to where it was.
+        // Throughput falls: it goes back.
         assert_eq!(settle(1, 8, |workers| 100.0 / workers as f64), 1);
     }
 
     #[test]
-    fn idle_time_is_no_rate() {
+    fn idle_time_is_not_measured() {
         let mut tuner = WorkerTuner::new(1, 8);
         let mut now = Instant::now();
         for n in 0..10_000 {
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn where_there_is_no_room_it_stays() {
+    fn a_settled_tuner_stays() {
         let mut tuner = WorkerTuner::new(2, 8);
         tuner.settle(2);
         let now = Instant::now();

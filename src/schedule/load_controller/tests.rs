@@ -1,4 +1,4 @@
-//! Of the controller.
+//! Tests of the load controller.
 
 use super::*;
 
@@ -12,12 +12,12 @@ fn tensors(tile: Option<u32>) -> u64 {
     side(640) * side(360)
 }
 
-/// For frames of 640x360 at 1 KiB a pixel: 225 MiB.
+/// For frames of 640x360 at 1 KiB per pixel: 225 MiB each.
 fn controller(bounds: Bounds, limit: u64) -> LoadController {
-    governor_with(bounds, limit, None)
+    controller_with(bounds, limit, None)
 }
 
-fn governor_with(bounds: Bounds, limit: u64, fallback: Option<u64>) -> LoadController {
+fn controller_with(bounds: Bounds, limit: u64, fallback: Option<u64>) -> LoadController {
     let fallback = fallback.map(|limit| (Permits::new(limit), 1024));
     let mut controller = LoadController::new(bounds, Footprints::remembered(None, 1024), Permits::new(limit), fallback);
     controller.set_frame(640, Box::new(tensors), bounds);
@@ -28,7 +28,7 @@ fn level(workers: usize, tile: impl Into<Option<u32>>) -> DegradationLevel {
     DegradationLevel { workers, tile: tile.into(), fallback: false }
 }
 
-/// One more frame succeeded, while `free` is free.
+/// Reports one more successful frame, with `free` bytes available.
 fn succeed(controller: &mut LoadController, free: Option<u64>) -> Option<(DegradationLevel, DegradationLevel)> {
     if controller.succeeded() { controller.climb(free) } else { None }
 }
@@ -41,16 +41,16 @@ fn the_start_is_what_the_limit_allows() {
         // 64 MiB each are 256x256.
         (256 * MIB, level(4, 256)),
         (64 * MIB, level(4, 128)),
-        // With all four, tiles would be of 126: three, and larger ones.
+        // With all four, tiles would be 126 pixels: three workers with larger tiles instead.
         (63 * MIB, level(3, 146)),
-        // Not even the smallest tile: tried all the same.
+        // Not even the smallest tile fits: it is tried anyway.
         (MIB / 2, level(1, 32)),
     ] {
         assert_eq!(controller(BOUNDS, limit).level().0, expected, "{limit}");
     }
     let set = Bounds { tile: Some(256), ..BOUNDS };
     assert_eq!(controller(set, 2048 * MIB).level().0, level(4, 256));
-    // A tile that is set is the largest.
+    // A tile size that is set is the maximum.
     assert_eq!(controller(set, 100 * MIB).level().0, level(4, 160));
     assert_eq!(controller(set, 16 * MIB).level().0, level(1, 128));
     let fixed = Bounds { tile: Some(512), min_tile_size: u32::MAX, ..BOUNDS };
@@ -60,7 +60,7 @@ fn the_start_is_what_the_limit_allows() {
 
 #[test]
 fn degradation_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
-    let mut controller = governor_with(Bounds { min_tile_size: 100, ..BOUNDS }, u64::MAX, Some(u64::MAX));
+    let mut controller = controller_with(Bounds { min_tile_size: 100, ..BOUNDS }, u64::MAX, Some(u64::MAX));
     let mut seen = Vec::new();
     loop {
         let (at, epoch) = controller.level();
@@ -88,7 +88,7 @@ fn failures_of_runs_that_began_before_a_step_count_once() {
 }
 
 #[test]
-fn it_climbs_when_memory_is_free_and_waits_longer_after_a_relapse() {
+fn it_steps_up_when_memory_is_free_and_waits_longer_after_a_relapse() {
     let mut controller = controller(BOUNDS, u64::MAX);
     let fail = |controller: &mut LoadController| {
         let (_, epoch) = controller.level();
@@ -100,7 +100,7 @@ fn it_climbs_when_memory_is_free_and_waits_longer_after_a_relapse() {
         (1..frames).for_each(|_| assert_eq!(succeed(controller, None), None));
     };
     wait(&mut controller, PATIENCE);
-    // 225 MiB more are needed.
+    // It needs 225 MiB more.
     assert_eq!(succeed(&mut controller, Some(224 * MIB)), None);
     wait(&mut controller, PATIENCE);
     assert_eq!(succeed(&mut controller, Some(226 * MIB)), Some((level(1, None), level(2, None))));
@@ -110,7 +110,7 @@ fn it_climbs_when_memory_is_free_and_waits_longer_after_a_relapse() {
     assert_eq!(succeed(&mut controller, None), Some((level(1, None), level(2, None))));
     wait(&mut controller, 2 * PATIENCE);
     assert_eq!(succeed(&mut controller, None), Some((level(2, None), level(4, None))));
-    // At the top, what has lasted is forgiven; steps of one incident count once.
+    // At the top, patience is reset once the level has lasted; the steps of one incident count once.
     wait(&mut controller, 2 * PATIENCE + 1);
     assert_eq!(controller.patience, PATIENCE);
     fail(&mut controller);
@@ -140,7 +140,7 @@ fn frames_of_an_earlier_size_get_tiles_of_their_own() {
 }
 
 #[test]
-fn at_the_bottom_a_run_is_tried_whatever_is_estimated() {
+fn the_bottom_level_tries_a_run_whatever_the_estimate() {
     let controller = controller(BOUNDS, MIB / 2);
     assert_eq!(controller.footprint(controller.level().0, 32 * 32).1, MIB / 2);
 }
@@ -149,7 +149,7 @@ fn at_the_bottom_a_run_is_tried_whatever_is_estimated() {
 fn what_was_measured_decides_what_fits() {
     let mut controller = controller(BOUNDS, 256 * MIB);
     assert_eq!(controller.level().0, level(4, 256));
-    // A quarter of what was estimated: whole frames fit.
+    // A quarter of the estimate: whole frames fit.
     assert!(controller.measured(256 * 256, 16 * MIB));
     assert_eq!(controller.level().0, level(4, None));
     // Whole frames take more than in proportion.
@@ -158,7 +158,7 @@ fn what_was_measured_decides_what_fits() {
     assert!(now.tile.is_some_and(|tile| tile < 400) && now.workers == 4, "{now:?}");
     assert!(!controller.measured(256 * 256, 15 * MIB));
     assert_eq!(controller.level().0, now);
-    // What a small part takes says nothing.
+    // A small tensor changes nothing.
     assert!(!controller.measured(64 * 64, 90 * MIB));
     assert_eq!(controller.level().0, now);
 }
@@ -190,7 +190,7 @@ fn a_failure_ends_the_trial_of_more_workers() {
 }
 
 #[test]
-fn another_limit_is_followed() {
+fn a_changed_limit_changes_the_level() {
     let mut controller = controller(BOUNDS, 2048 * MIB);
     assert!(!controller.limit_changed());
     controller.permits().set_limit(500 * MIB);
@@ -199,7 +199,7 @@ fn another_limit_is_followed() {
     controller.permits().set_limit(2048 * MIB);
     assert!(controller.limit_changed());
     assert_eq!(controller.level().0, level(4, None));
-    // Below the top: what fits stays, what does not begins anew.
+    // Below the top: a level that fits stays; one that does not restarts at the top.
     let fail = |controller: &mut LoadController| controller.failed(controller.level().1, true);
     fail(&mut controller);
     controller.permits().set_limit(500 * MIB);
@@ -213,7 +213,7 @@ fn another_limit_is_followed() {
 #[test]
 fn the_fallback_has_a_limit_of_its_own() {
     let bounds = Bounds { workers: 1, max_workers: 1, min_tile_size: 200, ..BOUNDS };
-    let mut controller = governor_with(bounds, 10 * MIB, Some(100 * MIB));
+    let mut controller = controller_with(bounds, 10 * MIB, Some(100 * MIB));
     while !controller.level().0.fallback {
         let epoch = controller.level().1;
         assert_ne!(controller.failed(epoch, true), Verdict::GiveUp);
@@ -228,7 +228,7 @@ fn the_fallback_has_a_limit_of_its_own() {
 }
 
 proptest! {
-    /// Any order of failures and successes: it never loops, never leaves its bounds, and comes back to the top.
+    /// For any order of failures and successes: it never loops, stays within its bounds, and returns to the top.
     #[test]
     fn any_script_ends_and_recovers(
         script in prop::collection::vec(any::<bool>(), 0..200),
@@ -237,7 +237,7 @@ proptest! {
         fallback in any::<bool>(),
     ) {
         let bounds = Bounds { workers, max_workers: workers, ..BOUNDS };
-        let mut controller = governor_with(bounds, limit, fallback.then_some(limit));
+        let mut controller = controller_with(bounds, limit, fallback.then_some(limit));
         let top = controller.level().0;
         for fails in script {
             let (at, epoch) = controller.level();
@@ -253,7 +253,7 @@ proptest! {
                 succeed(&mut controller, None);
             }
         }
-        for _ in 0..MAX_PATIENCE * MAX_LADDER as u32 {
+        for _ in 0..MAX_PATIENCE * MAX_LEVELS as u32 {
             if controller.level().0 == top {
                 break;
             }

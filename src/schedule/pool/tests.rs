@@ -1,10 +1,10 @@
-//! Of the pool.
+//! Tests of the worker pool.
 
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-/// A context whose interrupt is a flag with a condition variable, and which counts how often it was parked.
+/// A context that can be interrupted through a flag with a condition variable, and that counts how often it was parked.
 #[derive(Clone, Default)]
 struct Flag(Arc<(Mutex<bool>, Condvar)>, Arc<AtomicUsize>);
 
@@ -36,13 +36,13 @@ impl Interruptible for Flag {
 
 enum Test {
     Say(u32, Sender<u32>),
-    /// Says that it has begun, then runs until it is interrupted.
+    /// Sends 0, then runs until it is interrupted.
     Hang(Sender<u32>),
     Panic(Sender<u32>),
     Count(Arc<AtomicUsize>),
-    /// Runs again as often as this says, telling how often it is still to be.
+    /// Runs again this many times; sends the remaining count each time.
     Again(u32, Sender<u32>),
-    /// Tells the thread's number.
+    /// Sends the index of its thread.
     Where(Sender<u32>),
 }
 
@@ -103,7 +103,7 @@ fn every_job_runs_once() {
 }
 
 #[test]
-fn cancel_drops_what_waits_and_interrupts_what_runs_and_the_worker_goes_on() {
+fn cancel_drops_waiting_jobs_and_interrupts_running_ones() {
     let (pool, sender, receiver) = pool(1);
     pool.submit(Test::Hang(sender.clone()));
     assert_eq!(receiver.recv(), Ok(0));
@@ -115,7 +115,7 @@ fn cancel_drops_what_waits_and_interrupts_what_runs_and_the_worker_goes_on() {
 }
 
 #[test]
-fn a_panic_is_told_and_the_worker_goes_on() {
+fn a_panic_is_reported_and_the_worker_continues() {
     let (pool, sender, receiver) = pool(1);
     pool.submit(Test::Panic(sender.clone()));
     pool.submit(Test::Say(1, sender.clone()));
@@ -124,7 +124,7 @@ fn a_panic_is_told_and_the_worker_goes_on() {
 }
 
 #[test]
-fn dropping_the_pool_ends_jobs_under_way() {
+fn dropping_the_pool_ends_jobs_in_progress() {
     let (pool, sender, receiver) = pool(2);
     pool.submit(Test::Hang(sender.clone()));
     pool.submit(Test::Hang(sender.clone()));
@@ -135,7 +135,7 @@ fn dropping_the_pool_ends_jobs_under_way() {
 }
 
 #[test]
-fn a_job_to_be_run_again_goes_first() {
+fn a_job_that_runs_again_goes_first() {
     let (pool, sender, receiver) = pool(1);
     pool.submit(Test::Hang(sender.clone()));
     assert_eq!(receiver.recv(), Ok(0));
@@ -171,7 +171,7 @@ fn only_active_workers_get_jobs_and_the_others_park_once() {
 }
 
 #[test]
-fn who_is_trimmed_lets_go_once_and_goes_on() {
+fn a_trimmed_worker_parks_once_and_continues() {
     let parked = Arc::new(AtomicUsize::new(0));
     let contexts = vec![Flag(Arc::default(), Arc::clone(&parked))];
     let pool: WorkerPool<Test> = WorkerPool::new(vec![contexts]).unwrap();
@@ -179,13 +179,13 @@ fn who_is_trimmed_lets_go_once_and_goes_on() {
     pool.submit(Test::Hang(sender.clone()));
     assert_eq!(receiver.recv(), Ok(0));
     pool.trim(0);
-    assert_eq!(parked.load(Ordering::Relaxed), 0, "not while it is at work");
+    assert_eq!(parked.load(Ordering::Relaxed), 0, "not while it is running");
     Flag::interrupt(&pool.shared.inner.lock().workers[0].handle);
     (1..4).for_each(|n| pool.submit(Test::Say(n, sender.clone())));
     pool.wait_idle();
     assert_eq!(receiver.try_iter().collect::<Vec<_>>(), [1, 2, 3]);
     assert_eq!(parked.load(Ordering::Relaxed), 1);
-    // An idle one does so at once.
+    // An idle worker parks at once.
     pool.trim(0);
     while parked.load(Ordering::Relaxed) < 2 {
         thread::yield_now();
@@ -193,7 +193,7 @@ fn who_is_trimmed_lets_go_once_and_goes_on() {
 }
 
 #[test]
-fn who_is_to_run_alone_waits_for_those_under_way() {
+fn a_single_active_worker_waits_for_the_others_to_finish() {
     let (pool, sender, receiver) = pool(2);
     pool.submit(Test::Hang(sender.clone()));
     pool.submit(Test::Hang(sender.clone()));
@@ -202,7 +202,7 @@ fn who_is_to_run_alone_waits_for_those_under_way() {
     pool.submit(Test::Say(7, sender.clone()));
     let interrupt = |index: usize| Flag::interrupt(&pool.shared.inner.lock().workers[index].handle);
     interrupt(0);
-    // The first worker is free now, but the second is still at it.
+    // The first worker is free now, but the second is still running.
     while pool.shared.inner.lock().workers[0].busy {
         thread::yield_now();
     }
@@ -212,7 +212,7 @@ fn who_is_to_run_alone_waits_for_those_under_way() {
 }
 
 #[test]
-fn a_group_that_was_left_out_stays_so_and_the_last_one_is_not() {
+fn a_group_stays_left_out_and_the_last_one_cannot_be() {
     let group = || vec![Flag::default(), Flag::default()];
     let pool: WorkerPool<Test> = WorkerPool::new(vec![group(), group()]).unwrap();
     assert!(!pool.is_alone(0) && pool.leave_out(1) && pool.is_alone(0));
@@ -223,7 +223,7 @@ fn a_group_that_was_left_out_stays_so_and_the_last_one_is_not() {
 }
 
 #[test]
-fn a_job_goes_to_whichever_group_has_a_worker_free() {
+fn a_job_goes_to_the_first_group_with_a_free_worker() {
     let (sender, receiver) = channel();
     let group = |workers: usize| (0..workers).map(|_| Flag::default()).collect::<Vec<_>>();
     let pool: WorkerPool<Test> = WorkerPool::new(vec![group(2), group(1)]).unwrap();
@@ -231,7 +231,7 @@ fn a_job_goes_to_whichever_group_has_a_worker_free() {
     assert_eq!((pool.active_in(0), pool.active_in(1), pool.active()), (1, 1, 2));
     pool.submit(Test::Hang(sender.clone()));
     pool.submit(Test::Hang(sender.clone()));
-    // One in each group, and a third has no place.
+    // One in each group; a third has to wait.
     assert_eq!((receiver.recv(), receiver.recv()), (Ok(0), Ok(0)));
     let busy = || pool.shared.inner.lock().workers.iter().map(|worker| worker.busy).collect::<Vec<_>>();
     assert_eq!(busy(), [true, false, true]);
