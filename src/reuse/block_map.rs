@@ -1,24 +1,25 @@
-//! The grid on which changes are told and covered.
+//! The grid of blocks on which changes are detected and covered.
 
 use crate::types::{Rect, Size};
 
-/// Side of a block, in pixels of luma.
+/// Side of a block, in luma pixels.
 ///
-/// A video codec changes blocks of 16x16 or 4x4 pixels, and its deblocking filter three more beyond them: with blocks of 8 those
-/// three cost a block of 8, not one of 16. Smaller ones would tell little more and take longer to cover.
+/// Video codecs change blocks of 16x16 or 4x4 pixels, and their deblocking filters change three more pixels around
+/// them: with 8-pixel blocks those three pixels cost a block of 8, not one of 16. Smaller blocks would gain little
+/// precision and take longer to cover.
 pub const BLOCK_SIZE: u32 = 8;
 
-/// Some of a frame's blocks. The last column and row may be cut by the frame's edge.
+/// A set of blocks of a frame. The frame's edge may cut the last column and row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockMap {
     columns: u32,
     rows: u32,
-    /// Row by row.
+    /// In row-major order.
     blocks: Vec<bool>,
 }
 
 impl BlockMap {
-    /// No block of a frame of `frame` pixels.
+    /// An empty map for a frame of `frame` pixels.
     pub fn new(frame: Size) -> Self {
         Self::of(frame.width.div_ceil(BLOCK_SIZE), frame.height.div_ceil(BLOCK_SIZE))
     }
@@ -40,24 +41,24 @@ impl BlockMap {
         !self.blocks.contains(&true)
     }
 
-    /// How many blocks are set.
+    /// Number of blocks set.
     pub fn count(&self) -> usize {
         self.blocks.iter().map(|&block| usize::from(block)).sum()
     }
 
-    /// What part of the blocks is set, from 0 to 1; 0 if there are none.
+    /// Fraction of the blocks that are set, from 0 to 1; 0 for a map without blocks.
     pub fn share(&self) -> f64 {
         self.count() as f64 / self.blocks.len().max(1) as f64
     }
 
     /// # Panics
-    /// If there is no such block.
+    /// If the block does not exist.
     pub fn get(&self, column: u32, row: u32) -> bool {
         self.row(row)[column as usize]
     }
 
     /// # Panics
-    /// If there is no such block.
+    /// If the block does not exist.
     pub fn set(&mut self, column: u32, row: u32) {
         self.row_mut(row)[column as usize] = true;
     }
@@ -67,8 +68,9 @@ impl BlockMap {
         self.blocks.fill(true);
     }
 
-    /// Sets as few blocks as cover `rect`, in pixels, when they are grown by `dilation` pixels on all sides: with a dilation of 0 those
-    /// that it touches, else those of its middle. The rest of `rect` is what [`dirty_area`](super::dirty_area()) adds anyway.
+    /// Sets the fewest blocks that cover `rect`, in pixels, when grown by `dilation` pixels on all sides. With a
+    /// dilation of 0, these are the blocks it touches, otherwise those around its centre:
+    /// [`dirty_area`](super::dirty_area()) adds the rest anyway.
     pub fn set_within(&mut self, rect: Rect, dilation: u32) {
         let blocks = |begin: u32, length: u32, count: u32| {
             let first = ((begin + dilation) / BLOCK_SIZE).min(count.saturating_sub(1));
@@ -85,16 +87,16 @@ impl BlockMap {
         }
     }
 
-    /// Sets what is set in `other`, a map of the same frame.
+    /// Sets every block that is set in `other`, a map of the same frame.
     ///
     /// # Panics
-    /// If it is of another size.
+    /// If the maps have different sizes.
     pub fn add(&mut self, other: &BlockMap) {
         assert_eq!((self.columns, self.rows), (other.columns, other.rows), "maps of one frame");
         or(&mut self.blocks, &other.blocks);
     }
 
-    /// Column and row of each block that is set, row by row.
+    /// Column and row of each block that is set, in row-major order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
         (0..self.rows).flat_map(|row| {
             let set = self.row(row).iter().enumerate().filter(|(_, block)| **block);
@@ -111,12 +113,14 @@ impl BlockMap {
         &mut self.blocks[row as usize * self.columns as usize..][..self.columns as usize]
     }
 
-    /// Fills the gaps that close when all blocks are grown by `radius` blocks: grown by that, the map stays what it was.
+    /// Fills the gaps that close when all blocks are grown by `radius` blocks. Growing the result by `radius` gives the
+    /// same map as growing the original.
     pub(super) fn close(&self, radius: u32) -> BlockMap {
         if radius == 0 {
             return self.clone();
         }
-        // Shrinking is growing what is not set. Nothing grows from beyond the frame: what lies there is never in the way.
+        // Eroding is growing the complement. Nothing grows in from outside the frame, so the edge never counts as a
+        // gap.
         let mut map = self.grow(radius);
         map.invert();
         let mut map = map.grow(radius);
@@ -147,7 +151,7 @@ impl BlockMap {
         map
     }
 
-    /// A map with half the columns and rows: a block is set where one of its four is.
+    /// A map with half the columns and rows: a block is set if any of its four was.
     pub(super) fn halve(&self) -> BlockMap {
         let mut half = BlockMap::of(self.columns.div_ceil(2), self.rows.div_ceil(2));
         for row in 0..self.rows {
@@ -175,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn a_block_that_the_edge_cuts_is_one() {
+    fn a_block_cut_by_the_edge_counts() {
         let map = BlockMap::new(Size { width: 17, height: 8 });
         assert_eq!((map.columns(), map.rows()), (3, 1));
     }
 
     #[test]
-    fn set_blocks_are_counted_and_told() {
+    fn set_blocks_are_counted_and_listed() {
         let mut map = map(4, 2, &[(3, 1), (0, 0)]);
         assert_eq!(map.iter().collect::<Vec<_>>(), [(0, 0), (3, 1)]);
         assert_eq!((map.count(), map.share(), map.is_empty()), (2, 0.25, false));
@@ -200,7 +204,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn closing_changes_nothing_of_the_grown_map(
+        fn closing_preserves_the_grown_map(
             (columns, rows) in (1u32..20, 1u32..20), seed in any::<u64>(), radius in 0u32..4,
         ) {
             let mut blocks = BlockMap::of(columns, rows);

@@ -4,13 +4,13 @@ use lru::LruCache;
 
 use super::Fingerprint;
 
-/// What frames came out as, by fingerprint, bounded in bytes; the least recently used goes first.
+/// Results of upscaled frames by fingerprint, limited in bytes, with least-recently-used eviction.
 ///
-/// An entry may be put in before its result is there: `V` is then a handle by which the result will be found. Values that go are
-/// returned, so that the caller drops them when it holds no lock.
+/// An entry may be inserted before its result exists: `V` is then a handle to the pending result. Evicted values are
+/// returned, so that the caller can drop them without holding a lock.
 pub struct FrameCache<V> {
     entries: LruCache<Fingerprint, Entry<V>>,
-    /// Sum of the entries' `bytes`; never above `limit`.
+    /// Sum of `bytes` over all entries; never above `limit`.
     bytes: u64,
     limit: u64,
 }
@@ -21,18 +21,18 @@ struct Entry<V> {
 }
 
 impl<V: Clone> FrameCache<V> {
-    /// A cache that keeps at most `limit` bytes.
+    /// A cache of at most `limit` bytes.
     pub fn new(limit: u64) -> Self {
         FrameCache { entries: LruCache::unbounded(), bytes: 0, limit }
     }
 
-    /// Finds a frame, and makes it the most recently used.
+    /// Looks up a frame and marks it as the most recently used.
     pub fn get(&mut self, fingerprint: &Fingerprint) -> Option<V> {
         self.entries.get(fingerprint).map(|entry| entry.value.clone())
     }
 
-    /// Keeps a frame whose result takes `bytes`; others go until it fits, and are returned. One larger than the whole cache is
-    /// not kept.
+    /// Inserts a frame whose result takes `bytes`, and returns the values evicted to make room. A frame larger than the
+    /// whole cache is not kept, but returned.
     pub fn insert(&mut self, fingerprint: Fingerprint, value: V, bytes: u64) -> Vec<V> {
         let mut gone: Vec<V> = self.remove(&fingerprint).into_iter().collect();
         if bytes > self.limit {
@@ -45,19 +45,19 @@ impl<V: Clone> FrameCache<V> {
         gone
     }
 
-    /// Changes the bound, in bytes. What has to go is returned.
+    /// Sets the limit in bytes. Returns the evicted values.
     pub fn set_limit(&mut self, limit: u64) -> Vec<V> {
         self.limit = limit;
         self.evict().collect()
     }
 
-    /// Takes out the entries for which `keep` is false.
+    /// Removes and returns the entries for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(&V) -> bool) -> Vec<V> {
         let gone: Vec<_> = self.entries.iter().filter(|(_, entry)| !keep(&entry.value)).map(|(key, _)| *key).collect();
         gone.iter().filter_map(|fingerprint| self.remove(fingerprint)).collect()
     }
 
-    /// Bytes kept now.
+    /// Bytes held by the entries.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_cache_is_not_kept_and_displaces_nothing() {
+    fn a_frame_larger_than_the_cache_is_not_kept_and_evicts_nothing() {
         let mut cache = FrameCache::new(30);
         cache.insert(key(1), 'a', 10);
         cache.insert(key(2), 'b', 31);
@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_bound_holds(steps in proptest::collection::vec((0u128..20, 0u64..50), 0..200), limit in 0u64..100) {
+        fn the_limit_holds(steps in proptest::collection::vec((0u128..20, 0u64..50), 0..200), limit in 0u64..100) {
             let mut cache = FrameCache::new(limit);
             for (fingerprint, bytes) in steps {
                 cache.insert(key(fingerprint), bytes, bytes);

@@ -1,4 +1,4 @@
-//! Where a frame differs from what was upscaled before.
+//! Detects where a frame differs from what was upscaled before.
 
 use std::ops::{AddAssign, Range};
 
@@ -12,48 +12,49 @@ use crate::types::{Rect, Size};
 pub enum Compare {
     /// When any of its bytes differs.
     Exact,
-    /// When a sample is off by more than `tolerance`; or a component is by more than half a code on average over 16x16 pixels, so that
-    /// a slow fade does not stay behind. Noise is neither. Over 8x8 pixels the mean moves with what an encoder does to a still
-    /// picture: on a static camera that is three times as much to upscale.
+    /// When a sample differs by more than `tolerance`, or the mean of a component over 16x16 pixels differs by more
+    /// than half a code value, so that slow fades are followed. Noise triggers neither. Over 8x8 pixels, the mean would
+    /// react to what an encoder does to a still picture: on a static camera, that would triple the area to upscale.
     ///
-    /// Codes are those of 8 bits; with a depth of 10 bits a code is worth 4.
+    /// In 8-bit code values; at a depth of 10 bits, one of them is worth 4.
     Similar { tolerance: u32 },
 }
 
-/// Blocks across and down over which means are compared.
+/// Width and height, in blocks, of the groups whose means are compared.
 const MEAN_BLOCKS: u32 = 2;
 
-/// The blocks of a frame in which it differs from the history. More may be set, never less.
+/// The blocks in which a frame differs from the history. May contain unchanged blocks, but never misses a changed one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes {
-    /// Of luma, or of R, G, B and alpha.
+    /// Blocks that differ in luma, or in R, G, B or alpha.
     pub luma: BlockMap,
-    /// Of the planes that hold chroma alone. Empty if there are none.
+    /// Blocks that differ in the chroma-only planes. Empty if there are none.
     pub chroma: BlockMap,
 }
 
-/// What was upscaled last at each place of a frame: not the frame before, so that small changes that are let pass add up.
+/// What was upscaled last at each place of a frame. Not the previous frame: small changes that were tolerated must add
+/// up.
 #[derive(Debug)]
 pub struct History {
     format: PixelFormat,
     size: Size,
     planes: Vec<Plane>,
-    /// Whether there was a first frame.
+    /// Whether a first frame has been kept.
     known: bool,
 }
 
-/// Samples of one plane without padding, and how blocks lie in it.
+/// Samples of one plane without padding, and the layout of its blocks.
 #[derive(Debug)]
 struct Plane {
     bytes: Vec<u8>,
     row_bytes: usize,
     rows: usize,
-    /// Bytes of a pixel.
+    /// Bytes per pixel.
     step: usize,
-    /// Bytes of a block in a row.
+    /// Bytes per row of a block.
     block_bytes: usize,
     block_rows: usize,
-    /// Pixels of luma for one of the plane, across and down.
+    /// Subsampling: luma pixels per sample of this plane, horizontally and vertically.
     sub: (u32, u32),
 }
 
@@ -75,7 +76,7 @@ impl Plane {
         }
     }
 
-    /// The rows of a row of blocks.
+    /// The sample rows of a row of blocks.
     fn band(&self, row: u32) -> Range<usize> {
         let first = row as usize * self.block_rows;
         first..(first + self.block_rows).min(self.rows)
@@ -85,9 +86,9 @@ impl Plane {
         &self.bytes[y * self.row_bytes..][..self.row_bytes]
     }
 
-    /// Takes over what the picture has in `rect`.
+    /// Copies the picture's samples in `rect`.
     fn keep(&mut self, picture: &PictureRef, index: usize, rect: Rect) {
-        // A sample of chroma goes with the first of the pixels that it colours.
+        // A chroma sample belongs to the first luma pixel that it covers.
         let samples = |begin: u32, length: u32, sub: u32| {
             begin.div_ceil(sub) as usize..begin.saturating_add(length).div_ceil(sub) as usize
         };
@@ -102,18 +103,19 @@ impl Plane {
 }
 
 impl History {
-    /// One that knows nothing yet: everything has changed until [`keep_all`](Self::keep_all).
+    /// A history without a frame: everything counts as changed until [`keep_all`](Self::keep_all).
     pub fn new(format: PixelFormat, size: Size) -> Self {
         let planes = (0..format.planes()).map(|index| Plane::new(format, index, size)).collect();
         History { format, size, planes, known: false }
     }
 
-    /// The blocks in which `picture` differs. Where nearly all do, the rest are taken to differ unseen.
+    /// Returns the blocks in which `picture` differs. Where nearly all blocks do, the rest are set without a
+    /// comparison.
     ///
-    /// Bytes without meaning, as the fourth of RGBx, count as well.
+    /// Padding bytes, such as the fourth byte of RGBx, count as well.
     ///
     /// # Panics
-    /// If the picture is of another format or size.
+    /// If the picture has another format or size.
     pub fn compare(&self, picture: &PictureRef, mode: Compare) -> Changes {
         self.check(picture);
         let longest = self.planes.iter().map(|plane| plane.row_bytes).max().unwrap_or(0);
@@ -132,11 +134,11 @@ impl History {
         }
     }
 
-    /// Takes over what the picture has in `rect`, in pixels of luma: that part has been upscaled. A sample of subsampled chroma goes
-    /// with its first pixel. What lies beyond the frame does not matter.
+    /// Copies the samples of `picture` in `rect`, in luma pixels, because that region has been upscaled. A subsampled
+    /// chroma sample belongs to its first pixel. The rectangle may extend beyond the frame.
     ///
     /// # Panics
-    /// If the picture is of another format or size.
+    /// If the picture has another format or size.
     pub fn keep(&mut self, picture: &PictureRef, rect: Rect) {
         self.check(picture);
         for (index, plane) in self.planes.iter_mut().enumerate() {
@@ -144,10 +146,10 @@ impl History {
         }
     }
 
-    /// Takes over the planes that hold chroma alone.
+    /// Copies the chroma-only planes.
     ///
     /// # Panics
-    /// If the picture is of another format or size.
+    /// If the picture has another format or size.
     pub fn keep_chroma(&mut self, picture: &PictureRef) {
         self.check(picture);
         let whole = self.whole();
@@ -156,10 +158,10 @@ impl History {
         }
     }
 
-    /// Takes over the whole picture.
+    /// Copies the whole picture.
     ///
     /// # Panics
-    /// If the picture is of another format or size.
+    /// If the picture has another format or size.
     pub fn keep_all(&mut self, picture: &PictureRef) {
         self.keep(picture, self.whole());
         self.known = true;
@@ -169,7 +171,7 @@ impl History {
         Rect { x: 0, y: 0, width: self.size.width, height: self.size.height }
     }
 
-    /// The planes that hold chroma alone; those before hold everything else.
+    /// The chroma-only planes; those before hold everything else.
     fn chroma(&self) -> Range<usize> {
         let first = if self.format.layout().kind == Kind::Yuv { 1 } else { self.planes.len() };
         first..self.planes.len()
@@ -187,7 +189,7 @@ impl History {
             if planes.is_empty() {
                 continue;
             }
-            // Where luma has changed nearly everywhere nobody asks about chroma.
+            // Where nearly all of luma has changed, chroma does not matter.
             all = all || self.mark(picture, planes, tally, map);
             if all {
                 map.fill();
@@ -196,31 +198,31 @@ impl History {
         changes
     }
 
-    /// Sets the blocks in which planes differ. True if looking further is not worth it: nearly all do.
+    /// Sets the blocks in which `planes` differ. Returns true, early, if nearly all of them do.
     fn mark<T: Tally>(&self, picture: &PictureRef, planes: Range<usize>, tally: &mut T, map: &mut BlockMap) -> bool {
-        /// Of so many bands one is looked at first, all over the frame: the upper part alone may be a film in a window.
+        /// One band in this many is compared first, spread over the frame: the top alone might be a video in a window.
         const EVERY: u32 = 4;
-        /// With fewer bands there is nothing to save.
-        const LEAST: u32 = 8;
+        /// With fewer bands, stopping early saves nothing.
+        const MIN_BANDS: u32 = 8;
         let bands = map.rows().div_ceil(T::BAND);
-        let mut look = |band: u32, map: &mut BlockMap| {
+        let mut mark_band = |band: u32, map: &mut BlockMap| {
             for index in planes.clone() {
                 tally.mark(&Pair { new: picture, old: &self.planes[index], index }, band, map);
             }
         };
         let first = (0..bands).step_by(EVERY as usize);
-        first.clone().for_each(|band| look(band, map));
+        first.clone().for_each(|band| mark_band(band, map));
         let rows: u32 = first.map(|band| T::BAND.min(map.rows() - band * T::BAND)).sum();
         let seen = rows as usize * map.columns() as usize;
-        if bands >= LEAST && map.count() * 10 > seen * 9 {
+        if bands >= MIN_BANDS && map.count() * 10 > seen * 9 {
             return true;
         }
-        (0..bands).filter(|band| !band.is_multiple_of(EVERY)).for_each(|band| look(band, map));
+        (0..bands).filter(|band| !band.is_multiple_of(EVERY)).for_each(|band| mark_band(band, map));
         false
     }
 }
 
-/// A plane of a picture, and what the history has of it.
+/// A plane of a picture and the same plane of the history.
 struct Pair<'a> {
     new: &'a PictureRef<'a>,
     old: &'a Plane,
@@ -228,7 +230,7 @@ struct Pair<'a> {
 }
 
 impl<'a> Pair<'a> {
-    /// The rows of samples in a row of blocks; `None` where both are the same. What encoders skip is, and that is quickly seen.
+    /// The sample rows of a row of blocks; `None` if they are equal, which is the fast path for what encoders skip.
     fn differing(&self, row: u32) -> Option<impl ExactSizeIterator<Item = (&'a [u8], &'a [u8])> + use<'a>> {
         let (new, old, index) = (self.new, self.old, self.index);
         let rows = old.band(row).map(move |y| (new.row(index, y), old.row(y)));
@@ -237,16 +239,16 @@ impl<'a> Pair<'a> {
     }
 }
 
-/// Tells changed blocks in rows of samples.
+/// Finds the changed blocks in rows of samples.
 trait Tally {
-    /// Rows of blocks that are looked at together.
+    /// Rows of blocks that are compared together.
     const BAND: u32;
-    /// Sets the blocks of a band in which a plane differs from what the history has of it.
+    /// Sets the blocks of a band in which the plane differs from the history.
     fn mark(&mut self, pair: &Pair, band: u32, map: &mut BlockMap);
 }
 
 struct Exact {
-    /// The bits that differ in any row, for each byte of a row.
+    /// For each byte of a row, the bits that differ in any of the rows.
     differ: Vec<u8>,
 }
 
@@ -294,9 +296,9 @@ fn mark_differing<const BYTES: usize>(differ: &[u8], blocks: &mut [bool]) {
     }
 }
 
-/// A sample as it lies in memory.
+/// A sample as stored in memory.
 trait Sample: Copy + Default + Ord {
-    /// Holds the sum of the differences in a block's column.
+    /// Type for the sum of differences down a column of a band.
     type Sum: Copy + Default + AddAssign + Into<i32>;
     const BYTES: usize;
     fn read(bytes: &[u8]) -> Self;
@@ -331,12 +333,12 @@ sample!(u8, i16, 1);
 sample!(u16, i32, 2);
 
 struct Similar<S: Sample> {
-    /// The largest difference in any row, for each sample of a row.
+    /// For each sample of a row, the largest difference in any of the rows.
     most: Vec<S>,
-    /// The sum of the differences of all rows.
+    /// For each sample of a row, the sum of the differences over all rows.
     sum: Vec<S::Sum>,
     tolerance: S,
-    /// What one code of 8 bits is worth.
+    /// The value of one 8-bit code step.
     code: i32,
 }
 
@@ -345,7 +347,7 @@ impl<S: Sample> Similar<S> {
         Similar { most: vec![S::default(); longest], sum: vec![S::Sum::default(); longest], tolerance, code }
     }
 
-    /// Sets the blocks, `width` samples wide, in which a sample is too far off.
+    /// Sets the blocks, `width` samples wide, in which a sample differs by more than the tolerance.
     fn mark_far(&self, width: usize, samples: usize, blocks: &mut [bool]) {
         for (block, most) in blocks.iter_mut().zip(self.most[..samples].chunks(width)) {
             let far = most.iter().fold(S::default(), |far, &most| far.max(most));
@@ -353,16 +355,22 @@ impl<S: Sample> Similar<S> {
         }
     }
 
-    /// The groups, `width` samples wide and `rows` high, whose mean is off; `PARTS` components take turns in a row.
+    /// The groups, `width` samples wide and `rows` high, whose mean differs too much; a row interleaves `COMPONENTS`
+    /// components.
     #[inline(always)]
-    fn drifted<const PARTS: usize>(&self, width: usize, samples: usize, rows: usize) -> impl Iterator<Item = usize> {
+    fn drifted<const COMPONENTS: usize>(
+        &self,
+        width: usize,
+        samples: usize,
+        rows: usize,
+    ) -> impl Iterator<Item = usize> {
         self.sum[..samples].chunks(width).enumerate().filter_map(move |(group, sum)| {
-            let mut sums = [0; PARTS];
-            for pixel in sum.chunks_exact(PARTS) {
-                sums.iter_mut().zip(pixel).for_each(|(sum, &part)| *sum += part.into());
+            let mut sums = [0; COMPONENTS];
+            for pixel in sum.chunks_exact(COMPONENTS) {
+                sums.iter_mut().zip(pixel).for_each(|(sum, &difference)| *sum += difference.into());
             }
-            // Half a code on average: twice the sum against a code for each sample.
-            let count = (sum.len() / PARTS * rows) as i32;
+            // Half a code value on average: compare twice the sum with one code value per sample.
+            let count = (sum.len() / COMPONENTS * rows) as i32;
             sums.iter().any(|sum| 2 * sum.abs() > count * self.code).then_some(group)
         })
     }

@@ -1,62 +1,63 @@
-//! Which rectangles to recompute.
+//! Finds the rectangles to recompute.
 
 use super::block_map::{BLOCK_SIZE, BlockMap};
 use crate::picture::region::{Limits, Region};
 use crate::types::{Rect, Size};
 
-/// What of a frame is to be recomputed.
+/// Which area of a frame to recompute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirtyArea {
     Nothing,
     Whole,
-    /// Rectangles in pixels of luma, which begin and end on even pixels or at the frame's edge. They may overlap.
+    /// Rectangles in luma pixels, whose edges are even or at the frame's edge. They may overlap.
     Rects(Vec<Rect>),
 }
 
-/// What it costs to recompute a rectangle by a run of its own, in pixels of a tensor.
+/// The cost of recomputing a rectangle in a run of its own, in tensor pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
-    /// What a run costs beside its pixels: in how many pixels a large run spends that time.
+    /// The fixed cost of a run, as the number of pixels that a large run processes in that time.
     pub fixed_pixels: u64,
-    /// What [`Region::around`] goes by.
+    /// Limits for [`Region::around`].
     pub limits: Limits,
 }
 
 impl Cost {
-    /// The cost of a run that keeps `rect`, a part of `frame` that is not empty.
+    /// The cost of a run that produces `rect`, a non-empty part of `frame`.
     pub fn of(&self, rect: Rect, frame: Size) -> u64 {
         self.fixed_pixels + Region::around(rect, frame, self.limits).tensor.pixels()
     }
 }
 
-/// Most rectangles to begin with. Every pair is looked at, which with so many takes less than a millisecond; more of them are put
-/// together in a coarser grid, which covers single blocks less tightly.
-const MOST: usize = 320;
+/// Maximum number of rectangles to start with. Comparing every pair takes less than a millisecond for so many. Beyond
+/// that, the rectangles are formed on a coarser grid, which covers single blocks less tightly.
+const MAX_RECTS: usize = 320;
 
-/// Finds rectangles that cover each block of `changed`, grown by `dilation` pixels on all sides, for little.
+/// Finds cheap rectangles that cover each block of `changed`, grown by `dilation` pixels on all sides.
 ///
-/// `cost` tells what it costs to recompute a rectangle by itself, in pixels: no less than it has, and no less than a smaller one
-/// within it. The whole frame is taken where nothing found costs less.
+/// `cost` returns the cost of recomputing a rectangle on its own, in pixels. It must be at least the rectangle's area,
+/// and must not be less than the cost of a smaller rectangle within it. Returns the whole frame if the rectangles found
+/// do not cost less.
 ///
-/// It begins with rectangles of changed blocks, as many as there are runs of them, and merges the two that gain most until no
-/// merger gains any more.
+/// The search is greedy: it starts with one rectangle per run of changed blocks, and merges the pair with the largest
+/// gain until no merge gains anything.
 pub fn dirty_area(changed: &BlockMap, frame: Size, dilation: u32, cost: impl Fn(Rect) -> u64) -> DirtyArea {
     if changed.is_empty() {
         return DirtyArea::Nothing;
     }
     let whole = Rect { x: 0, y: 0, width: frame.width, height: frame.height };
     let limit = cost(whole);
-    let mut merge = Merge { cost: &cost, pieces: Vec::new() };
-    // Gaps that close are covered in any case.
+    let mut merge = Merge { cost: &cost, candidates: Vec::new() };
+    // Gaps that the dilation closes are covered in any case.
     for group in groups(changed, &changed.close(dilation / BLOCK_SIZE)) {
         merge.add(grown(group, frame, dilation));
     }
     merge.run();
-    let parts = trimmed(merge.pieces.iter().map(|piece| piece.group.rect()).collect());
-    if parts.iter().map(|part| cost(*part)).sum::<u64>() >= limit { DirtyArea::Whole } else { DirtyArea::Rects(parts) }
+    let rects = trimmed(merge.candidates.iter().map(|candidate| candidate.group.rect()).collect());
+    if rects.iter().map(|rect| cost(*rect)).sum::<u64>() >= limit { DirtyArea::Whole } else { DirtyArea::Rects(rects) }
 }
 
-/// A rectangle, of blocks or of pixels: from the first column and row up to those behind it.
+/// A rectangle in blocks or pixels; `right` and `bottom` are exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BlockGroup {
     left: u32,
@@ -80,13 +81,13 @@ impl BlockGroup {
     }
 }
 
-/// Groups that hold all blocks of `changed`, at most [`MOST`]: runs of `closed` with those of equal columns below them, in as coarse
-/// a grid as need be, cut down to the blocks in them that have changed.
+/// At most [`MAX_RECTS`] groups that contain all blocks of `changed`: runs of `closed`, joined with runs of equal columns
+/// below them, on as coarse a grid as necessary, then shrunk to the changed blocks in them.
 fn groups(changed: &BlockMap, closed: &BlockMap) -> Vec<BlockGroup> {
     let mut unit = 1;
     let mut map = closed.clone();
     let mut groups = runs(&map);
-    while groups.len() > MOST {
+    while groups.len() > MAX_RECTS {
         unit *= 2;
         map = map.halve();
         groups = runs(&map);
@@ -94,10 +95,10 @@ fn groups(changed: &BlockMap, closed: &BlockMap) -> Vec<BlockGroup> {
     groups.into_iter().filter_map(|group| tight(changed, group, unit)).collect()
 }
 
-/// The runs of blocks that are set, each together with those of the same columns right below.
+/// The horizontal runs of set blocks, each joined with the runs of the same columns directly below.
 fn runs(map: &BlockMap) -> Vec<BlockGroup> {
     let mut done = Vec::new();
-    // Groups that end at the row above, by columns.
+    // Groups that end at the previous row, by column.
     let mut open: Vec<BlockGroup> = Vec::new();
     let mut next = Vec::new();
     for row in 0..map.rows() {
@@ -125,7 +126,7 @@ fn runs(map: &BlockMap) -> Vec<BlockGroup> {
     done
 }
 
-/// The least group that holds the blocks set in a group of blocks `unit` times as large.
+/// The smallest group that contains the set blocks in a group of blocks `unit` times as large.
 fn tight(map: &BlockMap, group: BlockGroup, unit: u32) -> Option<BlockGroup> {
     let columns = (group.left * unit) as usize..((group.right * unit).min(map.columns())) as usize;
     let mut found: Option<BlockGroup> = None;
@@ -140,9 +141,9 @@ fn tight(map: &BlockMap, group: BlockGroup, unit: u32) -> Option<BlockGroup> {
     found
 }
 
-/// The pixels of a group of blocks and `dilation` pixels around it, up to even ones or the frame's edge.
+/// The pixels of a group of blocks plus `dilation` pixels around it, extended to even coordinates or the frame's edge.
 ///
-/// What two groups have around them is what their union has.
+/// Growing commutes with union: the union of two grown groups is the grown union.
 fn grown(group: BlockGroup, frame: Size, dilation: u32) -> BlockGroup {
     let begin = |block: u32| (block * BLOCK_SIZE).saturating_sub(dilation) / 2 * 2;
     let end = |block: u32, length: u32| {
@@ -156,21 +157,21 @@ fn grown(group: BlockGroup, frame: Size, dilation: u32) -> BlockGroup {
     }
 }
 
-/// Pieces that become fewer.
+/// The candidate rectangles while they are merged.
 struct Merge<'a, F> {
     cost: &'a F,
-    pieces: Vec<Piece>,
+    candidates: Vec<Candidate>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Piece {
+struct Candidate {
     /// In pixels.
     group: BlockGroup,
     cost: u64,
     best: Option<Merger>,
 }
 
-/// With which of the pieces before it a piece is best merged.
+/// The best merge partner of a candidate among those before it.
 #[derive(Clone, Copy, Debug)]
 struct Merger {
     gain: u64,
@@ -180,16 +181,16 @@ struct Merger {
 impl<F: Fn(Rect) -> u64> Merge<'_, F> {
     fn add(&mut self, group: BlockGroup) {
         let cost = (self.cost)(group.rect());
-        self.pieces.push(Piece { group, cost, best: None });
-        let last = self.pieces.len() - 1;
-        self.pieces[last].best = self.best(last);
+        self.candidates.push(Candidate { group, cost, best: None });
+        let last = self.candidates.len() - 1;
+        self.candidates[last].best = self.best(last);
     }
 
-    /// What one piece costs less than two, and which it would be. `None` if it costs more.
-    fn gain(&self, piece: &Piece, other: &Piece) -> Option<u64> {
-        let rect = piece.group.union(other.group).rect();
-        let apart = piece.cost + other.cost;
-        // Most pairs are so far apart that the cost need not be known.
+    /// How much cheaper one merged rectangle is than two separate ones. `None` if it costs more.
+    fn gain(&self, candidate: &Candidate, other: &Candidate) -> Option<u64> {
+        let rect = candidate.group.union(other.group).rect();
+        let apart = candidate.cost + other.cost;
+        // Most pairs are so far apart that the area alone rules them out.
         if u64::from(rect.width) * u64::from(rect.height) > apart {
             return None;
         }
@@ -197,63 +198,64 @@ impl<F: Fn(Rect) -> u64> Merge<'_, F> {
     }
 
     fn best(&self, at: usize) -> Option<Merger> {
-        let piece = &self.pieces[at];
-        let mergers = self.pieces[..at].iter().enumerate();
-        let mergers = mergers.filter_map(|(with, other)| Some(Merger { gain: self.gain(piece, other)?, with }));
+        let candidate = &self.candidates[at];
+        let mergers = self.candidates[..at].iter().enumerate();
+        let mergers = mergers.filter_map(|(with, other)| Some(Merger { gain: self.gain(candidate, other)?, with }));
         mergers.max_by_key(|merger| merger.gain)
     }
 
-    /// Merges until nothing is gained any more.
+    /// Merges until no merge gains anything.
     fn run(&mut self) {
         loop {
-            let gains = self.pieces.iter().enumerate().filter_map(|(at, piece)| Some((piece.best?.gain, at)));
+            let gains =
+                self.candidates.iter().enumerate().filter_map(|(at, candidate)| Some((candidate.best?.gain, at)));
             let Some((_, at)) = gains.max() else { return };
-            let Some(Merger { with, .. }) = self.pieces[at].best else { return };
+            let Some(Merger { with, .. }) = self.candidates[at].best else { return };
             self.merge(with, at);
         }
     }
 
-    /// Puts piece `second` into `first`, which comes before it.
+    /// Merges candidate `second` into `first`, which comes before it.
     fn merge(&mut self, first: usize, second: usize) {
-        let group = self.pieces[first].group.union(self.pieces[second].group);
-        self.pieces[first].group = group;
-        self.pieces[first].cost = (self.cost)(group.rect());
-        self.pieces.remove(second);
-        for at in first..self.pieces.len() {
-            let piece = &mut self.pieces[at];
-            let stale = at == first || piece.best.is_some_and(|best| best.with == first || best.with == second);
+        let group = self.candidates[first].group.union(self.candidates[second].group);
+        self.candidates[first].group = group;
+        self.candidates[first].cost = (self.cost)(group.rect());
+        self.candidates.remove(second);
+        for at in first..self.candidates.len() {
+            let candidate = &mut self.candidates[at];
+            let stale = at == first || candidate.best.is_some_and(|best| best.with == first || best.with == second);
             if stale {
-                self.pieces[at].best = self.best(at);
+                self.candidates[at].best = self.best(at);
                 continue;
             }
-            match &mut piece.best {
+            match &mut candidate.best {
                 Some(best) if best.with > second => best.with -= 1,
                 _ => (),
             }
-            let piece = self.pieces[at];
-            let gain = self.gain(&piece, &self.pieces[first]);
-            let better = gain.filter(|gain| piece.best.is_none_or(|best| *gain > best.gain));
+            let candidate = self.candidates[at];
+            let gain = self.gain(&candidate, &self.candidates[first]);
+            let better = gain.filter(|gain| candidate.best.is_none_or(|best| *gain > best.gain));
             if let Some(gain) = better {
-                self.pieces[at].best = Some(Merger { gain, with: first });
+                self.candidates[at].best = Some(Merger { gain, with: first });
             }
         }
     }
 }
 
-/// Takes from each rectangle what another one holds of it all along one of its sides.
-fn trimmed(mut parts: Vec<Rect>) -> Vec<Rect> {
-    for at in 0..parts.len() {
-        for other in 0..parts.len() {
+/// Removes from each rectangle the overlap with another one that spans a full side of it.
+fn trimmed(mut rects: Vec<Rect>) -> Vec<Rect> {
+    for at in 0..rects.len() {
+        for other in 0..rects.len() {
             if other != at {
-                parts[at] = without(parts[at], parts[other]);
+                rects[at] = without(rects[at], rects[other]);
             }
         }
     }
-    parts.retain(|part| part.width > 0 && part.height > 0);
-    parts
+    rects.retain(|rect| rect.width > 0 && rect.height > 0);
+    rects
 }
 
-/// `rect` without what lies in `other`, as far as the rest is a rectangle.
+/// `rect` without its overlap with `other`, as far as the rest is a rectangle.
 fn without(rect: Rect, other: Rect) -> Rect {
     let rest = |begin: u32, length: u32, from: u32, other: u32| {
         let (end, to) = (begin + length, from + other);

@@ -4,7 +4,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::picture::format::PictureRef;
 
-/// Says whether two frames look the same: XXH3-128 over the visible pixels, format and size.
+/// Identifies frames that look the same: XXH3-128 over the visible pixels, format and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Fingerprint(u128);
 
@@ -15,28 +15,28 @@ impl Fingerprint {
     }
 }
 
-/// Takes fingerprints. Only those of the same `Fingerprinter` (or of one with the same seed) compare.
+/// Computes fingerprints. Only those with the same seed are comparable.
 #[derive(Clone, Copy, Debug)]
 pub struct Fingerprinter {
     seed: u64,
 }
 
 impl Fingerprinter {
-    /// XXH3 is no cryptographic hash: with a seed known beforehand, two different frames of one hash could be made on purpose, and
-    /// one would be shown for the other. A `seed` drawn at random for each instance leaves chance alone, 2^-128 for a pair.
+    /// XXH3 is not a cryptographic hash: with a known seed, someone could construct two different frames with the same
+    /// hash, and the result of one would be used for the other. A random `seed` per instance leaves only accidental
+    /// collisions, with a probability of 2^-128 per pair.
     pub fn new(seed: u64) -> Self {
         Fingerprinter { seed }
     }
 
-    /// One with a seed of its own.
+    /// A fingerprinter with a random seed.
     pub fn random() -> Self {
         use std::hash::{BuildHasher, RandomState};
-        // The standard library's hash maps draw their keys from the system's source of randomness.
+        // The standard library seeds its hash maps from the system's source of randomness.
         Self::new(RandomState::new().hash_one(0))
     }
 
-    /// Hashes the visible pixels of every plane, row by row where there is padding between rows: what stands in strides and
-    /// padding never counts.
+    /// Hashes the visible pixels of every plane, row by row where rows are padded: stride padding never counts.
     pub fn fingerprint(&self, picture: &PictureRef) -> Fingerprint {
         let mut hash = Xxh3::with_seed(self.seed);
         let (format, size) = (picture.format(), picture.size());

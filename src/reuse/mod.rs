@@ -1,5 +1,5 @@
-//! Recognising what was seen before: whole frames by their fingerprints and the cache of upscaled ones, and the parts of a frame that
-//! are as they were in the frame before.
+//! Reuse of earlier results: whole frames through fingerprints and a cache of upscaled frames, and the regions of a
+//! frame that have not changed since the previous one.
 
 mod block_map;
 mod cache;

@@ -1,4 +1,4 @@
-//! Recomputing every part of a frame now and then.
+//! Recomputes every region of a frame periodically.
 
 use std::cmp::Reverse;
 
@@ -7,31 +7,32 @@ use crate::types::{Rect, Size};
 /// Side of a patch in pixels.
 const PATCH: u32 = 64;
 
-/// With how many times the usual number of patches in a frame those are made up for that frames did not get.
+/// After frames that were not recomputed, at most this many times the usual number of patches are due per frame.
 const CATCH_UP: usize = 2;
 
-/// Says which parts of a frame are due because they have not been recomputed for long.
+/// Selects the regions of a frame that are due because they have not been recomputed for too long.
 ///
-/// The frame is a grid of patches of 64x64 pixels. Only as many as must be are due in a frame, so that the next ones can keep up; so
-/// they never come all at once, and what changes anyway is rarely forced. Those of one age come scattered over the frame.
+/// The frame is a grid of patches of 64x64 pixels. A frame gets only as many due patches as necessary for the following
+/// frames to keep up. So patches never come due all at once, and a patch that changes anyway is rarely forced. Patches
+/// of the same age are scattered over the frame.
 #[derive(Clone, Debug)]
 pub struct Refresher {
     frame: Size,
     columns: u32,
     max_age: u32,
-    /// Most patches that can be due in one frame: with it all are recomputed within the age.
+    /// Maximum number of patches due per frame, enough to recompute all of them within `max_age`.
     budget: usize,
-    /// Frames since the patch was last wholly recomputed, row by row.
+    /// Frames since each patch was last recomputed completely, in row-major order.
     ages: Vec<u32>,
-    /// Which patches of one age go first.
+    /// The order of patches of the same age.
     ranks: Vec<usize>,
-    /// Those that are due in the frame begun last.
+    /// The patches due in the current frame.
     due: Vec<usize>,
 }
 
 impl Refresher {
-    /// For frames of `frame` pixels, of which the first is recomputed as a whole. Of any `max_age` frames in a row, each patch is
-    /// recomputed in one at least, if what is due in each is recomputed; 0 forces nothing.
+    /// For frames of `frame` pixels, the first of which is recomputed completely. If all due patches are recomputed,
+    /// each patch is recomputed at least once in any `max_age` consecutive frames; 0 disables forced refresh.
     pub fn new(frame: Size, max_age: u32) -> Self {
         let (columns, rows) = (frame.width.div_ceil(PATCH), frame.height.div_ceil(PATCH));
         let patches = columns as usize * rows as usize;
@@ -47,15 +48,16 @@ impl Refresher {
         }
     }
 
-    /// Begins a frame, and says what must be recomputed with it; [`BlockMap::set_within`](super::BlockMap::set_within) puts it among the
-    /// changed blocks. It stays due until it is [noted](Self::due_refreshed).
+    /// Starts a frame, and returns the patches to recompute with it.
+    /// [`BlockMap::set_within`](super::BlockMap::set_within) adds them to the changed blocks. They stay due until
+    /// [`due_refreshed`](Self::due_refreshed).
     pub fn due(&mut self) -> Vec<Rect> {
         self.due.clear();
         if self.max_age == 0 {
             return Vec::new();
         }
         self.ages.iter_mut().for_each(|age| *age = age.saturating_add(1));
-        // More than the budget only where frames were not recomputed that should have been; not all at once even then.
+        // Exceeds the budget only after frames that should have been recomputed were not; even then, not all at once.
         let forced = self.forced().min(CATCH_UP * self.budget);
         if forced == 0 {
             return Vec::new();
@@ -71,12 +73,12 @@ impl Refresher {
         self.due.iter().map(|patch| self.rect(*patch)).collect()
     }
 
-    /// Notes that what was due in the frame begun last is recomputed.
+    /// Records that the patches due in the current frame are recomputed.
     pub fn due_refreshed(&mut self) {
         self.due.drain(..).for_each(|patch| self.ages[patch] = 0);
     }
 
-    /// Notes that `rect`, in pixels, is recomputed with the frame that [`due`](Self::due) began last.
+    /// Records that `rect`, in pixels, is recomputed in the current frame.
     pub fn refreshed(&mut self, rect: Rect) {
         for patch in 0..self.ages.len() {
             let part = self.rect(patch);
@@ -87,23 +89,23 @@ impl Refresher {
         }
     }
 
-    /// Notes that the whole frame is recomputed.
+    /// Records that the whole frame is recomputed.
     pub fn all_refreshed(&mut self) {
         self.due.clear();
         self.ages.fill(0);
     }
 
-    /// In how many frames from now a patch must be recomputed; 0 is now.
+    /// Number of frames until a patch must be recomputed; 0 is the current frame.
     fn left(&self, age: u32) -> usize {
         self.max_age.saturating_sub(age) as usize
     }
 
-    /// How many patches the next frames could not do any more, if this one did not: those that must be done by a frame, less what
-    /// the frames up to it can do.
+    /// How many patches this frame must recompute so that the following frames can keep up: for each deadline, the
+    /// patches due by then, minus the capacity of the frames before it.
     fn forced(&self) -> usize {
         let mut by_frame = vec![0; self.ages.len().div_ceil(self.budget.max(1))];
         for &age in &self.ages {
-            // Later than that there is time enough for all.
+            // Patches with a later deadline always have enough time.
             if let Some(count) = by_frame.get_mut(self.left(age)) {
                 *count += 1;
             }
@@ -122,8 +124,8 @@ impl Refresher {
     }
 }
 
-/// The rank of each of `count` places, so that those of ranks that follow each other are far apart: steps by the golden section of
-/// the count, or the next number that has no divisor in common with it, come by all places.
+/// Assigns a rank to each of `count` places such that consecutive ranks are far apart: steps of about the golden
+/// section of `count`, adjusted to be coprime with it, visit every place once.
 fn scattered(count: usize) -> Vec<usize> {
     let prime_to_count = |step: usize| {
         let (mut a, mut b) = (step, count);
@@ -146,7 +148,7 @@ mod tests {
     const FRAME: Size = Size { width: 640, height: 360 };
     const PATCHES: usize = 60;
 
-    /// What is due in the next frame, which is recomputed.
+    /// The patches due in the next frame, which is recomputed.
     fn recomputed(refresher: &mut Refresher) -> Vec<Rect> {
         let due = refresher.due();
         refresher.due_refreshed();
@@ -154,29 +156,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_recomputed_stays_due_and_is_made_up_for_by_and_by() {
+    fn skipped_patches_stay_due_and_are_caught_up_gradually() {
         let mut refresher = Refresher::new(FRAME, 30);
         (0..30).for_each(|_| drop(recomputed(&mut refresher)));
         let lost = refresher.due();
         assert_eq!(lost.len(), 2);
-        // The same again, and those whose turn it is.
+        // The same patches again, and the next ones.
         let next = recomputed(&mut refresher);
         assert!(next.len() == 4 && lost.iter().all(|rect| next.contains(rect)), "{lost:?}, {next:?}");
         assert!(recomputed(&mut refresher).len() == 2);
-        // After a hundred frames in vain all are due, and come four by four, the oldest first.
+        // After a hundred skipped frames all patches are due; they come four at a time, the oldest first.
         (0..100).for_each(|_| assert!(refresher.due().len() <= 4));
         let seen: std::collections::HashSet<Rect> = (0..15).flat_map(|_| recomputed(&mut refresher)).collect();
         assert_eq!(seen.len(), PATCHES);
     }
 
     #[test]
-    fn nothing_is_forced_without_a_greatest_age() {
+    fn nothing_is_forced_without_a_maximum_age() {
         let mut refresher = Refresher::new(FRAME, 0);
         assert!((0..1000).all(|_| recomputed(&mut refresher).is_empty()));
     }
 
     #[test]
-    fn with_an_age_of_one_all_is_due_in_every_frame() {
+    fn with_a_maximum_age_of_one_every_patch_is_always_due() {
         let mut refresher = Refresher::new(FRAME, 1);
         assert!((0..3).all(|_| recomputed(&mut refresher).len() == PATCHES));
     }
@@ -188,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_that_is_recomputed_in_pieces_keeps_its_age() {
+    fn a_patch_recomputed_in_halves_keeps_its_age() {
         let mut refresher = Refresher::new(Size { width: 64, height: 64 }, 2);
         assert!(refresher.due().is_empty());
         refresher.refreshed(Rect { x: 0, y: 0, width: 32, height: 64 });
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_that_changes_all_the_time_is_never_forced() {
+    fn a_patch_that_always_changes_is_never_forced() {
         let mut refresher = Refresher::new(FRAME, 100);
         for _ in 0..500 {
             assert!(!recomputed(&mut refresher).contains(&Rect { x: 128, y: 64, width: 64, height: 64 }));
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn patches_due_one_after_the_other_are_no_neighbours() {
+    fn patches_due_in_succession_are_not_neighbours() {
         let mut refresher = Refresher::new(FRAME, PATCHES as u32);
         let order: Vec<Rect> = (0..2 * PATCHES).flat_map(|_| recomputed(&mut refresher)).collect();
         for pair in order.windows(2) {

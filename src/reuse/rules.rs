@@ -1,4 +1,4 @@
-//! What the network and the conversion around it ask of parts of a frame.
+//! Constraints on recomputing regions of a frame, from the network and the conversion around it.
 
 use crate::model::ModelInfo;
 use crate::model::graph::Local;
@@ -6,34 +6,37 @@ use crate::picture::convert::Converter;
 use crate::picture::region::Limits;
 use crate::types::{Rect, Size};
 
-/// What the network and the conversion around it ask of parts of a frame.
+/// What the network and the conversion around it require of regions of a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// How far around a changed pixel the output changes; input pixels.
+    /// How far around a changed pixel the output changes, in input pixels.
     pub dilation: u32,
-    /// What regions that keep a part have to obey.
+    /// Constraints on the size and position of regions.
     pub limits: Limits,
-    /// What a run costs beside its pixels, in pixels of its tensor.
+    /// The fixed cost of a run, in tensor pixels, as measured.
     pub fixed_pixels: u64,
-    /// The same where what is recomputed shows: one figure for a kind of device, so that the output does not depend on the machine.
+    /// The fixed cost used where the choice of rectangles affects the output: a constant per kind of device, so that
+    /// the output does not depend on the machine.
     pub nominal_pixels: u64,
-    /// Parts begin and end at multiples of this, or at the frame's edge.
+    /// Edges of rectangles are multiples of this, or at the frame's edge.
     pub bucket: u32,
-    /// Parts give the same bytes as the whole frame, as far as the graph has a say. Where they do not it is a code value here or there.
+    /// Whether regions produce the same bytes as the whole frame, as far as the graph determines that. Otherwise single
+    /// samples may differ by a code value.
     pub exact: bool,
 }
 
-/// A GPU's libraries look for the best kernels anew for each size: with steps of so many pixels the sizes are few.
+/// GPU libraries select kernels for each new tensor size: steps of this many pixels keep the number of sizes low.
 const BUCKET: u32 = 32;
 
-/// Of ONNX Runtime's CPU provider with the smallest network: 50 to 100 pixels' time, and as much for the conversions.
+/// For ONNX Runtime's CPU provider with the smallest network: the time of 50 to 100 pixels, and about as much for the
+/// conversions.
 const NOMINAL_PIXELS: u64 = 128;
-/// A launch takes tens of microseconds, in which a GPU does some thousand pixels.
+/// A kernel launch takes tens of microseconds, in which a GPU processes some thousand pixels.
 const NOMINAL_PIXELS_OF_GPU: u64 = 4096;
 
 impl Rules {
-    /// Those of a local network that takes sizes from `min` on that are multiples of `multiple`. `None` where frames are too small for
-    /// parts of them to give what the whole does.
+    /// For a local network that accepts sizes from `min` up that are multiples of `multiple`. `None` if frames are too
+    /// small for regions to produce the same result as the whole frame.
     pub fn new(local: &Local, (multiple, min): (Size, Size), converter: &Converter, frame: Size) -> Option<Self> {
         let least = local.least;
         if frame.width < least.width || frame.height < least.height {
@@ -59,7 +62,7 @@ impl Rules {
         })
     }
 
-    /// Those of a network that is loaded; `None` also where it is not local, or takes one size alone.
+    /// For a loaded network. `None` also if it is not local, or accepts a single size.
     pub fn of(model: &ModelInfo, converter: &Converter, frame: Size) -> Option<Self> {
         let local = model.local().filter(|_| model.fixed_size.is_none())?;
         let rules = Rules::new(local, (model.multiple, model.min_size), converter, frame)?;
@@ -71,14 +74,14 @@ impl Rules {
         Some(Rules { fixed_pixels: model.fixed_pixels, nominal_pixels, bucket, ..rules })
     }
 
-    /// A part on the grid of buckets, so that sizes are few.
-    pub(super) fn bucketed(&self, part: Rect, frame: Size) -> Rect {
+    /// Extends a rectangle to the bucket grid, which limits the number of sizes.
+    pub(super) fn bucketed(&self, rect: Rect, frame: Size) -> Rect {
         let side = |begin: u32, length: u32, frame: u32| {
             let from = begin / self.bucket * self.bucket;
             (from, (begin + length).next_multiple_of(self.bucket).min(frame) - from)
         };
-        let (x, width) = side(part.x, part.width, frame.width);
-        let (y, height) = side(part.y, part.height, frame.height);
+        let (x, width) = side(rect.x, rect.width, frame.width);
+        let (y, height) = side(rect.y, rect.height, frame.height);
         Rect { x, y, width, height }
     }
 }
@@ -99,7 +102,7 @@ mod tests {
             let frame = Size { width: frame.0, height: frame.1 };
             let side = |begin: u32, length: u32, frame: u32| {
                 let begin = begin % frame / 2 * 2;
-                // Even, or up to the edge, as covers are.
+                // Even, or up to the edge, as dirty rectangles are.
                 (begin, (length.next_multiple_of(2)).min(frame - begin))
             };
             let ((x, width), (y, height)) = (side(begin.0, length.0, frame.width), side(begin.1, length.1, frame.height));

@@ -1,4 +1,4 @@
-//! From one frame to the next: what of it has to be upscaled anew.
+//! Tracks, from frame to frame, what has to be upscaled again.
 
 use super::block_map::{BLOCK_SIZE, BlockMap};
 use super::changed::{Changes, Compare, History};
@@ -9,43 +9,45 @@ use super::work::FrameWork;
 use crate::picture::format::{PictureRef, PixelFormat};
 use crate::types::{Rect, Size};
 
-/// When parts are taken for unchanged.
+/// When regions count as unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// All bytes are the same: the output is that of the whole frame.
+    /// All bytes are equal: the output is the same as for the whole frame.
     Exact,
-    /// They are within a tolerance of what was upscaled (see [`Compare::Similar`]), and that is at most `max_age` frames old (0: of
-    /// any age).
+    /// They are within a tolerance of what was upscaled (see [`Compare::Similar`]), and that is at most `max_age`
+    /// frames old (0: any age).
     Similar { tolerance: u32, max_age: u32 },
 }
 
-/// Code values. What an encoder leaves of a still camera's noise is mostly within it, and the output within 59 dB.
+/// In code values. What an encoder leaves of a still camera's noise is mostly within it, and the output stays within 59
+/// dB.
 pub const DEFAULT_TOLERANCE: u32 = 2;
-/// Ten seconds of film, which is also how often encoders send a whole frame by default.
+/// Ten seconds of film, which is also how often encoders insert a keyframe by default.
 pub const DEFAULT_MAX_AGE: u32 = 250;
 
-/// Compares each frame with what is known to have been upscaled before it.
+/// Compares each frame with what was upscaled before it.
 ///
-/// A frame is [compared](Self::compare), then [noted](Self::note) as what was in fact done with it.
+/// Call [`compare`](Self::compare) for each frame, then [`note`](Self::note) with the work actually done.
 #[derive(Debug)]
 pub struct Tracker {
     frame: Size,
-    /// What parts have to obey; `None` where the network only runs on whole frames.
+    /// Constraints on regions; `None` if the network runs only on whole frames.
     rules: Option<Rules>,
-    /// The network does not see chroma: where that alone has changed there is nothing for it to do.
+    /// Whether chroma bypasses the network: then a change in chroma alone needs no run.
     chroma_apart: bool,
     mode: Mode,
     history: History,
     refresher: Option<Refresher>,
-    /// Blocks that the last picture looked at is to be upscaled for.
+    /// The changed blocks of the picture compared last.
     changed: BlockMap,
 }
 
 impl Tracker {
-    /// For frames of one format and size. `rules` are those of parts, if the network can be run on parts at all; `chroma_apart` is whether it
-    /// does [without chroma](crate::picture::convert::Converter::chroma_is_apart). `None` where every frame that differs is upscaled whole.
+    /// For frames of one format and size. `rules` are the constraints on regions, if the network can run on regions at
+    /// all; `chroma_apart` says whether it runs [without chroma](crate::picture::convert::Converter::chroma_is_apart).
+    /// Returns `None` if every frame that differs is upscaled as a whole.
     pub fn new(format: PixelFormat, frame: Size, rules: Option<Rules>, chroma_apart: bool, mode: Mode) -> Option<Self> {
-        // What promises the same bytes keeps that promise.
+        // `exact` promises identical bytes, so regions must be exact.
         let rules = rules.filter(|rules| rules.exact || mode != Mode::Exact);
         let max_age = match mode {
             Mode::Similar { max_age, .. } if max_age > 0 && rules.is_some() => Some(max_age),
@@ -66,10 +68,10 @@ impl Tracker {
         self.mode
     }
 
-    /// What has to be done for `picture`, given the output of the frame before.
+    /// Returns the work for `picture`, given the output of the previous frame.
     pub fn compare(&mut self, picture: &PictureRef) -> FrameWork {
         let compare = match self.mode {
-            // Differences within a tolerance could not be followed without parts.
+            // Without regions, differences within the tolerance could not be followed.
             Mode::Similar { tolerance, .. } if self.rules.is_some() => Compare::Similar { tolerance },
             Mode::Exact | Mode::Similar { .. } => Compare::Exact,
         };
@@ -95,15 +97,15 @@ impl Tracker {
         }
     }
 
-    /// `work` is done for `picture`, which was looked at last: what is found next is found against that.
+    /// Records that `work` is done for `picture`, the one compared last; later frames are compared with the result.
     pub fn note(&mut self, picture: &PictureRef, work: &FrameWork) {
         match work {
             FrameWork::Nothing | FrameWork::ChromaOnly => {}
-            FrameWork::DirtyRects(rects) => self.parts(picture, rects),
+            FrameWork::DirtyRects(rects) => self.keep_changed(picture, rects),
             FrameWork::Whole => self.whole(picture),
         }
-        if self.chroma_apart && work.builds_on_the_frame_before() {
-            // It is made anew for the whole frame.
+        if self.chroma_apart && work.needs_previous_frame() {
+            // Chroma is resized for the whole frame.
             self.history.keep_chroma(picture);
         }
     }
@@ -115,10 +117,11 @@ impl Tracker {
         }
     }
 
-    /// Of parts, only what lies a dilation within them is as if the whole frame had been upscaled: the blocks that they were made for. Around
-    /// these the output still shows what was there before; were that kept as it is now, it could go on changing a little each time,
-    /// and the output would never follow.
-    fn parts(&mut self, picture: &PictureRef, parts: &[Rect]) {
+    /// Keeps only the changed blocks, not all of `rects`. A rectangle is exact only at least one dilation inside its
+    /// edge, which is where its changed blocks are. Around them, the output still holds the earlier content: if the
+    /// history recorded the new content there, it could keep changing a little each time, and the output would never
+    /// follow.
+    fn keep_changed(&mut self, picture: &PictureRef, rects: &[Rect]) {
         for row in 0..self.changed.rows() {
             let blocks = self.changed.row(row);
             let mut at = 0;
@@ -136,12 +139,12 @@ impl Tracker {
         }
         if let Some(refresher) = &mut self.refresher {
             refresher.due_refreshed();
-            parts.iter().for_each(|part| refresher.refreshed(*part));
+            rects.iter().for_each(|rect| refresher.refreshed(*rect));
         }
     }
 }
 
-/// Rectangles that cover what has changed, as the rules want them.
+/// Finds the rectangles that cover the changes, extended to the bucket grid.
 fn dirty_area_by(rules: &Rules, mode: Mode, changed: &BlockMap, frame: Size) -> DirtyArea {
     let cost = Cost {
         fixed_pixels: match mode {

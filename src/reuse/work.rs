@@ -1,30 +1,31 @@
-//! What a frame needs.
+//! The work that a frame requires.
 
 use std::sync::Arc;
 
 use crate::types::Rect;
 
-/// What has to be done for a frame, given the output of the frame before.
+/// The work that a frame requires, given the output of the previous frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameWork {
-    /// Nothing: an output that is there, or on its way, is shown again.
+    /// None: it shares an output that exists or is being computed.
     Nothing,
-    /// Only planes that the network does not see have changed: they are resized, and luma is that of the frame before.
+    /// Only planes that the network does not process have changed: they are resized, and luma comes from the previous
+    /// frame.
     ChromaOnly,
-    /// The network runs on these rectangles, at least one; the rest is as in the frame before. In pixels of luma; they begin and end on
-    /// even pixels or at the frame's edge, and may overlap.
+    /// The network runs on these rectangles, at least one; the rest comes from the previous frame. In luma pixels;
+    /// their edges are even or at the frame's edge, and they may overlap.
     DirtyRects(Arc<[Rect]>),
-    /// The network runs on all of the frame.
+    /// The network runs on the whole frame.
     Whole,
 }
 
 impl FrameWork {
-    /// Whether the output of the frame before is needed to put this frame's together.
-    pub fn builds_on_the_frame_before(&self) -> bool {
+    /// Whether the output of the previous frame is needed to assemble this one.
+    pub fn needs_previous_frame(&self) -> bool {
         matches!(self, FrameWork::ChromaOnly | FrameWork::DirtyRects(_))
     }
 
-    /// What the network runs on, of a frame that is `whole`.
+    /// The rectangles that the network runs on; `whole` is the frame.
     pub fn rects(&self, whole: Rect) -> Arc<[Rect]> {
         match self {
             FrameWork::Nothing | FrameWork::ChromaOnly => Arc::default(),
@@ -33,7 +34,7 @@ impl FrameWork {
         }
     }
 
-    /// Pixels of luma for which the network runs, of a frame that has `whole`. Overlaps count twice.
+    /// Luma pixels that the network runs on; `whole` is the number in a frame. Overlaps count twice.
     pub fn pixels(&self, whole: u64) -> u64 {
         match self {
             FrameWork::Nothing | FrameWork::ChromaOnly => 0,
@@ -42,7 +43,7 @@ impl FrameWork {
         }
     }
 
-    /// The same, with `fixed` pixels for what each run costs beside its own.
+    /// Like [`pixels`](Self::pixels), plus `fixed` pixels for each run.
     pub fn cost(&self, whole: u64, fixed: u64) -> u64 {
         let runs = match self {
             FrameWork::Nothing | FrameWork::ChromaOnly => 0,

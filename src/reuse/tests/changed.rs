@@ -1,4 +1,4 @@
-//! Of comparing a frame with what was upscaled before.
+//! Tests of comparing a frame with what was upscaled before.
 
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn history(frame: &Frame) -> History {
     history
 }
 
-/// In which block a sample lies.
+/// The block that contains a sample.
 fn block(format: PixelFormat, plane: usize, (x, y): (usize, usize)) -> (u32, u32) {
     let layout = format.layout();
     let chroma = layout.kind == Kind::Yuv && plane > 0;
@@ -26,7 +26,7 @@ fn block(format: PixelFormat, plane: usize, (x, y): (usize, usize)) -> (u32, u32
     ((x / parts) as u32 / side(layout.h_sub), y as u32 / side(layout.v_sub))
 }
 
-/// Block by block, from the definition.
+/// Compares block by block, straight from the definition.
 fn naive(old: &Frame, new: &Frame, mode: Compare) -> Changes {
     let mut changes = Changes { luma: BlockMap::new(old.size), chroma: BlockMap::new(old.size) };
     let layout = old.format.layout();
@@ -34,7 +34,7 @@ fn naive(old: &Frame, new: &Frame, mode: Compare) -> Changes {
     for plane in 0..layout.planes {
         let map = if layout.kind == Kind::Yuv && plane > 0 { &mut changes.chroma } else { &mut changes.luma };
         let parts = layout.plane_step(plane).unwrap() / layout.bytes;
-        // For each block the largest difference; for each group of 2x2 blocks and component the sum and the number.
+        // The largest difference per block; the sum and the count per group of 2x2 blocks and component.
         let mut blocks = std::collections::BTreeMap::<_, i64>::new();
         let mut groups = std::collections::BTreeMap::<_, (i64, i64)>::new();
         for (x, y) in old.samples(plane) {
@@ -75,7 +75,7 @@ fn check_naive(format: PixelFormat, size: Size, padding: [usize; 2], seed: u64) 
     }
     let mut new = old.padded_anew(padding[1], &mut chance);
     for plane in 0..layout.planes {
-        // Some single samples, and a noise of which the mean may be off, in some of the blocks.
+        // Single samples in some blocks, and noise with a shifted mean in others.
         let places: Vec<_> = old.samples(plane).collect();
         let noisy = chance.below(4);
         for (x, y) in places {
@@ -97,7 +97,7 @@ fn check_naive(format: PixelFormat, size: Size, padding: [usize; 2], seed: u64) 
 }
 
 #[test]
-fn comparing_finds_what_looking_at_each_sample_finds() {
+fn comparing_agrees_with_the_naive_comparison() {
     for (seed, &format) in (1..).zip(PixelFormat::ALL) {
         check_naive(format, Size { width: 61, height: 43 }, [0, 5], seed);
         check_naive(format, Size { width: 32, height: 16 }, [2, 0], seed);
@@ -128,7 +128,7 @@ proptest! {
         let mut history = history(&old);
         let rect = Rect { x: 2 * x, y: 2 * y, width, height };
         history.keep(&new.picture(), rect);
-        // Where the rectangle holds a sample's first pixel, what was new is old.
+        // Where the rectangle contains a sample's first pixel, the new sample was kept.
         let layout = format.layout();
         for plane in 0..layout.planes {
             let (step, chroma) = (layout.plane_step(plane).unwrap(), layout.kind == Kind::Yuv && plane > 0);
@@ -147,7 +147,7 @@ proptest! {
 }
 
 #[test]
-fn all_has_changed_before_the_first_frame_is_kept() {
+fn everything_counts_as_changed_before_the_first_frame_is_kept() {
     let frame = Frame::flat(PixelFormat::I420, SIZE, 80);
     let mut history = History::new(frame.format, frame.size);
     for mode in [Compare::Exact, SIMILAR] {
@@ -161,7 +161,7 @@ fn all_has_changed_before_the_first_frame_is_kept() {
 }
 
 #[test]
-fn chroma_is_kept_by_itself() {
+fn chroma_is_kept_separately() {
     let mut frame = Frame::flat(PixelFormat::Nv12, SIZE, 80);
     let mut history = history(&frame);
     frame.put(0, 3, 3, 90);
@@ -175,11 +175,11 @@ fn chroma_is_kept_by_itself() {
 }
 
 #[test]
-fn where_nearly_all_changes_the_rest_is_taken_to_change() {
+fn where_nearly_all_blocks_change_the_rest_count_as_changed() {
     let size = Size { width: 64, height: 256 };
     let mut frame = Frame::flat(PixelFormat::I420, size, 80);
     let history = history(&frame);
-    // A film in the upper half does not count as nearly all.
+    // A video in the upper half does not count as nearly all.
     for (x, y) in frame.samples(0).filter(|(_, y)| *y < 128) {
         frame.put(0, x, y, 90);
     }
@@ -193,10 +193,10 @@ fn where_nearly_all_changes_the_rest_is_taken_to_change() {
 }
 
 #[test]
-fn a_slow_fade_is_followed_to_half_a_code() {
+fn a_slow_fade_is_followed_to_half_a_code_value() {
     for (format, code) in [(PixelFormat::I420, 1), (PixelFormat::P01010Le, 4), (PixelFormat::Gray16Le, 256)] {
         let mut history = history(&Frame::flat(format, SIZE, 80 * code));
-        // A code of 8 bits in 4 frames, as far as the format has steps for it.
+        // One 8-bit code value in 4 frames, as far as the format can represent the steps.
         for step in 1..=80 {
             let level = 80 * code + step * code / 4;
             let frame = Frame::flat(format, SIZE, level);

@@ -1,4 +1,4 @@
-//! Of rectangles that cover changed blocks.
+//! Tests of the rectangles that cover changed blocks.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ fn cost(fixed_pixels: u64, halo: u32) -> Cost {
     Cost { fixed_pixels, limits: Limits { halo, ..Limits::default() } }
 }
 
-/// What a cover costs, if it is right.
+/// Checks the dirty area, and returns its cost.
 fn check(changed: &BlockMap, frame: Size, dilation: u32, cost: Cost) -> u64 {
     let found = dirty_area(changed, frame, dilation, |rect| cost.of(rect, frame));
     assert_eq!(found, dirty_area(changed, frame, dilation, |rect| cost.of(rect, frame)), "the same every time");
@@ -62,12 +62,12 @@ fn map(frame: Size, set: impl Fn(u32, u32) -> bool) -> BlockMap {
 }
 
 #[test]
-fn nothing_changed_is_nothing_to_do() {
+fn no_change_needs_no_work() {
     assert_eq!(dirty_area(&BlockMap::new(FRAME), FRAME, 8, |_| 1), DirtyArea::Nothing);
 }
 
 #[test]
-fn all_changed_is_the_whole_frame() {
+fn a_fully_changed_frame_is_the_whole_frame() {
     let all = map(FRAME, |_, _| true);
     assert_eq!(dirty_area(&all, FRAME, 8, |rect| cost(0, 8).of(rect, FRAME)), DirtyArea::Whole);
 }
@@ -84,7 +84,7 @@ fn one_block_is_one_rectangle_grown_to_even_pixels_within_the_frame() {
 }
 
 #[test]
-fn blocks_far_apart_stay_apart_and_near_ones_come_together() {
+fn distant_blocks_stay_apart_and_near_ones_are_merged() {
     let parts =
         |blocks: [(u32, u32); 2]| match dirty_area(&map(FRAME, |x, y| blocks.contains(&(x, y))), FRAME, 8, |rect| {
             cost(2000, 8).of(rect, FRAME)
@@ -96,7 +96,7 @@ fn blocks_far_apart_stay_apart_and_near_ones_come_together() {
     assert_eq!(parts([(20, 20), (23, 21)]), 1);
 }
 
-/// What is covered, as part of what the frame costs.
+/// The cost of the dirty area as a fraction of the whole frame's cost.
 fn share(set: impl Fn(u32, u32) -> bool) -> f64 {
     let frame = Size { width: 1920, height: 1080 };
     let cost = cost(4000, 10);
@@ -135,7 +135,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn dirty_rectangles_hold_each_changed_block_grown_and_costs_no_more_than_the_frame(
+    fn dirty_rectangles_cover_each_dilated_block_and_cost_no_more_than_the_frame(
         (width, height) in (1u32..300, 1u32..300), rarity in 1u32..200, dilation in 0u32..40, fixed in 0u64..5000,
         (halo, multiple, align, min) in (0u32..20, 1u32..9, 1u32..5, 1u32..70), seed in any::<u64>(),
     ) {

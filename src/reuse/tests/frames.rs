@@ -1,15 +1,15 @@
-//! Pictures to compare.
+//! Pictures for the tests.
 
 use super::Chance;
 use crate::picture::format::{PictureRef, PixelFormat};
 use crate::types::Size;
 
-/// A picture with garbage between its rows.
+/// A picture with random bytes between its rows.
 #[derive(Clone)]
 pub(super) struct Frame {
     pub format: PixelFormat,
     pub size: Size,
-    /// For each plane its bytes and its stride.
+    /// Bytes and stride of each plane.
     pub planes: Vec<(Vec<u8>, usize)>,
 }
 
@@ -22,13 +22,13 @@ impl Frame {
         };
         let mut frame = Frame { format, size, planes: (0..format.planes()).map(plane).collect() };
         for plane in 0..format.planes() {
-            // The bits below the sample are 0.
+            // Clears the bits below the sample.
             frame.samples(plane).for_each(|(x, y)| frame.put(plane, x, y, frame.get(plane, x, y)));
         }
         frame
     }
 
-    /// A picture of one code, in the samples' own depth.
+    /// A picture with all samples equal to `code`, at the format's depth.
     pub fn flat(format: PixelFormat, size: Size, code: u32) -> Self {
         let mut frame = Frame::new(format, size, 3, &mut Chance(1));
         for plane in 0..format.planes() {
@@ -39,7 +39,7 @@ impl Frame {
         frame
     }
 
-    /// The same pixels with other garbage.
+    /// The same pixels with other padding.
     pub fn padded_anew(&self, padding: usize, chance: &mut Chance) -> Self {
         let mut frame = Frame::new(self.format, self.size, padding, chance);
         for (plane, (bytes, stride)) in frame.planes.iter_mut().enumerate() {
@@ -56,7 +56,7 @@ impl Frame {
         PictureRef::new(self.format, self.size, &planes).unwrap()
     }
 
-    /// The places of a plane's samples; the components of a pixel count as columns.
+    /// The positions of a plane's samples; the components of a pixel count as columns.
     pub fn samples(&self, plane: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (row_bytes, rows) = self.format.visible(plane, self.size);
         let columns = row_bytes / self.format.layout().bytes;

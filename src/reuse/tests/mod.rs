@@ -1,11 +1,11 @@
-//! Tests of what compares and covers frames.
+//! Tests of comparing and covering frames.
 
 mod changed;
 mod dirty_rects;
 mod frames;
 mod tracker;
 
-/// Numbers that look drawn by chance (Knuth's MMIX generator, its upper half).
+/// A pseudo-random generator (Knuth's MMIX, upper half of the state).
 pub(super) struct Chance(pub u64);
 
 impl Chance {

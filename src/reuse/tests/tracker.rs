@@ -1,4 +1,4 @@
-//! Of following a clip: what is shown when only parts are upscaled, by a network that changes nothing.
+//! Tests of following a clip: the output if only rectangles are upscaled, by a network that changes nothing.
 
 use proptest::prelude::*;
 
@@ -10,7 +10,7 @@ use crate::types::{Rect, Size};
 
 const SIZE: Size = Size { width: 150, height: 300 };
 
-/// A box that is drawn with this difference, or by which it is taken away again.
+/// Adds a difference to a box, or subtracts it again.
 #[derive(Clone, Debug)]
 struct Toggle {
     number: usize,
@@ -23,7 +23,7 @@ fn rules(dilation: u32, fixed_pixels: u64) -> Rules {
     Rules { dilation, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true }
 }
 
-/// Follows frames, and gives the largest difference between a frame and what is shown of it.
+/// Follows the frames, and returns the largest difference between a frame and its output.
 fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
     let mut tracker = Tracker::new(PixelFormat::Gray8, SIZE, Some(rules), false, mode).unwrap();
     let mut shown = vec![0; frames[0].len()];
@@ -50,7 +50,7 @@ fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
     worst
 }
 
-/// Frames in each of which some of the boxes are added to or taken from what the one before shows.
+/// Each frame adds to or subtracts from some of the boxes of the previous one.
 fn frames(boxes: &[(u32, u32, u32, u32)], steps: &[Vec<Toggle>], by: u8) -> Vec<Vec<u8>> {
     let mut frame: Vec<u8> = (0..SIZE.pixels()).map(|n| 100 + (n * 7919 % 50) as u8).collect();
     let mut frames = vec![frame.clone()];
@@ -69,7 +69,7 @@ fn frames(boxes: &[(u32, u32, u32, u32)], steps: &[Vec<Toggle>], by: u8) -> Vec<
     frames
 }
 
-/// Frames of 16x16 pixels in I420, all of luma and of chroma one code.
+/// The work for I420 frames of 16x16 pixels, each with a single luma and a single chroma value.
 fn follow(mode: Mode, rules: Option<Rules>, frames: &[(u8, u8)]) -> Vec<FrameWork> {
     let size = Size { width: 16, height: 16 };
     let mut tracker = Tracker::new(PixelFormat::I420, size, rules, true, mode).unwrap();
@@ -85,14 +85,14 @@ fn follow(mode: Mode, rules: Option<Rules>, frames: &[(u8, u8)]) -> Vec<FrameWor
 }
 
 #[test]
-fn other_chroma_alone_is_told_from_other_luma() {
+fn a_change_in_chroma_alone_is_distinguished() {
     let frames = [(50, 90), (50, 91), (50, 91), (51, 91), (51, 90), (51, 200)];
     let exact = [Whole, ChromaOnly, Nothing, Whole, ChromaOnly, ChromaOnly];
     assert_eq!(follow(Mode::Exact, Some(rules(0, 0)), &frames), exact);
     let similar = Mode::Similar { tolerance: 2, max_age: 0 };
     let steps = [Whole, ChromaOnly, Nothing, Whole, ChromaOnly, ChromaOnly];
-    assert_eq!(follow(similar, Some(rules(0, 0)), &frames), steps, "a mean that moves by a code is followed");
-    // Without parts, and where parts would not give the same bytes.
+    assert_eq!(follow(similar, Some(rules(0, 0)), &frames), steps, "a mean that changes by one code value is followed");
+    // Without regions, and with regions that would not produce the same bytes.
     let inexact = Rules { exact: false, ..rules(0, 0) };
     for (mode, rules) in [(Mode::Exact, None), (similar, None), (Mode::Exact, Some(inexact))] {
         assert_eq!(follow(mode, rules, &frames), exact);
@@ -100,16 +100,16 @@ fn other_chroma_alone_is_told_from_other_luma() {
 }
 
 #[test]
-fn where_all_is_upscaled_whole_there_is_nothing_to_follow() {
+fn whole_frames_alone_need_no_tracker() {
     let inexact = Rules { exact: false, ..rules(0, 0) };
     let new = |rules, mode| Tracker::new(PixelFormat::Gray8, SIZE, rules, false, mode).is_some();
     assert!(!new(None, Mode::Exact) && !new(Some(inexact), Mode::Exact));
     assert!(new(Some(inexact), Mode::Similar { tolerance: 0, max_age: 0 }));
 }
 
-/// Where what two parts cover overlaps one of them is cut; what lies there is followed like the rest.
+/// Where two dirty rectangles overlap, one of them is trimmed; the trimmed area must be followed all the same.
 #[test]
-fn what_lies_where_a_part_was_cut_may_go_back_by_itself() {
+fn a_trimmed_area_may_change_back_on_its_own() {
     let boxes = [(0, 0, 9, 300), (27, 21, 4, 7), (0, 34, 9, 12)];
     let toggle = |number, add| Toggle { number, add };
     let steps = [vec![toggle(0, true), toggle(1, true)], vec![toggle(2, false)], vec![toggle(2, true)]];
@@ -120,7 +120,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_shown_is_the_frame_or_nearly(
+    fn the_output_is_the_frame_or_close_to_it(
         boxes in prop::collection::vec((0u32..150, 0u32..300, 1u32..40, 1u32..300), 1..6),
         steps in prop::collection::vec(
             prop::collection::vec((0usize..6, any::<bool>()).prop_map(|(number, add)| Toggle { number, add }), 0..4),
@@ -130,10 +130,10 @@ proptest! {
         fixed in prop::sample::select(&[0u64, 100, 1000][..]),
     ) {
         prop_assert_eq!(worst(&frames(&boxes, &steps, 60), Mode::Exact, rules(dilation, fixed)), 0);
-        // In steps of a code some changes are let pass.
+        // In steps of one code value, some changes are tolerated.
         let similar = Mode::Similar { tolerance: 2, max_age: 0 };
         let worst = worst(&frames(&boxes, &steps, 1), similar, rules(dilation, fixed));
-        // Around a part what is shown is newer than what is compared with.
+        // Around a rectangle, the output is newer than the history.
         prop_assert!(worst <= 4, "{worst}");
     }
 }

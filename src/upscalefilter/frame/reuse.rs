@@ -1,4 +1,4 @@
-//! Frames that were seen before, and the parts of a frame that are as they were: what the sink pad finds before a worker is asked.
+//! Finds frames and regions that were seen before; runs on the sink pad, before a worker is involved.
 
 use std::sync::Arc;
 
@@ -11,33 +11,33 @@ use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::config::{StreamConfig, picture};
 use crate::upscalefilter::state::State;
 
-/// The frame before, by which the next one is judged. It belongs to the streaming thread.
+/// The previous frame, with which the next one is compared. Used by the streaming thread.
 pub(in crate::upscalefilter) struct PreviousFrame {
     config: Arc<StreamConfig>,
     tracker: Tracker,
     pending: Option<Arc<PendingResult>>,
 }
 
-/// What was found out about a frame that has come in.
+/// What comparing an incoming frame has shown.
 pub(in crate::upscalefilter) struct Comparison {
     pub fingerprint: Option<Fingerprint>,
-    /// What there is to do, if the output of the frame before can be built upon.
+    /// The work required, provided that the output of the previous frame can be reused.
     pub work: FrameWork,
 }
 
 /// Where a frame's result comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::upscalefilter) enum ResultSource {
-    /// A frame of this run looks the same.
+    /// A frame of the current generation looks the same.
     Duplicate,
-    /// It was upscaled before a flush; in this run it is the first that looks like that.
+    /// The frame was upscaled before a flush, and is the first of its kind since.
     Kept,
-    /// It has to be made, by this.
+    /// The result has to be computed, with this work.
     New(FrameWork),
 }
 
 impl ResultSource {
-    /// What there is to do.
+    /// The work that is left.
     pub fn work(&self) -> &FrameWork {
         match self {
             ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Nothing,
@@ -47,7 +47,8 @@ impl ResultSource {
 }
 
 impl UpscaleFilter {
-    /// What is known of the frame before, if that serves for frames of `config` in this mode. To be [kept](Self::keep_previous) again.
+    /// Takes the previous frame, if it is usable for frames of `config` in this mode. Call
+    /// [`keep_previous`](Self::keep_previous) afterwards.
     pub(in crate::upscalefilter) fn take_previous(
         &self,
         config: &Arc<StreamConfig>,
@@ -55,9 +56,9 @@ impl UpscaleFilter {
     ) -> Option<PreviousFrame> {
         let previous = self.previous.lock().take();
         let mode = mode?;
-        let serves =
+        let is_usable =
             |previous: &PreviousFrame| Arc::ptr_eq(&previous.config, config) && previous.tracker.mode() == mode;
-        if let Some(previous) = previous.filter(serves) {
+        if let Some(previous) = previous.filter(is_usable) {
             return Some(previous);
         }
         let chroma_apart = config.converter.chroma_is_apart();
@@ -65,12 +66,12 @@ impl UpscaleFilter {
         Some(PreviousFrame { config: Arc::clone(config), tracker, pending: None })
     }
 
-    /// Keeps it for the next frame.
+    /// Stores the frame for comparison with the next one.
     pub(in crate::upscalefilter) fn keep_previous(&self, previous: Option<PreviousFrame>) {
         *self.previous.lock() = previous;
     }
 
-    /// Looks at a frame. With duplicates off there is nothing to see.
+    /// Compares a frame with earlier ones. Does nothing if duplicates are off.
     pub(in crate::upscalefilter) fn compare(
         &self,
         config: &StreamConfig,
@@ -89,7 +90,7 @@ impl UpscaleFilter {
 }
 
 impl PreviousFrame {
-    /// Notes that a frame shows `pending`, which was `found` so, where `needed` was what there was to do.
+    /// Records that the result of `frame` is `pending`, found in `source`, where the comparison called for `needed`.
     pub fn note(
         &mut self,
         frame: &MappedFrame,
@@ -100,7 +101,7 @@ impl PreviousFrame {
         let same = self.pending.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, &pending));
         let upscaled = match source {
             ResultSource::New(work) => work,
-            // Where nothing differs at all there is nothing to note, whichever frame it shows.
+            // If nothing differs at all, nothing needs to be recorded, whichever result is used.
             ResultSource::Duplicate
                 if *needed == FrameWork::Nothing && (same || self.tracker.mode() == Mode::Exact) =>
             {
@@ -116,19 +117,19 @@ impl PreviousFrame {
 
 fn with_picture<R>(config: &StreamConfig, frame: &MappedFrame, read: impl FnOnce(&PictureRef) -> R) -> R {
     let frame = frame.as_video_frame_ref();
-    read(&picture(config.format, &frame).expect("it was looked at when it was mapped"))
+    read(&picture(config.format, &frame).expect("the frame was checked when it was mapped"))
 }
 
-/// Where a frame's result comes from, and the results that this speaks of.
+/// Where a frame's result comes from, with the results involved.
 pub(in crate::upscalefilter) struct Lookup {
     pub source: ResultSource,
-    /// What it shows, or was kept.
+    /// The result to share, or the one kept from before a flush.
     known: Option<Arc<PendingResult>>,
-    /// What its parts are put upon.
+    /// The result to build upon.
     base: Option<Arc<PendingResult>>,
 }
 
-/// Where the result of a frame that has come in comes from.
+/// Finds where the result of an incoming frame comes from.
 pub(in crate::upscalefilter) fn look_up(
     state: &mut State,
     comparison: &Comparison,
@@ -136,7 +137,7 @@ pub(in crate::upscalefilter) fn look_up(
 ) -> Lookup {
     let generation = state.generation;
     let known = comparison.fingerprint.and_then(|fingerprint| state.cache.get(&fingerprint));
-    // What was before a flush may never have been finished.
+    // A result from before a flush may never have been completed.
     let base =
         previous.and_then(|previous| previous.pending.clone()).filter(|pending| pending.generation == generation);
     let (source, known) = match (known, &comparison.work, &base) {
@@ -149,7 +150,8 @@ pub(in crate::upscalefilter) fn look_up(
     Lookup { source, known, base }
 }
 
-/// The pending that the frame of this index shows; one that is new has to be filled. Also returns what left the cache for it.
+/// The pending result of the frame with this index; a new one has yet to be computed. Also returns what the cache
+/// evicted for it.
 pub(in crate::upscalefilter) fn result_of(
     lookup: Lookup,
     state: &mut State,
@@ -162,15 +164,15 @@ pub(in crate::upscalefilter) fn result_of(
     let pending = match (&source, known, base) {
         (ResultSource::Duplicate, Some(pending), _) => return (pending, Vec::new()),
         (ResultSource::Kept, Some(pending), _) => pending.renewed(index, generation),
-        (ResultSource::New(work), _, Some(base)) if work.builds_on_the_frame_before() => {
+        (ResultSource::New(work), _, Some(base)) if work.needs_previous_frame() => {
             PendingResult::on_base(base, Arc::clone(config), work.rects(config.whole()), index, generation)
         }
         _ => PendingResult::new(index, generation),
     };
-    // What is only similar must not be taken for what this frame would give: differences would add up.
+    // A result that is only similar must not be cached as the result of this frame: differences would add up.
     let similar = previous.is_some_and(|previous| matches!(previous.tracker.mode(), Mode::Similar { .. }));
     let dropped = match comparison.fingerprint {
-        Some(fingerprint) if !(similar && source.work().builds_on_the_frame_before()) => {
+        Some(fingerprint) if !(similar && source.work().needs_previous_frame()) => {
             state.cache.insert(fingerprint, Arc::clone(&pending), config.kept_bytes())
         }
         _ => Vec::new(),
