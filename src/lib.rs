@@ -3,15 +3,15 @@
 //! | module | what it holds | knows GStreamer |
 //! |---|---|---|
 //! | [`upscalefilter`] | the element | yes |
-//! | [`reuse`] | fingerprints and the cache of upscaled frames; the parts of a frame that changed | no |
+//! | [`reuse`] | fingerprints, the cache of upscaled frames, and the detection of changed regions | no |
 //! | [`schedule`] | ordered queue, worker pool, memory budget | no |
 //! | [`model`] | loading and running networks; the only place that knows ONNX Runtime | no |
 //! | [`picture`] | planes, regions, conversion between pixels and tensors | no |
-//! | [`device`] | how much memory a device has and has free | no |
+//! | [`device`] | total and free memory of devices | no |
 //! | [`plan`], [`stats`] | the JSON plan, counters | no |
-//! | [`types`] | size, rectangle, channels, provider: what several layers name | no |
+//! | [`types`] | size, rectangle, channels, provider: types shared by several layers | no |
 //!
-//! The threads, the locks and the way of a frame are drawn in `ARCHITECTURE.md`.
+//! `ARCHITECTURE.md` describes the threads, the locks and the path of a frame.
 
 pub mod device;
 pub mod model;
@@ -35,7 +35,7 @@ gst::plugin_define!(
     "MIT/X11",
     env!("CARGO_PKG_NAME"),
     env!("CARGO_PKG_NAME"),
-    // Where it comes from; an empty one makes the plugin invalid.
+    // The origin; an empty one makes the plugin invalid.
     env!("CARGO_PKG_NAME"),
     env!("BUILD_REL_DATE")
 );

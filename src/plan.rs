@@ -1,4 +1,4 @@
-//! The JSON plan: which frames are unique, and which result each frame shows.
+//! The JSON plan: which frames are unique, and whose result each frame uses.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-/// Notes, frame by frame, what each one shows, and writes it down.
+/// Records, frame by frame, whose result each one uses, and writes the plan.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     frames: Vec<Frame>,
@@ -17,16 +17,16 @@ pub struct Recorder {
 /// What reuse saved, or would save.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Reuse {
-    /// What part of the frames' area is taken from frames before, in per cent.
+    /// Percentage of the frame area that is reused from earlier frames.
     pub reused_percentage: f64,
-    /// The network's time that this saved, in seconds; null where no network ran.
+    /// Inference time saved, in seconds; null if no network ran.
     pub saved_seconds: Option<f64>,
-    /// The same part as it is predicted for each mode; only where no network ran.
+    /// The predicted percentage for each mode; only if no network ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub predicted: Option<Prediction>,
 }
 
-/// What part of the frames' area each mode of `duplicates` would take from frames before, in per cent.
+/// Percentage of the frame area that each mode of `duplicates` would reuse from earlier frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Prediction {
     pub off: f64,
@@ -37,11 +37,11 @@ pub struct Prediction {
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     pts: Option<u64>,
-    /// Index of the first frame that looked like this one; its own index if none did.
+    /// Index of the first frame that looks the same; its own index if there is none.
     unique: u64,
 }
 
-/// The plan as it is written; the keys are the format.
+/// The plan as written; the keys are the file format.
 #[derive(Debug, Serialize)]
 struct Plan {
     frames_to_process: Vec<String>,
@@ -70,13 +70,13 @@ struct Stats {
     reuse: Reuse,
 }
 
-/// How frames are called in a plan: from their index, counted from 0.
+/// Names of frames in a plan, from their index, counted from 0.
 pub trait Names {
     fn input(&self, index: u64) -> String;
     fn output(&self, index: u64) -> String;
 }
 
-/// Names for frames that are no files: `frame_00001` for the first.
+/// Names for frames that are not files: `frame_00001` for the first.
 pub struct Numbered;
 
 impl Names for Numbered {
@@ -89,39 +89,40 @@ impl Names for Numbered {
 }
 
 impl Recorder {
-    /// `parallel_jobs`: how many frames are upscaled at a time.
+    /// `parallel_jobs`: number of frames upscaled at a time.
     pub fn new(parallel_jobs: usize) -> Self {
         Recorder { frames: Vec::new(), parallel_jobs, reuse: Reuse::default() }
     }
 
-    /// Notes the next frame. `unique` is the index of the first frame that looked like it, its own index if none did.
+    /// Records the next frame. `unique` is the index of the first frame that looks the same, or its own index if there
+    /// is none.
     pub fn record(&mut self, pts: Option<u64>, unique: u64) {
         debug_assert!(unique <= self.frames.len() as u64);
         self.frames.push(Frame { pts, unique });
     }
 
-    /// Notes what reuse has saved in all.
+    /// Records the totals of what reuse has saved.
     pub fn set_reuse(&mut self, reuse: Reuse) {
         self.reuse = reuse;
     }
 
-    /// Forgets the frames.
+    /// Removes all frames.
     pub fn clear(&mut self) {
         self.frames.clear();
     }
 
-    /// Number of frames noted.
+    /// Number of frames recorded.
     pub fn frames(&self) -> u64 {
         self.frames.len() as u64
     }
 
-    /// Number of frames that looked like none before.
+    /// Number of frames that differ from all earlier ones.
     pub fn unique_frames(&self) -> u64 {
         self.frames.iter().zip(0..).filter(|(frame, index)| frame.unique == *index).count() as u64
     }
 
-    /// Writes the plan to `path`: to a new file beside it first, which then takes its name, so that a reader sees the old plan or
-    /// the whole new one.
+    /// Writes the plan to `path` atomically, through a temporary file in the same directory: a reader sees either the
+    /// old plan or the complete new one.
     pub fn write(&self, path: &Path, names: &dyn Names) -> io::Result<()> {
         let mut file = beside(path)?;
         serde_json::to_writer_pretty(io::BufWriter::new(file.as_file_mut()), &self.plan(names))?;
@@ -162,15 +163,15 @@ impl Recorder {
     }
 }
 
-/// Finds out whether a plan could be written to `path`, without leaving anything there.
+/// Checks whether a plan could be written to `path`, without leaving anything there.
 pub fn check_writable(path: &Path) -> io::Result<()> {
     if path.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
     beside(path).map(drop)
 }
 
-/// A new file in the folder of `path`, removed when dropped.
+/// A temporary file in the directory of `path`, removed on drop.
 fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
@@ -178,7 +179,7 @@ fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(".upscale-plan-");
     #[cfg(unix)]
     {
-        // As for any file a program writes: the process's umask has the last word.
+        // As for any file that a program writes: the umask applies.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
@@ -194,7 +195,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.json");
         recorder.write(&path, &Numbered).unwrap();
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside the plan");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
     }
 
@@ -224,12 +225,12 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_of_nothing_is_sound() {
+    fn an_empty_plan_is_valid() {
         assert_eq!(written(&Recorder::new(1))["stats"]["duplicate_percentage"], 0.0);
     }
 
     #[test]
-    fn an_unwritable_place_is_found_out_beforehand() {
+    fn an_unwritable_path_is_detected_beforehand() {
         let folder = tempfile::tempdir().unwrap();
         assert!(check_writable(&folder.path().join("plan.json")).is_ok());
         assert!(check_writable(folder.path()).is_err());

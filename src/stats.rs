@@ -2,34 +2,34 @@
 
 use std::time::{Duration, Instant};
 
-/// What happened since the stream began or was last flushed.
+/// Counts since the stream started or was last flushed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
     pub frames_in: u64,
     pub frames_out: u64,
-    /// Frames that looked like none before them.
+    /// Frames that differed from all earlier ones.
     pub unique: u64,
-    /// Frames that looked like one before them.
+    /// Frames that looked the same as an earlier one.
     pub duplicates: u64,
-    /// Frames that arrived with a PTS before that of a frame that arrived earlier.
+    /// Frames that arrived after a frame with a later PTS.
     pub reorders: u64,
-    /// How many of these came too late to be put right.
+    /// How many of these arrived too late to be put back in order.
     pub reorders_failed: u64,
     /// Frames that left later than the latency allows, in a live pipeline.
     pub late: u64,
     /// Frames that would have been late, and were resized without the network.
     pub fallback: u64,
-    /// Frames that would have been late, and never left.
+    /// Frames that would have been late, and were dropped.
     pub dropped: u64,
-    /// Frames that could not be read, and never left.
+    /// Frames that could not be read, and were dropped.
     pub unreadable: u64,
-    /// Values that the network gave and that were no numbers, or infinite.
+    /// NaN or infinite values in the network's output.
     pub non_finite: u64,
-    /// Pixels of all frames that came in, and of those how many had to be upscaled.
+    /// Pixels of all input frames, and how many of them had to be upscaled.
     frame_pixels: u64,
     upscaled_pixels: u64,
     inference: Timing,
-    /// When the first frame came in and the last one went out.
+    /// When the first frame arrived and when the last one left.
     first_in: Option<Instant>,
     last_out: Option<Instant>,
 }
@@ -37,7 +37,7 @@ pub struct Stats {
 #[derive(Clone, Copy, Debug, Default)]
 struct Timing {
     runs: u32,
-    /// Of tensors, and how many of them were kept of their results.
+    /// Tensor pixels processed, and how many of them ended up in the output (the rest is halo).
     pixels: u64,
     kept: u64,
     total: Duration,
@@ -51,7 +51,7 @@ impl Stats {
         *(if duplicate { &mut self.duplicates } else { &mut self.unique }) += 1;
     }
 
-    /// Notes that a frame came in that cannot be read.
+    /// Records a frame that cannot be read.
     pub fn unreadable(&mut self, now: Instant) {
         self.first_in.get_or_insert(now);
         self.frames_in += 1;
@@ -63,13 +63,14 @@ impl Stats {
         self.frames_out += 1;
     }
 
-    /// Notes that of a frame of `frame` pixels `upscaled` have to be upscaled.
+    /// Records that `upscaled` of the `frame` pixels of a frame have to be upscaled.
     pub fn area(&mut self, frame: u64, upscaled: u64) {
         self.frame_pixels += frame;
         self.upscaled_pixels += upscaled.min(frame);
     }
 
-    /// Notes how long the network took for one frame, or for parts of one, in tensors of `pixels` together, of which the frame got `kept`.
+    /// Records that the network took `took` for a frame or regions of it: tensors of `pixels` in total, of which the
+    /// frame used `kept`.
     pub fn inference(&mut self, took: Duration, pixels: u64, kept: u64) {
         self.inference.runs += 1;
         self.inference.pixels += pixels;
@@ -78,7 +79,7 @@ impl Stats {
         self.inference.worst = self.inference.worst.max(took);
     }
 
-    /// Frames pushed per second of wall-clock time, from the first frame's arrival on.
+    /// Frames pushed per second of wall-clock time, since the first frame arrived.
     pub fn fps(&self) -> f64 {
         let time = self.first_in.zip(self.last_out).map_or(0.0, |(first, last)| (last - first).as_secs_f64());
         if time > 0.0 { self.frames_out as f64 / time } else { 0.0 }
@@ -88,13 +89,13 @@ impl Stats {
         percentage(self.duplicates, self.frames_in)
     }
 
-    /// What part of the frames' area was taken from frames before, in per cent.
+    /// Percentage of the frame area that was reused from earlier frames.
     pub fn reused_percentage(&self) -> f64 {
         percentage(self.frame_pixels - self.upscaled_pixels, self.frame_pixels)
     }
 
-    /// The network's time that reuse has saved, in seconds: at the pace at which it ran, the pixels that it was not given, less those
-    /// around parts that it had to be given besides.
+    /// Inference time saved by reuse, in seconds: the pixels that the network did not have to process, minus the halo
+    /// pixels it processed in addition, at its average speed.
     pub fn saved_seconds(&self) -> f64 {
         let Timing { pixels, kept, total, .. } = self.inference;
         let reused = self.frame_pixels - self.upscaled_pixels;
@@ -102,12 +103,12 @@ impl Stats {
         if pixels == 0 { 0.0 } else { total.as_secs_f64() * saved as f64 / pixels as f64 }
     }
 
-    /// Mean time of the network for one frame, in milliseconds.
+    /// Mean inference time per frame, in milliseconds.
     pub fn inference_ms_average(&self) -> f64 {
         if self.inference.runs == 0 { 0.0 } else { milliseconds(self.inference.total) / f64::from(self.inference.runs) }
     }
 
-    /// The longest time of the network for one frame, in milliseconds.
+    /// Maximum inference time for one frame, in milliseconds.
     pub fn inference_ms_worst(&self) -> f64 {
         milliseconds(self.inference.worst)
     }
@@ -117,7 +118,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// `part` of `whole` in per cent; 0 of nothing.
+/// `part` of `whole` in per cent; 0 if `whole` is 0.
 pub(crate) fn percentage(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
 }
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_of_nothing_are_nought() {
+    fn without_frames_all_figures_are_zero() {
         let stats = Stats::default();
         let figures =
             [stats.fps(), stats.duplicate_percentage(), stats.inference_ms_average(), stats.inference_ms_worst()];

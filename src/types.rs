@@ -1,4 +1,4 @@
-//! Types that several layers name.
+//! Types shared by several layers.
 
 use gst::glib;
 
@@ -72,7 +72,7 @@ pub enum Provider {
 }
 
 impl Provider {
-    /// Its nick in properties and on the command line.
+    /// The nick in properties and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Provider::Auto => "auto",
@@ -84,14 +84,14 @@ impl Provider {
         }
     }
 
-    /// Whether its libraries plan (choose kernels, record graphs) for each new tensor size.
+    /// Whether its libraries prepare each new tensor size (choose kernels, record graphs).
     pub fn plans_for_sizes(self) -> bool {
         !matches!(self, Provider::Auto | Provider::Cpu)
     }
 }
 
-/// Number type that a network computes in, where its provider offers a choice (property `precision`). The types of its input and
-/// output do not change.
+/// Number type that a network computes in, where the provider offers a choice (property `precision`). The types of its
+/// input and output stay the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstUpscaleFilterPrecision")]
 #[repr(i32)]
@@ -108,7 +108,7 @@ pub enum Precision {
     Bf16,
 }
 
-/// Where pixels become tensors and tensors become pixels (property `conversion`).
+/// Where samples are converted to tensors and back (property `conversion`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstUpscaleFilterConversion")]
 #[repr(i32)]
@@ -116,10 +116,10 @@ pub enum Conversion {
     #[default]
     #[enum_value(name = "On the device where that is possible and faster", nick = "auto")]
     Auto,
-    /// The network is given floats.
+    /// The network receives floats.
     #[enum_value(name = "On the processor", nick = "processor")]
     Processor,
-    /// The network's device is given the picture's integers.
+    /// The network's device receives integer samples.
     #[enum_value(name = "On the network's device", nick = "device")]
     Device,
 }

@@ -1,4 +1,4 @@
-//! The memory of the device that a network runs on: how much there is, and how much is free.
+//! The memory of the device that a network runs on: how much it has, and how much is free.
 
 mod nvml;
 mod sysfs;
@@ -6,27 +6,27 @@ mod system;
 
 use crate::types::Provider;
 
-/// Bytes.
+/// In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memory {
     pub total: u64,
-    /// What this process could still have.
+    /// What this process can still allocate.
     pub free: u64,
 }
 
-/// Which device it is, for those who share it.
+/// Identifies a device among those who share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Id {
-    /// The processor, and the machine's memory.
+    /// The CPU, with the machine's memory.
     Processor,
-    /// A GPU, by its number.
+    /// A GPU, by index.
     Gpu(u32),
-    /// One that a test has made up.
+    /// Made up by a test.
     #[cfg(any(test, feature = "test-support"))]
     Dummy(usize),
 }
 
-/// What `provider` counts as its device number `device`.
+/// The device that `provider` calls number `device`.
 pub fn id(provider: Provider, device: u32) -> Id {
     match provider {
         Provider::Auto | Provider::Cpu => Id::Processor,
@@ -35,19 +35,19 @@ pub fn id(provider: Provider, device: u32) -> Id {
     }
 }
 
-/// The memory that runs of `provider` on its device number `device` take; `None` where nobody tells.
+/// The memory used by runs of `provider` on its device number `device`; `None` if it cannot be determined.
 ///
-/// Quick enough (tens of microseconds) to be asked once for a step of the schedule, not for each frame.
+/// Takes tens of microseconds: fast enough for each change of the schedule, but not for each frame.
 pub fn memory(provider: Provider, device: u32) -> Option<Memory> {
     match provider {
         Provider::Cuda | Provider::TensorRt => nvml::memory(device),
-        // Vulkan numbers GPUs in its own order; where there is only one, the first one that answers is the right one.
+        // Vulkan numbers GPUs in its own order. With a single GPU, the first that answers is the right one.
         Provider::WebGpu => nvml::memory(device).or_else(|| sysfs::memory(device)),
         Provider::Auto | Provider::Cpu | Provider::OpenVino => system::memory(),
     }
 }
 
-/// What is left alone of `free` bytes: other programs want some, and what is read now may be less in a moment.
+/// How much of `free` bytes to leave unused: other programs need memory, and the reading may be outdated in a moment.
 pub fn reserve(free: u64) -> u64 {
     (free / 10).max(MIN_RESERVE).min(free / 2)
 }
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_tells_its_memory() {
+    fn the_memory_of_this_machine_is_known() {
         let memory = memory(Provider::Cpu, 0);
         assert_eq!(memory.is_some(), cfg!(target_os = "linux"));
         let Some(memory) = memory else { return };
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn some_is_left_alone() {
+    fn a_reserve_is_left() {
         assert_eq!(reserve(100 << 30), 10 << 30);
         assert_eq!(reserve(1 << 30), 256 << 20);
         assert_eq!(reserve(300 << 20), 150 << 20);

@@ -1,17 +1,18 @@
-//! GPUs whose kernel driver tells of their memory in sysfs: AMD's (amdgpu), and Intel's discrete ones (i915 as Intel ships it).
+//! GPUs whose kernel driver reports their memory in sysfs: AMD (amdgpu), and discrete Intel GPUs (i915 as shipped by
+//! Intel).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::Memory;
 
-/// The memory of the GPU that is number `index` among those that tell.
+/// The memory of GPU number `index` among those that report it.
 pub fn memory(index: u32) -> Option<Memory> {
     let cards = cards(Path::new("/sys/class/drm"));
     cards.iter().filter_map(|card| of_card(card)).nth(index as usize)
 }
 
-/// `card0`, `card1` and so on, in the order of their numbers; not their connectors (`card0-HDMI-A-1`).
+/// `card0`, `card1` and so on, in numerical order, without their connectors (`card0-HDMI-A-1`).
 fn cards(folder: &Path) -> Vec<PathBuf> {
     let mut cards: Vec<(u32, PathBuf)> = fs::read_dir(folder)
         .into_iter()
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cards_that_tell_are_counted() {
+    fn cards_that_report_memory_are_counted() {
         let root = tempfile::tempdir().unwrap();
         let card = |name: &str, numbers: Option<(&str, &str)>| {
             let device = root.path().join(name).join("device");
@@ -59,8 +60,8 @@ mod tests {
         card("card3", None);
         fs::write(root.path().join("card3/lmem_total_bytes"), "9000\n").unwrap();
         fs::write(root.path().join("card3/lmem_avail_bytes"), "8000\n").unwrap();
-        let told: Vec<_> = cards(root.path()).iter().filter_map(|card| of_card(card)).collect();
+        let memories: Vec<_> = cards(root.path()).iter().filter_map(|card| of_card(card)).collect();
         let memory = |total, free| Memory { total, free };
-        assert_eq!(told, [memory(4000, 3500), memory(9000, 8000), memory(8000, 7000)]);
+        assert_eq!(memories, [memory(4000, 3500), memory(9000, 8000), memory(8000, 7000)]);
     }
 }

@@ -1,11 +1,11 @@
-//! The memory of the machine, as far as this process may have it.
+//! The memory of the machine, as far as this process may use it.
 
 use std::fs;
 use std::path::Path;
 
 use super::Memory;
 
-/// The system's and the control group's word, whichever is less. `None` on other systems than Linux.
+/// The smaller of the system's and the control group's values. `None` on systems other than Linux.
 pub fn memory() -> Option<Memory> {
     let meminfo = fs::read_to_string("/proc/meminfo").ok()?;
     let (total, free) = (field(&meminfo, "MemTotal:")?, field(&meminfo, "MemAvailable:")?);
@@ -29,8 +29,8 @@ struct Group {
     used: u64,
 }
 
-/// The tightest limit of this process's control group (version 2) and those around it. In a container the group's own folder is often
-/// mounted as the root.
+/// The tightest limit among this process's control group (version 2) and its ancestors. In a container, the process's
+/// own group is often mounted as the root.
 fn group(root: &Path, own: &str) -> Option<Group> {
     let path = own.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let number = |folder: &Path, name: &str| fs::read_to_string(folder.join(name)).ok()?.trim().parse::<u64>().ok();
@@ -40,7 +40,7 @@ fn group(root: &Path, own: &str) -> Option<Group> {
         .take_while(|folder| folder.starts_with(root))
         .map(Path::to_owned)
         .collect::<Vec<_>>();
-    // Files that were read count as in use, but give way to whoever needs the memory.
+    // Cached file pages count as used, but are reclaimed when memory is needed.
     let cache = |folder: &Path| {
         let stat = fs::read_to_string(folder.join("memory.stat")).ok()?;
         stat.lines().find_map(|line| line.strip_prefix("inactive_file "))?.trim().parse::<u64>().ok()
