@@ -1,4 +1,4 @@
-//! The element's object: pads, metadata, properties, changes of state. What happens on the pads is in `sink.rs` and `src.rs`.
+//! The element's object: pads, metadata, properties and state changes. `pads/` has the pad functions.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -30,24 +30,24 @@ pub struct UpscaleFilter {
     pub(in crate::upscalefilter) settings: Mutex<Settings>,
     /// The model and its workers, from READY on.
     engine: Mutex<Option<Arc<Engine>>>,
-    /// The next one, while the stream runs.
+    /// Replaces the engine while the stream runs.
     pub(in crate::upscalefilter) swap: Swap,
     pub(in crate::upscalefilter) state: Mutex<State>,
-    /// Signalled when the front of the queue may have become ready, or there is something to give up for.
+    /// Signalled when the front of the queue may have become ready, or waiting must stop.
     pub(in crate::upscalefilter) ready: Condvar,
-    /// Signalled when a frame has left the queue, or there is something to give up for.
+    /// Signalled when a frame has left the queue, or waiting must stop.
     pub(in crate::upscalefilter) room: Condvar,
-    /// The frame before the one that comes next. Only the streaming thread looks into it; others may throw it away.
+    /// The previous frame. Only the streaming thread uses it; others may discard it.
     pub(in crate::upscalefilter) previous: Mutex<Option<PreviousFrame>>,
-    /// By which the devices' budgets know the element.
+    /// Identifies the element in the devices' budgets.
     member: u64,
-    /// Of a seed of its own, so that nobody can make two frames that it takes for one.
+    /// With a random seed, so that nobody can construct two frames with the same fingerprint.
     pub(in crate::upscalefilter) fingerprinter: Fingerprinter,
     #[cfg(feature = "test-support")]
     test_models: Mutex<Vec<Arc<dyn crate::model::Model>>>,
 }
 
-/// Elements that were ever made.
+/// Number of elements created so far.
 static MEMBERS: AtomicU64 = AtomicU64::new(0);
 
 impl UpscaleFilter {
@@ -79,8 +79,8 @@ impl UpscaleFilter {
         Engine::open(settings, self.member)
     }
 
-    /// Loads the model and starts the workers: from NULL to READY, and again from READY to PAUSED if a property that matters was
-    /// changed in between.
+    /// Loads the model and starts the workers: from NULL to READY, and from READY to PAUSED if a property that requires
+    /// another engine has changed.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
         if self.engine().is_some_and(|engine| engine.serves(&settings) || engine.stands_in_for(&settings)) {
@@ -98,7 +98,7 @@ impl UpscaleFilter {
         Ok(())
     }
 
-    /// TensorRT builds for minutes; CUDA takes the frames meanwhile, if TensorRT is to be had at all.
+    /// TensorRT takes minutes to build an engine; CUDA runs until it is ready, provided that TensorRT is available.
     fn open_first(&self, settings: &Settings) -> Result<Arc<Engine>, OpenError> {
         match settings.stand_in() {
             Some(stand_in) => {
@@ -113,13 +113,13 @@ impl UpscaleFilter {
         self.engine.lock().replace(engine)
     }
 
-    /// Whether the engine at work is not the one that the properties ask for.
+    /// Whether the current engine does not match the properties.
     pub(in crate::upscalefilter) fn is_outdated(&self) -> bool {
         let settings = self.settings.lock();
         self.engine().is_some_and(|engine| !engine.serves(&settings))
     }
 
-    /// READY to PAUSED, before the pads are active.
+    /// From READY to PAUSED, before the pads are active.
     fn start_stream(&self) {
         let settings = self.settings.lock().clone();
         if let Some(location) = &settings.plan_location
@@ -145,7 +145,7 @@ impl UpscaleFilter {
         drop(old);
     }
 
-    /// PAUSED to READY, after the pads are inactive: nobody holds an upstream buffer afterwards.
+    /// From PAUSED to READY, after the pads are inactive: no upstream buffers are held afterwards.
     fn stop_stream(&self) {
         for engine in self.engines() {
             drop(engine.pool.cancel());
@@ -155,13 +155,13 @@ impl UpscaleFilter {
             let mut state = self.state.lock();
             (state.cache.retain(|_| false), state.config.take())
         };
-        let before = self.previous.lock().take();
-        drop((dropped, config, before));
+        let previous = self.previous.lock().take();
+        drop((dropped, config, previous));
     }
 
-    /// At the end of the stream, before downstream hears of it.
+    /// At the end of the stream, before the EOS event goes downstream.
     pub(in crate::upscalefilter) fn write_plan(&self) {
-        // A copy, because more frames may come while it is written.
+        // A copy, because more frames may arrive while it is written.
         let plan = {
             let state = self.state.lock();
             state.plan.clone().map(|plan| (plan, state.stats))
@@ -188,7 +188,7 @@ fn only_push(mode: gst::PadMode) -> Result<(), gst::LoggableError> {
     if mode == gst::PadMode::Push { Ok(()) } else { Err(gst::loggable_error!(CAT, "Only push mode is supported")) }
 }
 
-/// The property that GObject knows by `id`, which counts from 1 in the order of `ObjectImpl::properties`.
+/// The property with GObject's `id`, which counts from 1 in the order of `ObjectImpl::properties`.
 fn property(id: usize) -> &'static Property {
     &PROPERTIES[id - 1]
 }
@@ -200,7 +200,7 @@ impl ObjectSubclass for UpscaleFilter {
     type ParentType = gst::Element;
 
     fn with_class(class: &Self::Class) -> Self {
-        let template = |name| class.pad_template(name).expect("it is one of the class's templates");
+        let template = |name| class.pad_template(name).expect("the class has this template");
         let sinkpad = gst::Pad::builder_from_template(&template("sink"))
             .chain_function(|_pad, parent, buffer| {
                 Self::catch_panic_pad_function(parent, || Err(gst::FlowError::Error), |imp| imp.sink_chain(buffer))
@@ -330,7 +330,7 @@ impl ElementImpl for UpscaleFilter {
             [("sink", gst::PadDirection::Sink), ("src", gst::PadDirection::Src)]
                 .map(|(name, direction)| {
                     gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps::TEMPLATE)
-                        .expect("name, direction and presence go together")
+                        .expect("the name is valid")
                 })
                 .into()
         });
@@ -351,7 +351,7 @@ impl ElementImpl for UpscaleFilter {
         }
         let success = self.parent_change_state(transition)?;
         match transition {
-            // A property may have been changed since the engine was chosen.
+            // A property may have changed since the engine was chosen.
             gst::StateChange::ReadyToPaused if self.is_outdated() => self.request_engine(),
             gst::StateChange::PausedToReady => self.stop_stream(),
             gst::StateChange::ReadyToNull => {

@@ -63,7 +63,7 @@ pub(crate) static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::Lazy
     gst::DebugCategory::new("upscalefilter", gst::DebugColorFlags::empty(), Some("Super-resolution upscaler"))
 });
 
-/// What ONNX Runtime has to say: `GST_DEBUG=onnxruntime:5`.
+/// Messages of ONNX Runtime: `GST_DEBUG=onnxruntime:5`.
 static RUNTIME_CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
     gst::DebugCategory::new("onnxruntime", gst::DebugColorFlags::empty(), Some("Messages of ONNX Runtime"))
 });
@@ -84,12 +84,12 @@ glib::wrapper! {
 
 #[cfg(feature = "test-support")]
 impl UpscaleFilter {
-    /// Makes the element use `model` in place of what its `model` property says, from the next change to READY on.
+    /// Makes the element use `model` instead of the one its `model` property names, from the next change to READY.
     pub fn set_test_model(&self, model: std::sync::Arc<dyn crate::model::Model>) {
         self.set_test_models(vec![model]);
     }
 
-    /// The same with several devices, on each of which one of the `models` runs.
+    /// Like [`set_test_model`](Self::set_test_model), with one model per device.
     pub fn set_test_models(&self, models: Vec<std::sync::Arc<dyn crate::model::Model>>) {
         use gst::subclass::prelude::*;
         self.imp().set_test_models(models);
@@ -97,9 +97,9 @@ impl UpscaleFilter {
 }
 
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    // A second registration in the same process finds the hook in place.
+    // A second registration in the same process finds the hook set.
     if !log::set_hook(log_runtime_message) {
-        gst::debug!(CAT, "ONNX Runtime's messages are hooked already");
+        gst::debug!(CAT, "ONNX Runtime's messages already have a hook");
     }
     if !gst::meta::CustomMeta::is_registered(timing::late::FALLBACK_META) {
         gst::meta::CustomMeta::register_simple(timing::late::FALLBACK_META);

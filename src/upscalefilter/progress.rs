@@ -1,37 +1,37 @@
-//! Live figures: the `stats` property and the progress messages.
+//! Statistics: the `stats` property and the progress messages.
 
 use gst::prelude::*;
 
 use crate::upscalefilter::engine::Engine;
 use crate::upscalefilter::state::State;
 
-/// Name of the element message and of the structure.
+/// Name of the element message and of its structure.
 const MESSAGE: &str = "upscalefilter-progress";
 
-/// How the network is run at the moment.
+/// How the network currently runs.
 #[derive(Default)]
 pub(in crate::upscalefilter) struct Runs {
     workers: usize,
-    /// Pixels, the smallest of all devices; 0: whole frames.
+    /// In pixels, the minimum over all devices; 0 for whole frames.
     tile_size: u32,
-    /// Bytes, of all devices together.
+    /// In bytes, the sum over all devices.
     used: u64,
     peak: u64,
     limit: u64,
-    /// Of the degradation levels.
+    /// Changes of the degradation level.
     steps_down: u64,
     steps_up: u64,
 }
 
 impl Runs {
-    /// All nought where there is no engine.
+    /// All zero without an engine.
     pub fn of(engine: Option<&Engine>) -> Self {
         let Some(engine) = engine else { return Runs::default() };
         let mut runs = Runs { workers: engine.pool.active(), ..Runs::default() };
         for device in &engine.devices {
             let controller = device.controller.lock();
             let (permits, (down, up)) = (controller.permits(), controller.steps());
-            // The smallest one of all, as where there are none it is whole frames.
+            // A device that runs whole frames does not lower the minimum.
             let tile = controller.tiles(controller.level().0).unwrap_or(u32::MAX);
             runs.tile_size = if runs.tile_size == 0 { tile } else { runs.tile_size.min(tile) };
             runs.used += permits.used();
@@ -47,7 +47,7 @@ impl Runs {
     }
 }
 
-/// The figures as they stand.
+/// The current statistics.
 pub(in crate::upscalefilter) fn structure(state: &State, runs: &Runs) -> gst::Structure {
     let stats = &state.stats;
     gst::Structure::builder(MESSAGE)
@@ -80,10 +80,10 @@ pub(in crate::upscalefilter) fn structure(state: &State, runs: &Runs) -> gst::St
         .build()
 }
 
-/// Posts the figures on the bus.
+/// Posts the statistics on the bus.
 pub(in crate::upscalefilter) fn post(element: &crate::upscalefilter::UpscaleFilter, figures: gst::Structure) {
     let message = gst::message::Element::builder(figures).src(element).build();
-    // Without a bus nobody listens.
+    // Fails without a bus; then nobody listens.
     if element.post_message(message).is_err() {
         gst::trace!(crate::upscalefilter::CAT, obj = element, "No bus for the progress message");
     }

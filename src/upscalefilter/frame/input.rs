@@ -1,7 +1,7 @@
-//! Frames from upstream, mapped for reading. Their own description of their rows (`GstVideoMeta`) may not fit their memory.
+//! Frames from upstream, mapped for reading after validation.
 //!
-//! Mapping a frame believes that description: it takes each plane from the one piece of memory where the plane begins, and does not look
-//! whether that has all of its rows. Here it is looked at before.
+//! Mapping trusts the frame's `GstVideoMeta`: it takes each plane from the single memory block in which the plane
+//! starts, without checking that the block contains all rows. So this module checks before it maps.
 
 use std::ops::Range;
 
@@ -12,12 +12,12 @@ use crate::types::Size;
 use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::negotiation::config::{StreamConfig, picture};
 
-/// A frame that can be read, for as long as it lives.
+/// A frame that stays readable as long as it lives.
 pub(in crate::upscalefilter) type MappedFrame = gst_video::VideoFrame<gst_video::video_frame::Readable>;
 
 /// Maps a frame, which must be progressive.
 pub(in crate::upscalefilter) fn map(buffer: gst::Buffer, config: &StreamConfig) -> Result<MappedFrame, FrameError> {
-    // In video that is mixed each frame says what it is.
+    // In mixed video, each frame is flagged.
     let mixed = config.in_info.interlace_mode() == gst_video::VideoInterlaceMode::Mixed;
     if mixed && buffer.video_flags().contains(gst_video::VideoBufferFlags::INTERLACED) {
         return Err(FrameError::Interlaced);
@@ -28,36 +28,36 @@ pub(in crate::upscalefilter) fn map(buffer: gst::Buffer, config: &StreamConfig) 
     Ok(frame)
 }
 
-/// Where the rows of a plane lie, in bytes of the buffer.
+/// Where the rows of a plane are, in bytes of the buffer.
 struct Rows {
     offset: usize,
     stride: usize,
-    /// Visible bytes of a row, and how many rows.
+    /// Visible bytes per row, and the number of rows.
     length: usize,
     count: usize,
 }
 
 impl Rows {
-    /// From the first visible byte to the last one; `None` if no memory has so much.
+    /// From the first visible byte to the last; `None` if that overflows.
     fn visible(&self) -> Option<Range<usize>> {
         let last = self.stride.checked_mul(self.count.checked_sub(1)?)?;
         Some(self.offset..self.offset.checked_add(last)?.checked_add(self.length)?)
     }
 
-    /// Whether all rows, the last one with its padding too, lie within one piece of memory.
-    fn are_in_one_piece(&self, buffer: &gst::BufferRef) -> bool {
+    /// Whether all rows, including the padding of the last one, are in a single memory block.
+    fn are_in_one_block(&self, buffer: &gst::BufferRef) -> bool {
         let first = self.offset..self.offset.saturating_add(1);
-        let Some((pieces, skipped)) = buffer.find_memory(first) else { return false };
-        let rest = buffer.peek_memory(pieces.start).size() - skipped;
+        let Some((blocks, skipped)) = buffer.find_memory(first) else { return false };
+        let rest = buffer.peek_memory(blocks.start).size() - skipped;
         self.stride.checked_mul(self.count).is_some_and(|whole| whole <= rest)
     }
 }
 
-/// The frame as it can be mapped: itself, or a copy with its rows packed where they lie across pieces of memory, end with it, or are
-/// part of a larger picture.
+/// Returns the frame in a form that can be mapped: unchanged, or a copy with packed rows if the rows span memory
+/// blocks, end at the end of one without padding, or are part of a larger picture.
 fn mappable(buffer: gst::Buffer, config: &StreamConfig) -> Result<gst::Buffer, FrameError> {
     let Some(meta) = buffer.meta::<gst_video::VideoMeta>() else {
-        // As the caps say; mapping looks at the size.
+        // The layout follows the caps; mapping checks the size.
         return Ok(buffer);
     };
     let planes = described(&meta, config)?;
@@ -67,16 +67,16 @@ fn mappable(buffer: gst::Buffer, config: &StreamConfig) -> Result<gst::Buffer, F
             return Err(FrameError::Input(text));
         }
     }
-    // Mapped as it is, a frame would have the size of its description.
+    // Mapping a frame uses the size in its meta.
     let same_size = (meta.width(), meta.height()) == (config.in_info.width(), config.in_info.height());
-    if same_size && planes.iter().all(|rows| rows.are_in_one_piece(&buffer)) {
+    if same_size && planes.iter().all(|rows| rows.are_in_one_block(&buffer)) {
         Ok(buffer)
     } else {
         packed(&buffer, &planes, config)
     }
 }
 
-/// The rows of each plane, if the description is one of frames like these.
+/// The rows of each plane, if the meta matches the caps.
 fn described(meta: &gst_video::VideoMeta, config: &StreamConfig) -> Result<Vec<Rows>, FrameError> {
     let info = &config.in_info;
     let fits = meta.format() == info.format()
@@ -117,7 +117,7 @@ fn packed(buffer: &gst::BufferRef, planes: &[Rows], config: &StreamConfig) -> Re
     let frame = packed.get_mut().expect("nobody else has it yet");
     let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
     buffer.copy_into(frame, kept, ..).map_err(unreadable)?;
-    // Now it lies as the caps say.
+    // The copy has the layout that the caps imply.
     if let Some(meta) = frame.meta_mut::<gst_video::VideoMeta>() {
         meta.remove().map_err(unreadable)?;
     }

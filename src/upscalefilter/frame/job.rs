@@ -1,4 +1,4 @@
-//! What is done for a frame on a worker.
+//! The work on a frame that runs on a worker.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,31 +19,32 @@ use crate::upscalefilter::frame::pending_result::PendingResult;
 use crate::upscalefilter::negotiation::config::{StreamConfig, picture};
 use crate::upscalefilter::{CAT, UpscaleFilter};
 
-/// More tries than the degradation levels has levels, so that a frame ends even if others make the degradation levels climb meanwhile.
+/// More tries than there are degradation levels, so that a frame ends even if other frames cause steps up in between.
 const MAX_TRIES: u32 = 40;
-/// A frame begins anew so often to keep to the limit; then it takes what it takes.
+/// How often a frame restarts to keep to the memory limit; after that it may exceed it.
 const MAX_REFITS: u32 = 3;
 
-/// One frame to upscale, or parts of one.
+/// One frame to upscale, or regions of one.
 pub(in crate::upscalefilter) struct FrameJob {
     /// Weak, so that a worker never keeps the element alive.
     pub element: glib::WeakRef<UpscaleFilter>,
-    /// Of the frame: the element may have another one by the time this is run.
+    /// The engine chosen for the frame: the element may have replaced it by the time the job runs.
     pub engine: Arc<Engine>,
     pub config: Arc<StreamConfig>,
-    /// Let go as soon as the result is there: upstream may have few of them.
+    /// Released as soon as the result exists, because upstream may have few buffers.
     pub input: Option<Arc<MappedFrame>>,
-    /// Let go with the result, so that a frame that nobody else shows owns its memory.
+    /// Released with the result, so that a frame that is not shared owns its memory.
     pub pending: Option<Arc<PendingResult>>,
-    /// What of it there is to do.
+    /// Which regions to compute.
     pub work: FrameWork,
-    /// How much that is, for the estimate.
+    /// The amount of work, for the completion estimate.
     pub pixels: u64,
-    /// How often it was tried.
+    /// Number of tries so far.
     pub tries: u32,
-    /// How often it began anew because a run was found to take more than was estimated.
+    /// Number of restarts because a run took more memory than estimated.
     pub refits: u32,
-    /// It has failed at the bottom of the degradation levels once: what was wrong with the session is gone with it, so it gets one more try.
+    /// Whether it has failed at the bottom level once. The failed session is gone, so the frame gets one more try with
+    /// a new one.
     pub last_try: bool,
 }
 
@@ -65,7 +66,7 @@ impl Job for FrameJob {
         }
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", pending.index, self.tries, describe_level(level));
-        let begin = Instant::now();
+        let start = Instant::now();
         let result = match worker.turn(&engine, level) {
             Ok(_turn) => self.upscale(&element, &engine, level, worker),
             Err(error) => Err(error),
@@ -78,7 +79,7 @@ impl Job for FrameJob {
                 worker.let_go();
                 return Outcome::Again;
             }
-            // Nobody waits for a stale one any more.
+            // Nobody waits for the result of a stale frame.
             Err(error) if error.may_pass() && !element.imp().is_stale(generation) => {
                 if !matches!(error, FrameError::TooLarge(_)) {
                     worker.let_go();
@@ -89,7 +90,7 @@ impl Job for FrameJob {
             }
             Err(_) => {}
         }
-        self.finish(&element, result, Some(begin.elapsed()));
+        self.finish(&element, result, Some(start.elapsed()));
         Outcome::Done
     }
 
@@ -101,7 +102,7 @@ impl Job for FrameJob {
 }
 
 impl FrameJob {
-    /// `spent` is the worker's time for it.
+    /// `spent` is the worker's time for the frame.
     fn finish(&mut self, element: &UpscaleFilter, result: Result<Done, FrameError>, spent: Option<Duration>) {
         self.input = None;
         if let Some(pending) = self.pending.take() {
@@ -116,7 +117,7 @@ impl FrameJob {
         format!("Frame {index} (PTS {})", pts.display())
     }
 
-    /// Whether the frame is to be tried again.
+    /// Whether to try the frame again.
     fn step_down(&mut self, element: &UpscaleFilter, device: usize, epoch: u64, error: &FrameError) -> bool {
         match self.engine.failed(device, epoch) {
             Verdict::Again => true,
@@ -141,7 +142,7 @@ impl FrameJob {
         }
     }
 
-    /// Lets the other devices do it, if there are any.
+    /// Leaves it to the other devices, if there are any.
     fn leave_out(&mut self, element: &UpscaleFilter, device: usize, error: &FrameError) -> bool {
         let others = self.engine.pool.leave_out(device);
         if others {
@@ -158,16 +159,16 @@ impl FrameJob {
         others
     }
 
-    /// Climbs back when it is time to.
+    /// Steps up again when that is due.
     fn succeeded(&self, element: &UpscaleFilter, device: usize, pixels: u64) {
-        // Rates of parts and of whole frames do not compare.
+        // The throughput of regions and that of whole frames are not comparable.
         let whole = (self.work == FrameWork::Whole).then_some(pixels);
         if let Some((from, to)) = self.engine.succeeded(device, whole) {
             gst::info!(CAT, obj = element, "From {} back to {}", describe_level(from), describe_level(to));
         }
     }
 
-    /// Upscales in as many passes as it takes.
+    /// Upscales in as many passes as necessary.
     fn upscale(
         &self,
         element: &UpscaleFilter,
@@ -214,7 +215,7 @@ impl FrameJob {
             config.converter.begin(&source, target, &mut worker.scratch);
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
-                // PreviousFrame anything of the tensor's size is allocated.
+                // Acquire the permit before allocating anything of the tensor's size.
                 let permit = worker.permit(engine, level, region.tensor)?;
                 let converts = worker.converts();
                 if converts {
@@ -244,15 +245,15 @@ impl FrameJob {
     }
 }
 
-/// What a job made.
+/// The result of a job.
 pub(in crate::upscalefilter) struct Done {
     pub buffer: gst::Buffer,
-    /// The network's time alone.
+    /// The inference time alone.
     pub took: Duration,
-    /// Of all the tensors.
+    /// Pixels of all tensors.
     pub pixels: u64,
-    /// Of these, what was kept.
+    /// How many of them ended up in the output.
     pub kept: u64,
-    /// Values of the network that were no numbers, or infinite; not known where the device converts.
+    /// NaN or infinite values in the network's output; 0 if the device converts, which does not count them.
     pub non_finite: u64,
 }

@@ -1,12 +1,12 @@
-//! What a buffer carries beside its pixels.
+//! What a buffer carries besides its pixels: timestamps, flags and metas.
 
 use std::ops::ControlFlow;
 
 use crate::upscalefilter::negotiation::config::StreamConfig;
 
-/// From places in the input to places in the output.
+/// Maps positions in the input to positions in the output.
 struct Placement<'a> {
-    /// What the pixels of the input become, by scaling alone. It points into `config`.
+    /// The scaling from the input to the picture in the output. It points into `config`.
     scale: gst_video::video_meta::VideoMetaTransformScale,
     config: &'a StreamConfig,
 }
@@ -17,20 +17,20 @@ impl<'a> Placement<'a> {
         Placement { scale, config }
     }
 
-    /// Whether scaling alone does not do.
+    /// Whether scaling alone is not enough, because of bars.
     fn moves(&self) -> bool {
         let picture = self.config.shown_picture();
         (picture.x, picture.y) != (0, 0)
     }
 }
 
-/// The output buffer for `input`, less its memory: timestamps and flags as they are, metas scaled.
+/// The output buffer for `input` without its memory: timestamps and flags are copied, metas scaled.
 pub(in crate::upscalefilter) fn header(input: &gst::BufferRef, config: &StreamConfig) -> gst::Buffer {
     let mut header = gst::Buffer::new();
     let out = header.get_mut().expect("nobody else has it yet");
     let kept = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS;
     input.copy_into(out, kept, ..).expect("without memory there is nothing that could fail");
-    // These two tell of the memory, which is another one.
+    // This flag describes the memory, which is not copied.
     out.unset_flags(gst::BufferFlags::TAG_MEMORY);
     let placement = Placement::new(config);
     let copy = gst::meta::MetaTransformCopy::new(..);
@@ -46,8 +46,8 @@ pub(in crate::upscalefilter) fn header(input: &gst::BufferRef, config: &StreamCo
     header
 }
 
-/// Copies one meta, scaled if its values are in pixels. One that tells of the memory's layout stays behind; so does one that cannot
-/// be scaled or copied, because a wrong one is worse than none.
+/// Copies one meta, scaled if its values are in pixels. Drops metas that describe the memory layout, and those that
+/// cannot be scaled or copied: a wrong meta is worse than none.
 fn copy_meta(
     meta: &gst::MetaRef<'_, gst::Meta>,
     out: &mut gst::BufferRef,
@@ -74,7 +74,8 @@ fn copy_meta(
     }
 }
 
-/// Subtitles and the like, at their places in the larger picture. This meta has no tag that says that its values are in pixels.
+/// Places overlays such as subtitles in the larger picture. This meta has no tag that says that its values are in
+/// pixels.
 fn place_overlay(
     overlay: &gst_video::VideoOverlayCompositionRef,
     placement: &Placement,
@@ -97,17 +98,17 @@ fn place_overlay(
     gst_video::VideoOverlayComposition::new(rectangles.collect::<Vec<_>>().iter()).ok()
 }
 
-/// Gives the pixels of `result` to `header`. The memory is shared, not copied, and so is read-only for whoever gets it.
+/// Adds the pixels of `result` to `header`. The memory is shared, not copied, and therefore read-only for the receiver.
 pub(in crate::upscalefilter) fn share(mut header: gst::Buffer, result: &gst::Buffer) -> gst::Buffer {
     let out = header.make_mut();
     let copied = gst::BufferCopyFlags::MEMORY | gst::BufferCopyFlags::META;
     result.copy_into(out, copied, ..).expect("a whole buffer can be shared");
-    // As is usual for shared memory: its pool does not get the result back while this frame lives.
+    // As usual for shared memory: the pool does not get `result` back while this frame lives.
     gst::ParentBufferMeta::add(out, result);
     header
 }
 
-/// Gives timestamps, flags and metas of `header` to `result`, which nobody else shows.
+/// Adds timestamps, flags and metas of `header` to `result`, which is not shared.
 pub(in crate::upscalefilter) fn attach_metadata(header: &gst::BufferRef, mut result: gst::Buffer) -> gst::Buffer {
     let copied = gst::BufferCopyFlags::FLAGS | gst::BufferCopyFlags::TIMESTAMPS | gst::BufferCopyFlags::META;
     header.copy_into(result.make_mut(), copied, ..).expect("without memory there is nothing that could fail");

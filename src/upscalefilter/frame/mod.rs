@@ -1,4 +1,4 @@
-//! One frame on its way: what is known of it when it arrives, the work on it, its result and its metadata.
+//! The way of one frame: how it compares with earlier ones, the work on it, its result and its metadata.
 
 pub(in crate::upscalefilter) mod input;
 pub(in crate::upscalefilter) mod job;

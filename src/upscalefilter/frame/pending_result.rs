@@ -1,4 +1,4 @@
-//! Where the result of one upscaling appears.
+//! The result of an upscaling job, which may not exist yet.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,35 +10,38 @@ use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 use crate::upscalefilter::negotiation::fit::Fit;
 
-/// The result of one upscaling, for all frames that show it.
+/// The result of one upscaling job, for all frames that share it.
 ///
-/// Of a frame that differs from the one before in some parts only these are upscaled. When they are there, and the frame before is,
-/// the source pad's task [puts them together](PendingResult::assemble); until then the workers go on with other frames.
+/// If a frame differs from the previous one in some regions only, just these are upscaled. Once they and the previous
+/// frame's result exist, the source pad's task [assembles](PendingResult::assemble) them; meanwhile the workers
+/// continue with other frames.
 #[derive(Debug)]
 pub(in crate::upscalefilter) struct PendingResult {
     result: OnceLock<Result<gst::Buffer, FrameError>>,
     patch: Mutex<Option<Patch>>,
-    /// The same in the size that is pushed, where that is another.
+    /// The result in the size that is pushed, if that differs.
     shown: OnceLock<Result<gst::Buffer, FrameError>>,
-    /// Index of the frame that was upscaled, from the stream's begin or the last flush.
+    /// Index of the upscaled frame since the stream started or was last flushed.
     pub index: u64,
-    /// The generation that `index` counts in.
+    /// The generation that `index` belongs to.
     pub generation: u64,
 }
 
-/// What of a frame is upscaled, and where the rest comes from.
+/// The regions of a frame that are upscaled, and the source of the rest.
 #[derive(Debug)]
 struct Patch {
-    /// The frame that shows the rest.
+    /// The previous frame, which provides the rest.
     base: Arc<PendingResult>,
     config: Arc<StreamConfig>,
-    /// In pixels of the input.
-    parts: Arc<[Rect]>,
-    /// The output buffer in which only the parts are valid (and planes that are made whole), when the worker is done.
+    /// In input pixels.
+    rects: Arc<[Rect]>,
+    /// The worker's output buffer, once it is done: only the rectangles are valid, and planes that are resized as a
+    /// whole.
     fresh: Option<gst::Buffer>,
 }
 
-/// What a pending does not need any more. It may own buffers, whose release may call into other elements.
+/// What a pending result no longer needs. May own buffers, whose release can call into other elements: drop it without
+/// a lock.
 #[must_use]
 pub(in crate::upscalefilter) struct Unused {
     _patch: Option<Patch>,
@@ -51,15 +54,15 @@ impl PendingResult {
         Self::with(index, generation, None)
     }
 
-    /// For a frame of which `parts` are upscaled, and the rest is that of `base`, of the same configuration.
+    /// For a frame of which `rects` are upscaled, while the rest comes from `base`, which has the same configuration.
     pub fn on_base(
         base: Arc<PendingResult>,
         config: Arc<StreamConfig>,
-        parts: Arc<[Rect]>,
+        rects: Arc<[Rect]>,
         index: u64,
         generation: u64,
     ) -> Arc<Self> {
-        Self::with(index, generation, Some(Patch { base, config, parts, fresh: None }))
+        Self::with(index, generation, Some(Patch { base, config, rects, fresh: None }))
     }
 
     fn with(index: u64, generation: u64, patch: Option<Patch>) -> Arc<Self> {
@@ -72,42 +75,42 @@ impl PendingResult {
         })
     }
 
-    /// For a frame that is to be pushed like that, and built upon by none.
+    /// For a frame that is pushed as it is, and that no later frame builds upon.
     pub fn resized(buffer: gst::Buffer, index: u64, generation: u64) -> Arc<Self> {
         let (result, shown) = (OnceLock::new(), OnceLock::from(Ok(buffer)));
         Arc::new(PendingResult { result, patch: Mutex::new(None), shown, index, generation })
     }
 
-    /// The same result under the index of a frame of a later generation.
+    /// The same result for a frame of a later generation.
     pub fn renewed(&self, index: u64, generation: u64) -> Arc<Self> {
         let (result, shown) = (self.result.clone(), self.shown.clone());
         Arc::new(PendingResult { result, patch: Mutex::new(None), shown, index, generation })
     }
 
-    /// Takes what its job made. Gives what is not needed any more, to be dropped without a lock.
+    /// Stores the result of the job. Returns what is no longer needed, to be dropped without a lock.
     pub fn set(&self, result: Result<gst::Buffer, FrameError>) -> Unused {
         let mut patch = self.patch.lock();
         match (&mut *patch, result) {
             (Some(patch), Ok(buffer)) => {
-                debug_assert!(patch.fresh.is_none(), "a pending has one job, and a job one result");
+                debug_assert!(patch.fresh.is_none(), "a pending result has one job, and a job one result");
                 Unused { _patch: None, _result: patch.fresh.replace(buffer).map(Ok) }
             }
-            // After a failure there is nothing to put together.
+            // After a failure there is nothing to assemble.
             (_, result) => Unused { _patch: patch.take(), _result: self.result.set(result).err() },
         }
     }
 
-    /// The result, if it is there and whole.
+    /// The complete result, if it exists.
     pub fn get(&self) -> Option<&Result<gst::Buffer, FrameError>> {
         self.result.get()
     }
 
-    /// What is pushed, if [`PendingResult::assemble`] has been called.
+    /// The buffer to push, if [`PendingResult::assemble`] has been called.
     pub fn shown(&self) -> Option<&Result<gst::Buffer, FrameError>> {
         self.shown.get().or_else(|| self.result.get())
     }
 
-    /// Whether [`PendingResult::assemble`] would give a result.
+    /// Whether [`PendingResult::assemble`] would produce a result.
     pub fn is_ready(&self) -> bool {
         if self.shown().is_some() {
             return true;
@@ -116,8 +119,8 @@ impl PendingResult {
         patch.as_ref().is_some_and(|patch| patch.fresh.is_some() && patch.base.is_ready())
     }
 
-    /// Makes the result whole, and first those of the frames before that it builds upon, and of the size that is pushed. Only the source
-    /// pad's task does so; call it without a lock.
+    /// Assembles the result, after those of the previous frames that it builds upon, and resizes it to the size that is
+    /// pushed. Only the source pad's task calls this, without holding a lock.
     pub fn assemble(self: &Arc<Self>, fit: Option<&Fit>) {
         if self.shown.get().is_some() {
             return;
@@ -147,20 +150,20 @@ impl PendingResult {
             return;
         }
         let ready = self.patch.lock().take_if(|patch| patch.fresh.is_some());
-        let Some(Patch { base, config, parts, fresh: Some(fresh) }) = ready else {
-            debug_assert!(false, "only what is ready is assembled");
+        let Some(Patch { base, config, rects, fresh: Some(fresh) }) = ready else {
+            debug_assert!(false, "only ready results are assembled");
             return;
         };
         let result = match base.get() {
-            Some(Ok(before)) => config.complete(before, &parts, fresh),
+            Some(Ok(previous)) => config.complete(previous, &rects, fresh),
             Some(Err(error)) => Err(error.clone()),
-            None => Err(FrameError::Output("the frame before it is not there".into())),
+            None => Err(FrameError::Output("the previous frame has no result".into())),
         };
         let first = self.result.set(result).is_ok();
-        debug_assert!(first, "it is assembled once");
+        debug_assert!(first, "a result is assembled once");
     }
 
-    /// The buffer itself, if nobody else shows it.
+    /// The buffer itself, if the result is not shared.
     pub fn into_buffer(self: Arc<Self>) -> Result<gst::Buffer, Arc<Self>> {
         match Arc::try_unwrap(self) {
             Ok(PendingResult { result, patch, shown, index, generation }) => {

@@ -1,12 +1,12 @@
-//! Buffer pools: what upstream is offered, what is taken from downstream, and our own.
+//! Buffer pools: what we propose upstream, what we accept from downstream, and our own.
 
 use gst::prelude::*;
 
 /// Answers upstream's ALLOCATION query.
 ///
-/// The sizes of the two sides differ, so downstream has no say. As many buffers as `held` are held at a time, the frames in
-/// flight and the one that waits for room: a decoder with a fixed pool must make that many more than it needs itself, else it
-/// starves. Any stride will do, hence video meta.
+/// The two sides differ in size, so the query is not forwarded downstream. The element holds up to `held` buffers: the
+/// frames in flight and the one that waits for room. A decoder with a fixed pool must allocate that many in addition to
+/// its own, otherwise it starves. Any stride is accepted, hence video meta.
 pub(in crate::upscalefilter) fn propose(query: &mut gst::query::Allocation, held: usize) -> bool {
     let (caps, _) = query.get_owned();
     let Some(info) = caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok()) else {
@@ -18,7 +18,7 @@ pub(in crate::upscalefilter) fn propose(query: &mut gst::query::Allocation, held
     true
 }
 
-/// An active pool of output buffers without a bound.
+/// An active, unbounded pool of output buffers.
 pub(in crate::upscalefilter) fn own_pool(
     caps: &gst::Caps,
     info: &gst_video::VideoInfo,
@@ -46,10 +46,10 @@ fn configure(
     pool.set_active(true)
 }
 
-/// Asks downstream for a pool of buffers for `caps`, and returns it, active, if it serves.
+/// Asks downstream for a pool of buffers for `caps`, and returns it, active, if it is usable.
 ///
-/// One with a bound does not: the cache keeps buffers, and frames that wait for their turn do, so that it would run dry and the
-/// pipeline stand still. A pool that lays out frames in its own way needs video meta, which downstream must then understand.
+/// A bounded pool is not: the cache and frames that wait for their turn hold buffers, so it would run dry and stall the
+/// pipeline. A pool with a layout of its own needs video meta, which downstream must support.
 pub(in crate::upscalefilter) fn downstream_pool(
     srcpad: &gst::Pad,
     caps: &gst::Caps,
@@ -62,7 +62,7 @@ pub(in crate::upscalefilter) fn downstream_pool(
     let pools: Vec<_> = query.allocation_pools().collect();
     pools.into_iter().find_map(|(pool, size, min, max)| {
         let pool = pool.filter(|_| max == 0)?;
-        // A pool that is in use already, by whomever, is not ours to configure.
+        // A pool that is already active belongs to someone else and must not be reconfigured.
         if pool.is_active() {
             return None;
         }

@@ -6,8 +6,8 @@ use gst::prelude::*;
 
 use crate::picture::format::PixelFormat;
 
-/// What both pads take: the formats in system memory, any size and rate; not what is known to be interlaced. Of mixed video each frame
-/// says whether it is.
+/// Template of both pads: the supported formats in system memory, with any size and framerate, but not interlaced. In
+/// mixed video each frame is flagged.
 pub(in crate::upscalefilter) static TEMPLATE: LazyLock<gst::Caps> =
     LazyLock::new(|| {
         gst_video::VideoCapsBuilder::new()
@@ -18,10 +18,10 @@ pub(in crate::upscalefilter) static TEMPLATE: LazyLock<gst::Caps> =
             .build()
     });
 
-/// Interlace modes that are taken.
+/// Accepted interlace modes.
 const PROGRESSIVE: [&str; 2] = ["progressive", "mixed"];
 
-/// Whether video of these caps is interlaced, all of it.
+/// Whether these caps describe interlaced video (not mixed).
 pub(in crate::upscalefilter) fn is_interlaced(caps: &gst::CapsRef) -> bool {
     caps.iter_with_features().any(|(structure, features)| {
         let mode = structure.get::<&str>("interlace-mode").ok();
@@ -30,7 +30,7 @@ pub(in crate::upscalefilter) fn is_interlaced(caps: &gst::CapsRef) -> bool {
     })
 }
 
-/// The same caps, which say so where they are of progressive video: what does not say it is.
+/// Adds `interlace-mode=progressive` where the mode is missing, which means the same.
 pub(in crate::upscalefilter) fn with_interlace_mode(caps: &gst::CapsRef) -> gst::Caps {
     let mut caps = caps.to_owned();
     for structure in caps.make_mut().iter_mut() {
@@ -41,16 +41,16 @@ pub(in crate::upscalefilter) fn with_interlace_mode(caps: &gst::CapsRef) -> gst:
     caps
 }
 
-/// Which way caps go through the element.
+/// The direction in which caps are transformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upscalefilter) enum Direction {
-    /// What comes out for what goes in.
+    /// From input to output caps.
     Enlarge,
-    /// What must go in for this to come out.
+    /// From output to input caps.
     Reduce,
 }
 
-/// The caps on the other side for `caps` on this side. With the scale not known yet (no model loaded), any size may stand for any.
+/// Transforms caps of one side to the other. While the scale is unknown (no model loaded), any size matches any other.
 pub(in crate::upscalefilter) fn transform(caps: &gst::CapsRef, scale: Option<u32>, direction: Direction) -> gst::Caps {
     let mut result = gst::Caps::new_empty();
     let out = result.make_mut();
@@ -77,8 +77,8 @@ pub(in crate::upscalefilter) fn transform(caps: &gst::CapsRef, scale: Option<u32
     result
 }
 
-/// The same where what is left to do is resized: any size, but the network's own first. Shapes of pixels follow, so that the picture's
-/// does not change.
+/// Like [`transform`], for a stream that may be resized: the network's own size first, then any size. The pixel aspect
+/// ratio is left open, so that the picture's shape can be kept.
 pub(in crate::upscalefilter) fn transform_to_fit(
     caps: &gst::CapsRef,
     scale: Option<u32>,
@@ -89,13 +89,13 @@ pub(in crate::upscalefilter) fn transform_to_fit(
     result
 }
 
-/// Caps that differ in size and in the shape of pixels alone.
+/// Caps that differ only in size and pixel aspect ratio.
 fn resizable(caps: &gst::CapsRef) -> gst::Caps {
     let mut result = caps.to_owned();
     for structure in result.make_mut().iter_mut() {
         structure.set("width", gst::IntRange::new(1, i32::MAX));
         structure.set("height", gst::IntRange::new(1, i32::MAX));
-        // Not a range: caps that say nothing of it would be none of these then.
+        // Removed, not set to a range: caps without this field would not match the range.
         structure.remove_field("pixel-aspect-ratio");
     }
     result
@@ -105,8 +105,8 @@ fn any_shape() -> gst::FractionRange {
     gst::FractionRange::new(gst::Fraction::new(1, i32::MAX), gst::Fraction::new(i32::MAX, 1))
 }
 
-/// What comes out, if `network` (fixed, of a picture like `info`'s but for its size) is what the network gives and downstream takes `peer`:
-/// that, or what downstream takes that is nearest, of the same shape.
+/// The output caps, given those of the network (`network`: fixed, same picture as `info` except for the size) and those
+/// that downstream accepts (`peer`): the network's, or the nearest that downstream accepts with the same aspect ratio.
 pub(in crate::upscalefilter) fn fit(
     network: &gst::Caps,
     info: &gst_video::VideoInfo,
@@ -117,7 +117,7 @@ pub(in crate::upscalefilter) fn fit(
     }
     let mut same = peer.intersect_with_mode(network, gst::CapsIntersectMode::First);
     if !same.is_empty() {
-        // Downstream wants to hear more, such as that pixels are square.
+        // Downstream wants more fields, such as square pixels.
         same.fixate();
         return same;
     }
@@ -127,7 +127,7 @@ pub(in crate::upscalefilter) fn fit(
     }
     let mut common = peer.intersect_with_mode(&open, gst::CapsIntersectMode::First);
     if common.is_empty() {
-        // Downstream will say so.
+        // Downstream will refuse the caps.
         return network.clone();
     }
     common.truncate();
@@ -140,8 +140,8 @@ pub(in crate::upscalefilter) fn fit(
     fixed
 }
 
-/// Fixates width, height and the shape of pixels, so that the picture has the shape of `info`'s if that can be, and as near to the
-/// network's size as can be.
+/// Fixates width, height and pixel aspect ratio such that the picture keeps the shape of `info`, if possible, and is as
+/// close to the network's size as possible.
 fn fixate_size(structure: &mut gst::StructureRef, network: &gst::CapsRef, info: &gst_video::VideoInfo) {
     let par = info.par();
     let shape = Ratio::new(info.width(), info.height())
@@ -152,7 +152,7 @@ fn fixate_size(structure: &mut gst::StructureRef, network: &gst::CapsRef, info: 
     if width.is_none() || height.is_none() {
         structure.fixate_field_nearest_fraction("pixel-aspect-ratio", par);
     }
-    // Of the picture in pixels.
+    // Aspect ratio of the picture, in pixels.
     let pixels = structure.get::<gst::Fraction>("pixel-aspect-ratio").ok();
     let in_pixels = pixels.map_or(shape, |par| shape.over(Ratio::of(par)));
     let nearest = |structure: &mut gst::StructureRef, field: &str, target: u64| {
@@ -177,7 +177,7 @@ fn fixate_size(structure: &mut gst::StructureRef, network: &gst::CapsRef, info: 
             if u64::from(height) == due {
                 (width, height)
             } else {
-                // The height is what is bounded: the width follows.
+                // The height is limited, so the width follows it.
                 for field in ["width", "height"] {
                     if let Ok(value) = before.value(field) {
                         structure.set_value(field, value.clone());
@@ -213,7 +213,7 @@ impl Ratio {
             (a, b) = (b, a % b);
         }
         (numer, denom) = (numer / a.max(1), denom / a.max(1));
-        // Caps hold 31 bits; what is beyond them is not seen.
+        // Caps hold 31-bit integers; beyond that, precision does not matter.
         while numer.max(denom) > i32::MAX as u64 {
             (numer, denom) = ((numer / 2).max(1), (denom / 2).max(1));
         }
@@ -232,7 +232,7 @@ impl Ratio {
         self.times(other.inverse())
     }
 
-    /// So much of a length, rounded.
+    /// This fraction of a length, rounded.
     fn of_length(self, length: u32) -> u64 {
         ((2 * u64::from(length) * self.0 + self.1) / (2 * self.1)).max(1)
     }
@@ -242,7 +242,7 @@ impl Ratio {
     }
 }
 
-/// One width or height, a range or a list of them; `None` if nothing is left.
+/// Scales a width or height, a range or a list of them; `None` if nothing is left.
 fn dimension(value: &glib::Value, scale: u32, direction: Direction) -> Option<glib::SendValue> {
     if let Ok(pixels) = value.get::<i32>() {
         return one(pixels, scale, direction).map(|pixels| pixels.to_send_value());
@@ -258,7 +258,8 @@ fn dimension(value: &glib::Value, scale: u32, direction: Direction) -> Option<gl
     None
 }
 
-/// Minimum and maximum, if it is a range. `gst::IntRange` panics on one of a single number, which caps from outside may hold.
+/// Minimum and maximum, if it is a range. `gst::IntRange` panics on a range of a single number, which caps from other
+/// elements may contain.
 fn int_range(value: &glib::Value) -> Option<(i32, i32)> {
     if !value.is::<gst::IntRange<i32>>() {
         return None;
@@ -276,8 +277,8 @@ fn one(pixels: i32, scale: u32, direction: Direction) -> Option<i32> {
     }
 }
 
-/// A range's bounds. Enlarged, it also holds the sizes between the multiples, which no input gives; such a one is refused when caps
-/// are fixed.
+/// Scales the bounds of a range. An enlarged range also contains sizes between the multiples, which no input produces;
+/// such a size is refused when the caps are fixed.
 fn bounds(min: i32, max: i32, scale: u32, direction: Direction) -> Option<(i32, i32)> {
     let (low, high, scale) = (i64::from(min), i64::from(max), i64::from(scale));
     let most = i64::from(i32::MAX);
@@ -291,10 +292,10 @@ fn bounds(min: i32, max: i32, scale: u32, direction: Direction) -> Option<(i32, 
     (low <= high).then_some((low as i32, high as i32))
 }
 
-/// The output caps for fixed input caps: `None` if the size overflows.
+/// The output caps for fixed input caps; `None` if the size overflows.
 ///
-/// Colorimetry and chroma siting are written down where they are not: their defaults depend on the height (below 577 lines
-/// BT.601, above BT.709), so that the same caps would mean other colours at the larger size.
+/// Makes colorimetry and chroma siting explicit if they are missing: their defaults depend on the height (BT.601 below
+/// 577 lines, BT.709 above), so without them the same colours would be interpreted differently at the larger size.
 pub(in crate::upscalefilter) fn output(
     caps: &gst::CapsRef,
     info: &gst_video::VideoInfo,
@@ -305,7 +306,7 @@ pub(in crate::upscalefilter) fn output(
     if !structure.has_field("colorimetry") {
         structure.set("colorimetry", info.colorimetry().to_string());
     }
-    // Siting means nothing where chroma is not subsampled.
+    // Siting is meaningless without chroma subsampling.
     let subsampled = (0..info.n_components()).any(|c| info.format_info().w_sub()[c as usize] > 0);
     if subsampled && !structure.has_field("chroma-site") && !info.chroma_site().is_empty() {
         structure.set("chroma-site", info.chroma_site().to_string());
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_overflows_is_not_offered() {
+    fn sizes_that_overflow_are_not_offered() {
         check("video/x-raw,width=2147483647,height=1", 2, Direction::Enlarge, "EMPTY");
     }
 
@@ -385,7 +386,7 @@ mod tests {
         }
     }
 
-    /// What comes out of a network that doubles, for `from`, where downstream takes `peer`.
+    /// Checks the output caps of a network with scale 2 for input `from`, where downstream accepts `peer`.
     #[track_caller]
     fn check_fit(from: &str, peer: &str, to: &str) {
         let from = caps(&format!("video/x-raw,format=I420,framerate=25/1,{from}"));
@@ -398,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn the_networks_size_is_taken_where_it_can_be() {
+    fn the_networks_size_is_used_where_possible() {
         for peer in ["ANY", "video/x-raw", "video/x-raw,width=[1,4000]", "video/x-raw,width=1280,height=720"] {
             check_fit("width=640,height=360", peer, "width=1280,height=720");
         }
@@ -406,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn what_downstream_fixes_is_given_in_the_pictures_shape() {
+    fn sizes_that_downstream_fixes_keep_the_pictures_shape() {
         check_fit(
             "width=640,height=360",
             "video/x-raw,width=1920,height=1080",
@@ -429,7 +430,7 @@ mod tests {
             "video/x-raw,width=[640,1920],height=[360,1080]",
             "width=640,height=360,pixel-aspect-ratio=1/1",
         );
-        // Another shape in pixels: the pixels' shape makes up for it.
+        // Another shape in pixels: the pixel aspect ratio compensates.
         check_fit(
             "width=640,height=480",
             "video/x-raw,width=1920,height=1080",
@@ -440,7 +441,7 @@ mod tests {
             "video/x-raw,width=1920,height=1080",
             "width=1920,height=1080,pixel-aspect-ratio=3/4",
         );
-        // Or bars do, if that is fixed too.
+        // If that is fixed too, bars are added.
         check_fit(
             "width=640,height=480",
             "video/x-raw,width=1920,height=1080,pixel-aspect-ratio=1/1",
@@ -454,13 +455,13 @@ mod tests {
     }
 
     #[test]
-    fn what_downstream_cannot_take_at_all_is_left_to_it_to_refuse() {
+    fn caps_that_downstream_cannot_accept_are_left_for_it_to_refuse() {
         check_fit("width=640,height=360", "video/x-raw,format=RGB", "width=1280,height=720");
         check_fit("width=640,height=360", "EMPTY", "width=1280,height=720");
     }
 
     #[test]
-    fn any_size_is_offered_after_the_networks_own() {
+    fn any_size_is_offered_after_the_networks_size() {
         let offered = transform_to_fit(&caps("video/x-raw,width=640,height=360"), Some(2), Direction::Enlarge);
         let expected = "video/x-raw,width=1280,height=720;video/x-raw,width=[1,2147483647],height=[1,2147483647]";
         assert!(offered.is_strictly_equal(&caps(expected)), "{offered}");

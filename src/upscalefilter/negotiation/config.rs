@@ -1,4 +1,4 @@
-//! All that follows from the sink pad's caps, made once and shared by the frames that came under them.
+//! The stream configuration: everything derived from the sink pad's caps, shared by all frames with these caps.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -23,14 +23,14 @@ use crate::upscalefilter::negotiation::allocation;
 use crate::upscalefilter::negotiation::caps;
 use crate::upscalefilter::negotiation::fit::{Fit, Quality};
 
-/// Input pixels around a tile, beyond what is kept of it, where the network's receptive field is not known: its padding at the tile's edge must
-/// not be seen. That of a plain network of 16 3x3 layers.
+/// Halo of a tile, in input pixels, if the network's receptive field is unknown: it must hide the padding at the tile's
+/// edge. This is the radius of a plain network with 16 3x3 layers.
 const HALO_OF_UNKNOWN_RADIUS: u32 = 16;
 
-/// By how much the network may enlarge when it is run twice.
+/// Maximum total scale of running the network twice.
 const MAX_ENLARGED: u32 = 4;
 
-/// The negotiated formats, and how a frame gets from one to the other.
+/// The negotiated formats, and how to convert a frame from one to the other.
 #[derive(Debug)]
 pub(in crate::upscalefilter) struct StreamConfig {
     pub in_caps: gst::Caps,
@@ -39,31 +39,31 @@ pub(in crate::upscalefilter) struct StreamConfig {
     pub out_info: gst_video::VideoInfo,
     pub format: PixelFormat,
     pub converter: Converter,
-    /// What sessions convert on their device; `None` where the processor converts.
+    /// The encoding in which sessions receive samples to convert on their device; `None` if the CPU converts.
     pub codes: Option<Codes>,
     /// How frames are cut into regions.
     pub cuts: Cuts,
-    /// What parts of a frame have to obey; `None` where only whole frames can be upscaled.
+    /// Constraints on recomputing regions of a frame; `None` if only whole frames can be upscaled.
     pub rules: Option<Rules>,
-    /// The regions of a frame by tile size; a few of them.
+    /// A cache of the regions of a frame by tile size, with few entries.
     regions: Mutex<BTreeMap<Option<u32>, Arc<[Region]>>>,
-    /// The network once more on its own result, where once is not enough.
+    /// A second pass of the network on its own result, if one is not enough.
     pub second: Option<Box<StreamConfig>>,
-    /// From what the network gives to what downstream asks for, if that is another size.
+    /// From the network's output to the size that downstream wants, if they differ.
     pub fit: Option<Fit>,
-    /// From the input to the same without the network, made when it is first needed.
+    /// Resizes the input to the output size without the network; created on first use.
     resizer: OnceLock<Result<Fit, String>>,
-    /// Our own pool, without a bound; there from the begin, because workers start before downstream has seen the caps.
+    /// Our own pool, unbounded. Exists from the start, because workers start before downstream has seen the caps.
     own_pool: gst::BufferPool,
-    /// Downstream's pool, once it has offered one that serves.
+    /// Downstream's pool, once it has offered a usable one.
     downstream_pool: Mutex<Option<gst::BufferPool>>,
 }
 
 impl StreamConfig {
-    /// Works out the output for `in_caps`; the error's text is for people.
+    /// Derives the configuration from `in_caps`; the error text is meant for users.
     ///
-    /// `overlap` is over how many pixels regions are blended where they have to be. What the network gives is resized to what `choose` makes
-    /// of its caps, given the input's description.
+    /// `overlap` is the number of pixels over which regions are blended, where that is necessary. The network's output
+    /// is resized to the caps that `choose` returns, given the network's output caps and the input's video info.
     pub fn new(
         in_caps: &gst::CapsRef,
         model: &ModelInfo,
@@ -76,7 +76,7 @@ impl StreamConfig {
             return Ok(config);
         }
         let shown = gst_video::VideoInfo::from_caps(&shown_caps).map_err(|_| format!("Unusable caps {shown_caps}"))?;
-        // Twice is worth its while up to four times the size.
+        // A second pass pays off up to four times the size.
         let larger = shown.width() > config.out_info.width() || shown.height() > config.out_info.height();
         if larger && model.scale > 1 && model.scale * model.scale <= MAX_ENLARGED {
             config.second = Some(Box::new(Self::network(&config.out_caps, model, overlap)?));
@@ -89,7 +89,7 @@ impl StreamConfig {
         Ok(config)
     }
 
-    /// The network alone, once.
+    /// The configuration of a single pass, without resizing.
     fn network(in_caps: &gst::CapsRef, model: &ModelInfo, overlap: u32) -> Result<Self, String> {
         let in_info = gst_video::VideoInfo::from_caps(in_caps).map_err(|_| format!("Unusable caps {in_caps}"))?;
         if caps::is_interlaced(in_caps) {
@@ -126,7 +126,7 @@ impl StreamConfig {
         })
     }
 
-    /// How the device converts, in both passes.
+    /// Sets how the device converts, for both passes.
     pub fn set_codes(&mut self, codes: Option<Codes>) {
         if let Some(second) = &mut self.second {
             second.codes = codes;
@@ -139,7 +139,7 @@ impl StreamConfig {
         self.second.as_deref().unwrap_or(self)
     }
 
-    /// What is pushed.
+    /// The caps of the buffers that are pushed.
     pub fn shown_caps(&self) -> &gst::Caps {
         self.fit.as_ref().map_or(&self.last_pass().out_caps, |fit| &fit.caps)
     }
@@ -148,45 +148,45 @@ impl StreamConfig {
         self.fit.as_ref().map_or(&self.last_pass().out_info, |fit| &fit.info)
     }
 
-    /// Where the picture lies in what is pushed: all of it, unless there are bars around it.
+    /// The position of the picture in the pushed frame: all of it, unless there are bars around it.
     pub fn shown_picture(&self) -> Rect {
         let Size { width, height } = size(self.shown_info());
         self.fit.as_ref().map_or(Rect { x: 0, y: 0, width, height }, |fit| fit.picture)
     }
 
-    /// The picture, as if there were no bars.
+    /// The video info of the picture without bars.
     pub fn shown_picture_info(&self) -> &gst_video::VideoInfo {
         self.fit.as_ref().map_or(self.shown_info(), |fit| &fit.picture_info)
     }
 
-    /// How the frames are cut whose tensors may be the largest.
+    /// How frames are cut in the pass with the largest tensors.
     pub fn largest_cuts(&self) -> Cuts {
         self.last_pass().cuts
     }
 
-    /// All of a frame; pixels of the input.
+    /// The whole frame, in input pixels.
     pub fn whole(&self) -> Rect {
         let Size { width, height } = self.cuts.frame();
         Rect { x: 0, y: 0, width, height }
     }
 
-    /// Pixels that the network gets for a whole frame, in all passes.
+    /// Pixels that the network processes for a whole frame, in all passes.
     pub fn pixels(&self) -> u64 {
         self.cuts.frame().pixels() + self.second.as_ref().map_or(0, |second| second.cuts.frame().pixels())
     }
 
-    /// Takes output buffers from `pool` from now on, or from our own again.
+    /// Takes output buffers from `pool` from now on; `None` returns to our own pool.
     pub fn use_pool(&self, pool: Option<gst::BufferPool>) {
-        let before = std::mem::replace(&mut *self.downstream_pool.lock(), pool);
-        if let Some(before) = before {
-            allocation::set_inactive(&before);
+        let previous = std::mem::replace(&mut *self.downstream_pool.lock(), pool);
+        if let Some(previous) = previous {
+            allocation::set_inactive(&previous);
         }
     }
 
-    /// An output buffer. Call it without a lock.
+    /// Acquires an output buffer. Call it without holding a lock.
     pub fn acquire(&self) -> Result<gst::Buffer, FrameError> {
         let downstream = self.downstream_pool.lock().clone();
-        // Downstream may stop its pool at any time; ours serves then.
+        // Downstream may stop its pool at any time; then use ours.
         match downstream.map(|pool| pool.acquire_buffer(None)) {
             Some(Ok(buffer)) => Ok(buffer),
             Some(Err(_)) | None => {
@@ -200,44 +200,45 @@ impl StreamConfig {
         gst::event::Caps::builder(self.shown_caps()).seqnum_if_some(seqnum).build()
     }
 
-    /// The regions of a frame whose tensors are at most `tile` wide and high; of whole frames where there is no `tile`.
+    /// The regions of a frame, with tensors of at most `tile` width and height; without a tile, whole frames.
     pub fn regions(&self, tile: Option<u32>) -> Arc<[Region]> {
         Arc::clone(self.regions.lock().entry(tile).or_insert_with(|| self.cuts.regions(tile).into()))
     }
 
-    /// The regions that recompute parts of a frame, with tensors that are at most `tile` wide and high.
-    pub fn regions_of(&self, parts: &[Rect], tile: Option<u32>) -> Arc<[Region]> {
+    /// The regions that recompute rectangles of a frame, with tensors of at most `tile` width and height.
+    pub fn regions_of(&self, rects: &[Rect], tile: Option<u32>) -> Arc<[Region]> {
         let limits = self.rules.map_or(self.cuts.limits, |rules| rules.limits);
-        parts
+        rects
             .iter()
-            .flat_map(|part| region::around(*part, self.cuts.frame, Limits { tile: tile.map(square), ..limits }))
+            .flat_map(|rect| region::around(*rect, self.cuts.frame, Limits { tile: tile.map(square), ..limits }))
             .collect()
     }
 
-    /// Puts what lies outside of `parts` in `before`, the output of another frame, into `fresh`. With two passes there are no parts.
+    /// Copies everything outside `rects` from `previous`, the output of another frame, to `fresh`. With two passes there
+    /// are no rectangles.
     pub fn complete(
         &self,
-        before: &gst::Buffer,
-        parts: &[Rect],
+        previous: &gst::Buffer,
+        rects: &[Rect],
         mut fresh: gst::Buffer,
     ) -> Result<gst::Buffer, FrameError> {
         let pass = self.last_pass();
-        let from = gst_video::VideoFrameRef::from_buffer_ref_readable(before, &pass.out_info)
+        let from = gst_video::VideoFrameRef::from_buffer_ref_readable(previous, &pass.out_info)
             .map_err(|error| FrameError::Output(error.to_string()))?;
         let from = picture(pass.format, &from).map_err(|error| FrameError::Output(error.to_string()))?;
-        pass.write(&mut fresh, |to| pass.converter.copy_unchanged(&from, parts, to))?;
+        pass.write(&mut fresh, |to| pass.converter.copy_unchanged(&from, rects, to))?;
         Ok(fresh)
     }
 
-    /// The frame as GStreamer resizes it, without the network.
+    /// Resizes the frame without the network.
     pub fn resize(&self, input: &MappedFrame) -> Result<gst::Buffer, FrameError> {
         let resizer = self.resizer.get_or_init(|| Fit::new(&self.in_info, self.shown_caps(), Quality::Fast));
         let resizer = resizer.as_ref().map_err(|error| FrameError::Output(error.clone()))?;
         resizer.apply_to(&input.as_video_frame_ref())
     }
 
-    /// A copy of what is pushed, with a frame drawn around each of the `parts` (pixels of the input).
-    pub fn outline(&self, parts: &[Rect], shown: &gst::Buffer) -> Result<gst::Buffer, FrameError> {
+    /// A copy of the pushed buffer with an outline around each of `rects` (input pixels).
+    pub fn outline(&self, rects: &[Rect], shown: &gst::Buffer) -> Result<gst::Buffer, FrameError> {
         let mut copy = shown.copy_deep().map_err(|error| FrameError::Output(error.to_string()))?;
         let (from, to) = (self.cuts.frame(), self.shown_picture());
         let scaled = |at: u32, from: u32, to: u32| (u64::from(at) * u64::from(to) / u64::from(from)) as u32;
@@ -246,16 +247,16 @@ impl StreamConfig {
             (first, scaled(begin + length, from, to) - first)
         };
         Self::write_as(self.format, self.shown_info(), &mut copy, |picture| {
-            for part in parts {
-                let (x, width) = span(part.x, part.width, from.width, to.width);
-                let (y, height) = span(part.y, part.height, from.height, to.height);
+            for rect in rects {
+                let (x, width) = span(rect.x, rect.width, from.width, to.width);
+                let (y, height) = span(rect.y, rect.height, from.height, to.height);
                 paint::outline(picture, Rect { x: to.x + x, y: to.y + y, width, height });
             }
         })?;
         Ok(copy)
     }
 
-    /// Lets `write` write into a buffer for what the network gives.
+    /// Calls `write` with a writable picture of a buffer for the network's output.
     pub fn write<R>(
         &self,
         buffer: &mut gst::Buffer,
@@ -276,25 +277,25 @@ impl StreamConfig {
         Ok(write(&mut picture))
     }
 
-    /// The blending of one frame's regions, where there is any to do.
+    /// The blending of one frame's regions, if any.
     pub fn feather(&self, regions: &[Region]) -> Option<Feather> {
         let blended = regions.iter().any(|region| region.blend != Blend::default());
         blended.then(|| Feather::new(self.cuts.frame, self.converter.scale(), self.converter.channels()))
     }
 
-    /// Bytes of what is kept of one frame.
+    /// Bytes kept in memory for one frame's result.
     pub fn kept_bytes(&self) -> u64 {
         (self.last_pass().out_info.size() + self.fit.as_ref().map_or(0, |fit| fit.info.size())) as u64
     }
 
-    /// Duration of a frame by the caps' framerate; where that varies, by `max-framerate`, else a nominal 40 ms: a queue that claims no
-    /// latency would make every frame of a live stream late.
+    /// Duration of a frame by the caps' framerate; if that is variable, by `max-framerate`, otherwise a nominal 40 ms:
+    /// with a reported latency of zero, every frame of a live stream would be late.
     pub fn frame_duration(&self) -> gst::ClockTime {
         let fixed = Some(self.in_info.fps());
         let most = self.in_caps.structure(0).and_then(|caps| caps.get::<gst::Fraction>("max-framerate").ok());
         let duration = [fixed, most].into_iter().flatten().find_map(|fps| {
             let (numer, denom) = (u64::try_from(fps.numer()).ok()?, u64::try_from(fps.denom()).ok()?);
-            // `mul_div_ceil` asserts that it does not divide by nought.
+            // `mul_div_ceil` panics on a division by zero.
             if numer == 0 { None } else { gst::ClockTime::SECOND.mul_div_ceil(denom, numer) }
         });
         duration.unwrap_or(gst::ClockTime::from_mseconds(40))
@@ -305,9 +306,9 @@ impl StreamConfig {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::upscalefilter) struct Cuts {
     frame: Size,
-    /// What the network and the conversion ask of regions.
+    /// Constraints on regions from the network and the conversion.
     limits: Limits,
-    /// Sizes from which on tiles give what the whole frame does.
+    /// The minimum size at which a tile produces the same result as the whole frame.
     least: Size,
 }
 
@@ -323,7 +324,7 @@ impl Cuts {
         region::cover(self.frame, Limits { tile, ..self.limits })
     }
 
-    /// Whether there may be regions that are blended.
+    /// Whether regions may be blended.
     pub fn may_blend(&self) -> bool {
         !self.limits.local || self.regions(None).iter().any(|region| region.blend != Blend::default())
     }
@@ -333,7 +334,7 @@ impl Cuts {
         self.regions(tile).iter().map(|region| region.tensor.pixels()).max().unwrap_or(0)
     }
 
-    /// The smallest tile that the network's receptive field leaves room in, in both directions.
+    /// The smallest side of a tile that leaves room for output inside the halo, in both directions.
     pub fn min_tile(&self) -> u32 {
         let least = self.limits.min_tile();
         least.width.max(least.height).max(self.least.width).max(self.least.height)
@@ -355,7 +356,8 @@ fn square(side: u32) -> Size {
     Size { width: side, height: side }
 }
 
-/// What is asked of regions; whole frames, until a tile size is put in. `halo` is what conversion needs beside the network.
+/// Constraints on regions; whole frames, until a tile size is set. `halo` is what conversion needs in addition to the
+/// network.
 fn limits(model: &ModelInfo, halo: u32, overlap: u32) -> Limits {
     let local = model.local();
     Limits {
@@ -370,7 +372,7 @@ fn limits(model: &ModelInfo, halo: u32, overlap: u32) -> Limits {
     }
 }
 
-/// Matrix, range and siting as the caps say, or GStreamer's defaults where they do not.
+/// Matrix, range and siting from the caps, or GStreamer's defaults if they are not given.
 fn colour(info: &gst_video::VideoInfo) -> Colour {
     use gst_video::{VideoChromaSite, VideoColorMatrix, VideoColorRange};
     let colorimetry = info.colorimetry();
@@ -379,7 +381,7 @@ fn colour(info: &gst_video::VideoInfo) -> Colour {
         VideoColorMatrix::Bt2020 => Matrix::BT2020,
         VideoColorMatrix::Smpte240m => Matrix::SMPTE240M,
         VideoColorMatrix::Fcc => Matrix::FCC,
-        // RGB has no matrix of its own; for the way through luma and chroma and back any one serves.
+        // RGB has no matrix of its own; any matrix will do for the conversion to luma and chroma and back.
         _ => Matrix::BT709,
     };
     let range = match (colorimetry.range(), info.is_rgb() || info.is_gray()) {

@@ -1,4 +1,5 @@
-//! Where pictures are converted: on the processor, or on the network's device, which is then handed their codes.
+//! Where pictures are converted to tensors: on the CPU, or on the network's device, which then receives integer
+//! samples.
 
 use crate::model::extend::Codes;
 use crate::model::{Model, ModelError};
@@ -7,8 +8,9 @@ use crate::types::{Conversion, Provider};
 use crate::upscalefilter::CAT;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 
-/// What the devices are to be handed of pictures of `config`; `None` where the processor converts. `models` are those of the devices, of
-/// one provider. Opens a session to find out: slow, and not to be called under a lock. The error's text is for people.
+/// The encoding in which devices receive the samples of pictures of `config`; `None` if the CPU converts. `models` are
+/// those of the devices, of one provider. Opens a session to find out, which is slow: do not call it under a lock. The
+/// error text is meant for users.
 pub(in crate::upscalefilter) fn codes<'a>(
     asked: Conversion,
     models: impl Iterator<Item = &'a dyn Model>,
@@ -32,7 +34,7 @@ pub(in crate::upscalefilter) fn codes<'a>(
     }
 }
 
-/// Why a model cannot convert, if so.
+/// Fails if a model cannot convert, with the reason.
 fn check(model: &dyn Model, config: &StreamConfig, codes: &Codes) -> Result<(), ModelError> {
     let reason = if config.cuts.may_blend() {
         "parts of its frames have to be blended, which is done with floats"

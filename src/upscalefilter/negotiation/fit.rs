@@ -1,4 +1,4 @@
-//! Output of another size than the network gives, because downstream asks for it: GStreamer's resizer does the rest.
+//! Output in another size than the network's, because downstream asks for it: GStreamer's resizer does the rest.
 
 use std::thread::available_parallelism;
 
@@ -10,30 +10,30 @@ use crate::types::Rect;
 use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::negotiation::allocation;
 
-/// More threads than this do not make resizing faster, which is bound by memory then.
+/// Resizing becomes memory-bound: more threads than this do not make it faster.
 const MAX_THREADS: u32 = 4;
 
-/// How it is done.
+/// Quality of resizing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upscalefilter) enum Quality {
-    /// Lanczos, on several threads: what comes from a network is not to be blurred.
+    /// Lanczos on several threads, so that the network's output is not blurred.
     Fine,
-    /// Bilinear, on the thread that asks: where frames would be late the processor is busy.
+    /// Bilinear on the calling thread: when frames would be late, the CPU is busy.
     Fast,
 }
 
-/// From the network's pictures to those that downstream asks for; without the network at all for frames that would be late.
+/// Resizes the network's pictures to the size that downstream asks for, or input frames that would be late.
 #[derive(Debug)]
 pub(in crate::upscalefilter) struct Fit {
     quality: Quality,
     from: gst_video::VideoInfo,
     pub caps: gst::Caps,
     pub info: gst_video::VideoInfo,
-    /// Where the picture lies in the output; around it are bars.
+    /// Position of the picture in the output; bars surround it.
     pub picture: Rect,
-    /// What it would be without them.
+    /// Video info of the picture without bars.
     pub picture_info: gst_video::VideoInfo,
-    /// Made when it is first needed.
+    /// Created on first use.
     resizer: Mutex<Option<gst_video::VideoConverter>>,
     pool: gst::BufferPool,
 }
@@ -50,14 +50,14 @@ impl Fit {
         Ok(Fit { quality, from, caps, info, picture, picture_info, resizer: Mutex::default(), pool })
     }
 
-    /// The same picture in the size asked for. Where its shape has to stay and is another, bars are left around it.
+    /// Resizes a picture. If its aspect ratio must be kept but differs from the output's, bars are added around it.
     pub fn apply(&self, picture: &gst::BufferRef) -> Result<gst::Buffer, FrameError> {
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(picture, &self.from)
             .map_err(|error| FrameError::Output(error.to_string()))?;
         self.apply_to(&source)
     }
 
-    /// The same for a frame that is mapped.
+    /// Like [`apply`](Self::apply), for a mapped frame.
     pub fn apply_to(&self, source: &gst_video::VideoFrameRef<&gst::BufferRef>) -> Result<gst::Buffer, FrameError> {
         let output = |error: glib::BoolError| FrameError::Output(error.to_string());
         let mut buffer = self.pool.acquire_buffer(None).map_err(|error| FrameError::Output(error.to_string()))?;
@@ -103,7 +103,7 @@ fn cores() -> u32 {
     available_parallelism().map_or(1, |cores| cores.get() as u32)
 }
 
-/// Where the picture lies in the output, so that it keeps its shape.
+/// Position of the picture in the output such that it keeps its aspect ratio.
 fn picture_in(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Rect {
     let shape = |info: &gst_video::VideoInfo| {
         let par = info.par();
@@ -114,14 +114,14 @@ fn picture_in(from: &gst_video::VideoInfo, to: &gst_video::VideoInfo) -> Rect {
     };
     let ((fw, fh), (tw, th)) = (shape(from), shape(to));
     let (width, height) = (u128::from(to.width()), u128::from(to.height()));
-    // Rounded to the nearest; less than a pixel of bar is none.
+    // Rounded to the nearest pixel: less than a pixel of bar becomes none.
     let part = |of: u128, numer: u128, denom: u128| ((2 * of * numer + denom) / (2 * denom).max(1)).clamp(1, of.max(1));
     let (inner_width, inner_height) = if fw * th >= fh * tw {
         (width, part(height, fh * tw, fw * th))
     } else {
         (part(width, fw * th, fh * tw), height)
     };
-    // Chroma begins on even pixels.
+    // Chroma starts on even pixels.
     let (x, y) = ((width - inner_width) / 4 * 2, (height - inner_height) / 4 * 2);
     Rect { x: x as u32, y: y as u32, width: inner_width as u32, height: inner_height as u32 }
 }
@@ -142,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_keeps_its_shape() {
+    fn the_picture_keeps_its_aspect_ratio() {
         check("width=640,height=360", "width=1920,height=1080", (0, 0, 1920, 1080));
         check("width=640,height=480", "width=1920,height=1080", (240, 0, 1440, 1080));
         check("width=640,height=480", "width=1920,height=1080,pixel-aspect-ratio=3/4", (0, 0, 1920, 1080));
         check("width=720,height=576,pixel-aspect-ratio=16/15", "width=1000,height=1000", (0, 124, 1000, 750));
-        // What is rounding is no bar.
+        // Rounding does not add bars.
         check("width=854,height=480", "width=1280,height=719", (0, 0, 1279, 719));
         check("width=854,height=480", "width=1280,height=720", (0, 0, 1280, 719));
     }

@@ -1,4 +1,4 @@
-//! The properties whose values have names, as far as only the element knows them; the others are in `types`.
+//! Enumerations of property values that only the element uses; the others are in `types`.
 
 use gst::glib;
 
@@ -30,7 +30,7 @@ pub enum LateFrames {
     Drop,
 }
 
-/// Whether frames are upscaled side by side or one after the other (property `latency-mode`).
+/// Whether frames are upscaled in parallel or one after the other (property `latency-mode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstUpscaleFilterLatencyMode")]
 #[repr(i32)]

@@ -1,4 +1,5 @@
-//! The element's properties: `Settings` holds their values, `table` has one row for each of them, `choices` their enumerations.
+//! The element's properties: `Settings` holds their values, `table` has one row per property, `choices` their
+//! enumerations.
 
 mod choices;
 mod table;
@@ -15,12 +16,12 @@ use crate::types::{Conversion, Precision, Provider};
 const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
 const DEFAULT_TILE_OVERLAP: u32 = 16;
 
-/// The values of the properties. Never changed by the stream.
+/// The values of the properties. The stream never changes them.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     pub model: OsString,
     pub execution_provider: Provider,
-    /// A list of numbers; empty is the first device.
+    /// A comma-separated list of device numbers; empty means the first device.
     pub device_id: String,
     pub precision: Precision,
     pub conversion: Conversion,
@@ -80,7 +81,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The devices to run on, numbered as the execution provider numbers them; the error's text is for people.
+    /// The devices to run on, numbered as the execution provider numbers them; the error text is meant for users.
     pub fn devices(&self) -> Result<Vec<u32>, String> {
         let given = self.device_id.trim();
         if given.is_empty() {
@@ -97,7 +98,7 @@ impl Settings {
         Ok(numbers)
     }
 
-    /// The settings of the engine that takes the frames while the one for these settings is built, if that takes long.
+    /// The settings of the engine that runs while the one for these settings is built, if that takes long.
     pub fn stand_in(&self) -> Option<Settings> {
         (self.execution_provider == Provider::TensorRt)
             .then(|| Settings { execution_provider: Provider::Cuda, ..self.clone() })
@@ -108,7 +109,7 @@ impl Settings {
         PROPERTIES.iter().all(|property| property.effect != Effect::ReloadsEngine || property.is_same(self, other))
     }
 
-    /// How frames are compared with those before; `None` where they are not.
+    /// How frames are compared with earlier ones; `None` if they are not.
     pub fn reuse(&self) -> Option<Mode> {
         match self.duplicates {
             Duplicates::Off => None,

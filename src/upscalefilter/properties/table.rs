@@ -1,6 +1,6 @@
-//! One row for each property: its specification, how to read and write its value, and what a change does.
+//! One row per property: its specification, how to read and write its value, and what a change does.
 //!
-//! `docs/properties.md` is made from this table; `tests/documentation.rs` compares the two.
+//! `docs/properties.md` is generated from this table; `tests/documentation.rs` compares the two.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use gst::prelude::*;
 use super::*;
 use crate::model::builtin;
 
-/// More frames than this in flight would be hours of latency, not throughput.
+/// More frames in flight would mean hours of latency, not throughput.
 const MAX_IN_FLIGHT: u32 = 1024;
 const MAX_WORKERS: u32 = 256;
 /// Larger than any frame.
@@ -20,14 +20,14 @@ const MAX_TILE_SIZE: u32 = 65_535;
 const MAX_TILE_OVERLAP: u32 = 256;
 const MAX_SIMILARITY_TOLERANCE: u32 = 255;
 
-/// What a change of a property's value does while a stream runs.
+/// What a change of a property does while a stream runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::upscalefilter) enum Effect {
-    /// Another engine is loaded beside the one at work, and takes over when it is ready.
+    /// Loads another engine in the background, which takes over when it is ready.
     ReloadsEngine,
-    /// The output caps are negotiated again.
+    /// Negotiates the output caps again.
     Renegotiates,
-    /// The next frame sees the value, or the next change to PAUSED if the specification does not say "playing".
+    /// Applies to the next frame, or at the next change to PAUSED if the property is not mutable in PLAYING.
     NextUse,
 }
 
@@ -35,11 +35,11 @@ pub(in crate::upscalefilter) enum Effect {
 pub(in crate::upscalefilter) struct Property {
     pub spec: glib::ParamSpec,
     pub effect: Effect,
-    /// `None` where the value is not a setting: `stats`.
+    /// `None` if the value is not a setting: `stats`.
     access: Option<Access>,
 }
 
-/// How a value gets into `Settings` and out of it.
+/// How to get a value out of `Settings` and into it.
 struct Access {
     get: fn(&Settings) -> glib::Value,
     set: fn(&mut Settings, &glib::Value),
@@ -71,7 +71,7 @@ pub(in crate::upscalefilter) static PROPERTIES: LazyLock<Vec<Property>> =
 
 const TYPE_CHECKED: &str = "GObject has checked the type against the property's";
 
-/// A row whose value is stored in a field of the property's own type, or through a getter and a setter.
+/// A row whose value is stored in a field of the property's own type, or accessed through a getter and a setter.
 macro_rules! property {
     ($effect:ident, $field:ident, $spec:expr) => {
         property!($effect, $field, $spec, |settings| settings.$field.to_value(), |settings, value| {
@@ -87,7 +87,7 @@ macro_rules! property {
     };
 }
 
-/// The properties that say which network runs, and where.
+/// The properties for the network and the device it runs on.
 fn engine() -> Vec<Property> {
     let builtins: Vec<_> = builtin::BUILTINS.iter().map(|builtin| builtin.name).collect();
     let model_blurb = format!(
@@ -165,7 +165,7 @@ fn engine() -> Vec<Property> {
     ]
 }
 
-/// The properties that say how many frames are upscaled at a time.
+/// The properties for parallelism.
 fn parallelism() -> Vec<Property> {
     vec![
         property!(
@@ -197,7 +197,7 @@ fn parallelism() -> Vec<Property> {
     ]
 }
 
-/// The properties that say how much memory is used, and what happens when it runs out.
+/// The properties for memory use, and for what happens when memory runs out.
 fn memory() -> Vec<Property> {
     vec![
         property!(
@@ -254,7 +254,7 @@ fn memory() -> Vec<Property> {
     ]
 }
 
-/// The properties that say what is not upscaled twice.
+/// The properties for reuse of earlier results.
 fn reuse() -> Vec<Property> {
     vec![
         property!(
@@ -320,7 +320,7 @@ fn reuse() -> Vec<Property> {
     ]
 }
 
-/// The properties that say how a stream keeps its time.
+/// The properties for timing.
 fn timing() -> Vec<Property> {
     vec![
         property!(
@@ -350,7 +350,7 @@ fn timing() -> Vec<Property> {
     ]
 }
 
-/// The properties that say what is done with the stream, and what is reported of it.
+/// The properties for output size and reporting.
 fn stream() -> Vec<Property> {
     vec![
         property!(
@@ -412,7 +412,8 @@ fn stream() -> Vec<Property> {
     ]
 }
 
-/// A string property's value, if it is not empty. File names need not be UTF-8, and glib's own conversion panics on those.
+/// A string property's value, if it is not empty. File names need not be UTF-8, and glib's own conversion panics on
+/// invalid UTF-8.
 fn text(value: &glib::Value) -> Option<OsString> {
     // SAFETY: the value holds a string or null, as GObject has checked, and is borrowed until the bytes are copied.
     let text = unsafe { glib::gobject_ffi::g_value_get_string(value.to_glib_none().0) };
