@@ -1,7 +1,8 @@
-//! Comparing a frame with what was upscaled before, in bytes of pixels a second, and covering what changed.
+//! Compares a frame with what was upscaled before, in bytes of pixels per second, and finds the dirty rectangles.
 //!
-//! `cargo bench --bench changed` prints a line for each. The goals: 10 GB/s where nothing has changed, so that 640x360 costs 0.04 ms;
-//! a cover in 0.2 ms for some changes all over a frame of 1920x1080, and in 1 ms whatever has changed.
+//! `cargo bench --bench changed` prints a line for each case. The goals: 10 GB/s if nothing has changed (0.04 ms for
+//! 640x360); dirty rectangles of a 1920x1080 frame within 0.2 ms for scattered changes, and within 1 ms for any
+//! changes.
 
 mod pictures;
 
@@ -15,9 +16,9 @@ use pictures::{FORMAT, PADDING, planes};
 
 const SMALL: Size = Size { width: 640, height: 360 };
 const LARGE: Size = Size { width: 1920, height: 1080 };
-/// Input pixels to each side that have a say in a pixel's result: of a network of some layers of 3x3.
+/// Radius of the receptive field, in input pixels: that of a network with a few 3x3 layers.
 const REACH: u32 = 10;
-/// What a run costs beside its pixels.
+/// Fixed cost of a run, in pixels.
 const FIXED: u64 = 4000;
 
 fn picture(size: Size, planes: &[(Vec<u8>, usize)]) -> PictureRef<'_> {
@@ -25,7 +26,7 @@ fn picture(size: Size, planes: &[(Vec<u8>, usize)]) -> PictureRef<'_> {
     PictureRef::new(FORMAT, size, &planes).expect("the planes were made for the format and size")
 }
 
-/// Changes luma in squares of 80 pixels, a tenth of the frame in all.
+/// Changes luma in squares of 80 pixels, a tenth of the frame in total.
 fn change_a_tenth(size: Size, planes: &mut [(Vec<u8>, usize)]) {
     let (luma, stride) = &mut planes[0];
     for y in 0..size.height {
@@ -62,7 +63,7 @@ fn compare(criterion: &mut Criterion) {
     }
 }
 
-/// Cells of which one in `rarity` is set, by a fixed rule that looks like chance (Knuth's MMIX generator).
+/// Sets one block in `rarity`, pseudo-randomly (Knuth's MMIX generator).
 fn noise(rarity: u64) -> BlockMap {
     let mut map = BlockMap::new(LARGE);
     let mut state = 1u64;
@@ -77,7 +78,7 @@ fn noise(rarity: u64) -> BlockMap {
     map
 }
 
-/// Discs of a diameter of `cells`, a grid of them.
+/// A grid of discs with a diameter of `cells` blocks.
 fn discs(cells: u32, every: u32) -> BlockMap {
     let mut map = BlockMap::new(LARGE);
     let middle = |cell: u32| (2 * (cell % every)).abs_diff(every).pow(2);
@@ -95,11 +96,11 @@ fn covers(criterion: &mut Criterion) {
     let cost = Cost { fixed_pixels: FIXED, limits: Limits { halo: REACH, ..Limits::default() } };
     let mut group = criterion.benchmark_group(format!("cover {}x{} in {BLOCK_SIZE}s", LARGE.width, LARGE.height));
     let maps = [
-        ("64 cells", noise(500)),
-        ("1 cell in 100", noise(100)),
-        ("1 cell in 30", noise(30)),
-        ("1 cell in 10", noise(10)),
-        ("1 cell in 2", noise(2)),
+        ("64 blocks", noise(500)),
+        ("1 block in 100", noise(100)),
+        ("1 block in 30", noise(30)),
+        ("1 block in 10", noise(10)),
+        ("1 block in 2", noise(2)),
         ("a disc", discs(90, 135)),
         ("discs", discs(8, 40)),
     ];

@@ -1,7 +1,7 @@
-//! Conversion on the processor beside that on the network's device, on the CPU provider: 1280x720 through `fast2x`, from picture to
-//! picture; and how many bytes cross to a device and back, which is estimated.
+//! Compares conversion on the CPU with conversion on the network's device, on the CPU provider: 1280x720 through
+//! `fast2x`, from picture to picture. Also computes how many bytes are copied to the device and back.
 //!
-//! `cargo bench --bench conversion` prints both. Needs ONNX Runtime.
+//! `cargo bench --bench conversion` prints both. Requires ONNX Runtime.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gstupscale::model::exchange::Exchange;
@@ -16,7 +16,7 @@ const SIZE: Size = Size { width: 1280, height: 720 };
 const SCALE: u32 = 2;
 const FORMATS: [PixelFormat; 2] = [PixelFormat::I420, PixelFormat::Nv12];
 
-/// One frame on its way.
+/// A frame with its buffers.
 struct Frame {
     converter: Converter,
     region: Region,
@@ -51,7 +51,7 @@ impl Frame {
         }
     }
 
-    /// Takes the frame through `session`, which converts itself if it is `on_device`.
+    /// Upscales the frame with `session`, which also converts if `on_device`.
     fn upscale(&mut self, session: &mut dyn Upscaler, on_device: bool) {
         let Self { converter, region, source, result, scratch, input, output, exchange } = self;
         let (format, size) = (converter.format(), converter.output_size());
@@ -72,7 +72,7 @@ impl Frame {
         }
     }
 
-    /// Bytes that cross as codes, and as the floats of a network of float32.
+    /// Bytes copied as integer samples, and as float32 values.
     fn crossing(&mut self, channels: Channels) -> (usize, u64) {
         let format = self.converter.format();
         let planes: Vec<_> =
@@ -88,7 +88,7 @@ fn conversion(criterion: &mut Criterion) {
     for channels in [Channels::Luma, Channels::Rgb] {
         for format in FORMATS {
             let (codes, floats) = Frame::new(format, channels).crossing(channels);
-            println!("{} {channels:?}: {codes} bytes of codes cross, or {floats} of floats", format.name());
+            println!("{} {channels:?}: {codes} bytes copied as samples, or {floats} as floats", format.name());
         }
     }
     let options = LoadOptions { provider: Provider::Cpu, intra_threads: 1, ..LoadOptions::default() };

@@ -1,6 +1,6 @@
-//! Conversion between pixels and tensors, in bytes touched (read and written) a second.
+//! Conversion between pixels and tensors, in bytes touched (read and written) per second.
 //!
-//! `cargo bench --bench convert` prints a line for each step at 640x360, enlarged to 1280x720.
+//! `cargo bench --bench convert` prints a line for each step at 640x360, upscaled to 1280x720.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gstupscale::picture::convert::{Converter, Scratch};
@@ -48,7 +48,7 @@ impl Picture {
     }
 }
 
-/// One frame on its way.
+/// A frame with its buffers.
 struct Frame {
     converter: Converter,
     src: Picture,
@@ -91,7 +91,7 @@ impl Frame {
     }
 }
 
-/// Bytes of a picture that a network of `channels` has a say in.
+/// Bytes of the planes that a network with `channels` processes.
 fn part(picture: &Picture, channels: Channels) -> usize {
     let yuv = !picture.format.name().contains("RGB");
     if channels == Channels::Luma && yuv { picture.planes[0].len() } else { picture.bytes() }

@@ -1,4 +1,4 @@
-//! Takes the upscaled frames of a file into a program: prints each one's time, size and mean luma.
+//! Receives the upscaled frames of a file in a program: prints the time, size and mean luma of each.
 //!
 //!     script/env cargo run --release --example appsink -- VIDEO
 
@@ -27,7 +27,7 @@ fn main() -> anyhow::Result<()> {
         let mean = luma / frame.plane_data(0)?.len() as f64;
         println!("{} {}x{} mean {mean:.1}", buffer.pts().display(), info.width(), info.height());
     }
-    // The frames end at EOS, and also when something failed: the bus tells which it was.
+    // The frames end at EOS, and also after an error: the bus says which.
     let bus = pipeline.bus().context("a pipeline has a bus")?;
     let error = bus.pop_filtered(&[gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null)?;

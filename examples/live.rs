@@ -1,4 +1,4 @@
-//! Upscales a live test picture for some seconds, into a window or, where there is no display, into nothing.
+//! Upscales a live test stream for some seconds, into a window or, without a display, into a fakesink.
 //!
 //!     script/env cargo run --release --example live -- [SECONDS]
 

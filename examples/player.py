@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Plays a file or a URI, upscaled, and prints figures each second: playbin with `upscalefilter` as its video filter.
+"""Plays a file or a URI, upscaled, and prints statistics every second: playbin with `upscalefilter` as its video filter.
 
     script/env examples/player.py VIDEO [MODEL]
 
-Takes PyGObject (Debian: python3-gi and gir1.2-gstreamer-1.0). Where there is no display it plays into nothing.
+Requires PyGObject (Debian: python3-gi and gir1.2-gstreamer-1.0). Without a display, it plays into a fakesink.
 """
 
 import os
@@ -18,7 +18,7 @@ from gi.repository import Gst  # noqa: E402
 def make_player(video, model):
     upscale = Gst.ElementFactory.make("upscalefilter")
     if upscale is None:
-        sys.exit("There is no upscalefilter; run this through script/env")
+        sys.exit("The element upscalefilter was not found; run this through script/env")
     if model:
         upscale.set_property("model", model)
     upscale.set_property("progress-interval", Gst.SECOND)
@@ -35,11 +35,11 @@ def make_player(video, model):
 
 
 def follow(player):
-    """Prints figures until the end; returns what went wrong, if something did."""
+    """Prints statistics until the end. Returns the error message, if there is one."""
     bus = player.get_bus()
     wanted = Gst.MessageType.EOS | Gst.MessageType.ERROR | Gst.MessageType.ELEMENT | Gst.MessageType.LATENCY
     while True:
-        # In slices, so that Ctrl-C is noticed.
+        # With a timeout, so that Ctrl-C is handled.
         message = bus.timed_pop_filtered(200 * Gst.MSECOND, wanted)
         if message is None:
             continue
@@ -48,7 +48,7 @@ def follow(player):
         if message.type == Gst.MessageType.ERROR:
             return message.parse_error().gerror.message
         if message.type == Gst.MessageType.LATENCY:
-            # A filter that holds frames adds latency: playbin's pipeline has to spread it.
+            # A filter that holds frames adds latency, which the pipeline must distribute.
             player.recalculate_latency()
         figures = message.get_structure()
         if message.type == Gst.MessageType.ELEMENT and figures.get_name() == "upscalefilter-progress":

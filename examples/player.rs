@@ -17,7 +17,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(model) = arguments.next() {
         filter.set_property("model", model);
     }
-    // A figure a second, for the terminal.
+    // Progress once per second, for the terminal.
     filter.set_property("progress-interval", gst::ClockTime::SECOND.nseconds());
     let player = gst::ElementFactory::make("playbin").property("uri", uri).property("video-filter", &filter).build()?;
 
@@ -28,13 +28,13 @@ fn main() -> anyhow::Result<()> {
     outcome
 }
 
-/// Prints figures until the end or an error.
+/// Prints statistics until the end or an error.
 fn follow(bus: &gst::Bus, player: &gst::Element) -> anyhow::Result<()> {
     for message in bus.iter_timed(gst::ClockTime::NONE) {
         match message.view() {
             gst::MessageView::Eos(_) => break,
             gst::MessageView::Error(error) => bail!("{}", error.error()),
-            // A filter that holds frames adds latency: playbin's pipeline has to spread it.
+            // A filter that holds frames adds latency, which the pipeline must distribute.
             gst::MessageView::Latency(_) => {
                 if let Some(bin) = player.downcast_ref::<gst::Bin>() {
                     bin.recalculate_latency()?;

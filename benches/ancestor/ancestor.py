@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Upscale a video the way this plugin's ancestor did: every step over the whole video before the next begins.
+"""Upscale a video the way this plugin's ancestor did: each step processes the whole video before the next one starts.
 
     ancestor.py MODEL.onnx IN OUT.mp4
 
-FFmpeg extracts the frames as PNG; the frames are hashed, and equal ones are upscaled once; a pool of threads runs ONNX Runtime,
-and all results stay in memory; they are saved as PNG; FFmpeg encodes these (x264, preset veryfast).
+FFmpeg extracts the frames as PNG; the frames are hashed, and equal ones are upscaled once; a thread pool runs ONNX Runtime,
+keeping all results in memory; they are saved as PNG, which FFmpeg encodes (x264, preset veryfast).
 
-Where the ancestor left a choice, this takes what was fastest on two cores: a session for each of the two threads of the pool, each
-with one thread of its own; PNG with the least compression, saved in the pool as well.
+Where the ancestor left a choice, this uses what was fastest on two cores: one single-threaded session for each of the two threads
+of the pool; PNG with the lowest compression, also saved in the pool.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ import onnxruntime
 from PIL import Image
 
 THREADS = 2
-# What `gst-upscale` takes for its own quality of 65.
+# The value that `gst-upscale` uses for its quality of 65.
 CRF = "18.5"
 FFMPEG = ["ffmpeg", "-nostdin", "-v", "error", "-y"]
 
@@ -50,7 +50,7 @@ def extract(source: str, folder: Path) -> list[Path]:
 
 
 def find_duplicates(frames: list[Path]) -> list[Path]:
-    """For each frame the first one of the same content."""
+    """Maps each frame to the first one with the same content."""
     first: dict[bytes, Path] = {}
     return [first.setdefault(hashlib.md5(frame.read_bytes()).digest(), frame) for frame in frames]
 

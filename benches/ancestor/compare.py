@@ -2,7 +2,7 @@
 """Measure the ancestor's way (ancestor.py) and `gst-upscale` side by side: same clip, network, encoder and preset.
 
 `script/bench ancestor` runs it. Prints a table in Markdown: medians of alternating rounds, the time from start to end of each
-process, and the most memory that any one of its processes had resident.
+program, and the peak resident memory of any one of its processes.
 """
 
 import argparse
@@ -27,7 +27,7 @@ FFMPEG = ["ffmpeg", "-nostdin", "-v", "error", "-y"]
 class Case:
     name: str
     model: Path
-    # How many times as fast gst-upscale is to be.
+    # Required speed-up of gst-upscale.
     goal: float
 
 
@@ -49,7 +49,7 @@ def main() -> None:
     ]
     check_command(arguments.command)
     if not arguments.clip.exists():
-        sys.exit(f"{arguments.clip} is not here; --clip names another")
+        sys.exit(f"{arguments.clip} not found; use --clip to name another clip")
     with tempfile.TemporaryDirectory() as folder:
         clip, rounds = arguments.clip, arguments.rounds
         if arguments.quick:
@@ -60,14 +60,14 @@ def main() -> None:
             if case.model.exists():
                 print(compare(case, clip, frames, rounds, arguments.command, Path(folder)), flush=True)
             else:
-                print(f"*** SKIPPED: {case.model} is not here ***", file=sys.stderr)
-                print(f"| {case.name} | not measured: the model is not here | | | | |")
+                print(f"*** SKIPPED: {case.model} not found ***", file=sys.stderr)
+                print(f"| {case.name} | not measured: the model was not found | | | | |")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3, help="alternating rounds (default: 3)")
-    parser.add_argument("--quick", action="store_true", help="one round of 12 frames, to see that all works")
+    parser.add_argument("--quick", action="store_true", help="one round of 12 frames, to check that everything works")
     parser.add_argument("--clip", type=Path, default=SHARED / "clips" / "test-videos-co-uk" / "Sintel_360_10s_1MB.mp4")
     parser.add_argument("--command", default="gst-upscale", help="the gst-upscale to measure")
     arguments = parser.parse_args()
@@ -80,13 +80,13 @@ def check_command(command: str) -> None:
     try:
         version = subprocess.run([command, "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"gst-upscale cannot be run: {error}")
+        sys.exit(f"Cannot run gst-upscale: {error}")
     if not version.startswith("gst-upscale"):
-        sys.exit(f"{command} is not built: it does not tell its version")
+        sys.exit(f"{command} is not built: it does not print its version")
 
 
 def compare(case: Case, clip: Path, frames: int, rounds: int, command: str, folder: Path) -> str:
-    """The table's lines of one network."""
+    """Returns the table rows of one network."""
     old, new = [], []
     ancestor = [sys.executable, str(HERE / "ancestor.py"), str(case.model), str(clip), str(folder / "old.mp4")]
     ours = [command, "--quiet", "--overwrite", "--preset", "veryfast", "--model", str(case.model), str(clip), str(folder / "new.mp4")]
@@ -112,11 +112,11 @@ def compare(case: Case, clip: Path, frames: int, rounds: int, command: str, fold
 
 
 def measure(line: list[str]) -> Run:
-    """Runs a program. This process stays small: Linux counts its memory into the peak of what it starts."""
-    begin = time.monotonic()
+    """Runs a program. This process stays small, because Linux counts its memory into the peak of its children."""
+    start = time.monotonic()
     process = subprocess.Popen(line, stdin=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - begin
+    seconds = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{line[0]} failed with exit status {process.returncode}")
@@ -131,7 +131,7 @@ def count_frames(clip: Path) -> int:
 
 def cut(clip: Path, folder: Path) -> Path:
     short = folder / "short.mp4"
-    # Without chapters: FFmpeg writes them as a track that GStreamer 1.22 does not read past.
+    # Without chapters: FFmpeg writes them as a track at which GStreamer 1.22 stops reading.
     line = [*FFMPEG, "-i", str(clip), "-frames:v", "12", "-an", "-map_chapters", "-1", "-c:v", "libx264", str(short)]
     subprocess.run(line, check=True)
     return short
@@ -142,9 +142,9 @@ def heading(clip: Path, frames: int, rounds: int, quick: bool) -> str:
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     lines = ["", f"{now}: {model}, {os.cpu_count()} cores. {clip.name}, {frames} frames; x264 veryfast; alternating rounds: {rounds}.", ""]
     if (load := os.getloadavg()[0]) > 0.5:
-        lines += [f"**The machine was not quiet when this began: load {load:.2f}.**", ""]
+        lines += [f"**The machine was not quiet at the start: load {load:.2f}.**", ""]
     if quick:
-        lines += ["**A quick run: these figures mean nothing.**", ""]
+        lines += ["**A quick run: the figures are meaningless.**", ""]
     return "\n".join([
         *lines, "| network | what runs | seconds, median | frames/s | peak memory, MB | |", "|---|---|---:|---:|---:|---|",
     ])

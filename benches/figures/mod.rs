@@ -1,6 +1,6 @@
-//! What the benches make of their figures.
+//! Statistics shared by the benches.
 
-/// Of at least one value.
+/// The median of at least one value.
 pub fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,4 +1,4 @@
-//! The processes that measure: what they are told and answer, in JSON, and the device's memory while they run.
+//! The measuring processes: their jobs and results as JSON, and the device's memory while they run.
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -19,22 +19,24 @@ use crate::measure::frames::Frames;
 use crate::measure::{process, raw};
 use crate::{networks, nvidia};
 
-/// Between two looks at the device's memory.
+/// Interval between readings of the device's memory.
 const LOOK: Duration = Duration::from_millis(20);
-/// What the process that takes memory takes where that is not a GPU's: enough to see that it is there, and no danger.
+/// MiB allocated instead by the process that takes memory, if the device is not a GPU: enough to be noticeable, but
+/// harmless.
 const HARMLESS: u64 = 256;
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub enum What {
-    /// ONNX Runtime alone, so many sessions.
+    /// ONNX Runtime alone, with this many sessions.
     Raw(usize),
     /// A plain loop with one session.
     OneByOne,
-    /// The element with so many workers; 0: as many as it finds right.
+    /// The element with this many workers; 0 for the automatic number.
     Element(usize),
-    /// The same; it says when the network is loaded, and goes on when it is told to.
+    /// The same, but it reports when the network is loaded, and waits for a line on its standard input.
     ElementThatWaits(usize),
-    /// Takes the device's memory but for so many MiB, says so, and holds it until its standard input ends.
+    /// Allocates all but this many MiB of the device's memory, reports that, and holds it until its standard input
+    /// ends.
     TakeMemory(u64),
 }
 
@@ -48,7 +50,7 @@ pub struct Job {
     pub count: usize,
 }
 
-/// The device's memory from before a process began until it ended, in bytes.
+/// The device's free memory before a process started, and its minimum while it ran, in bytes.
 #[derive(Clone, Copy)]
 pub struct Watched {
     pub before: u64,
@@ -61,7 +63,7 @@ impl Watched {
     }
 }
 
-/// What a process does that was started for a job.
+/// Runs a job in this process.
 pub fn run(text: &str) -> Result<()> {
     let job: Job = serde_json::from_str(text)?;
     let provider = networks::provider(&job.provider).map_err(anyhow::Error::msg)?;
@@ -74,7 +76,7 @@ pub fn run(text: &str) -> Result<()> {
         What::ElementThatWaits(workers) => element(&job, provider, workers, &frames, || {
             println!("loaded");
             std::io::stdout().flush()?;
-            std::io::stdin().lock().read_line(&mut String::new()).context("nobody said to go on")?;
+            std::io::stdin().lock().read_line(&mut String::new()).context("cannot read the line to continue")?;
             Ok(())
         })?,
         What::Raw(workers) => alone(raw::run(&settings(&job, provider, workers), &frames)?),
@@ -95,12 +97,12 @@ fn element(
     frames: &Frames,
     loaded: impl FnOnce() -> Result<()>,
 ) -> Result<Outcome> {
-    // Frames that differ would be compared in vain.
+    // All frames differ, so comparing them would be wasted time.
     let settings = element::Settings { model: &job.model, provider, count: job.count, workers, duplicates: "off" };
     element::run(&settings, frames, loaded)
 }
 
-/// The sessions get the threads that the element would give them.
+/// The sessions get as many threads as the element would give them.
 fn settings(job: &Job, provider: Provider, workers: usize) -> raw::Settings {
     let cores = available_parallelism().map_or(1, Into::into);
     let threads = threads_per_worker(cores, workers);
@@ -124,14 +126,14 @@ fn hold(provider: Provider, leave: u64) -> Result<()> {
 }
 
 impl Job {
-    /// The command that does it.
+    /// The command that runs the job.
     pub fn command(&self, runtime: &PathBuf) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe().context("this program cannot find itself")?);
         command.arg("--job").arg(serde_json::to_string(self)?).env("ORT_DYLIB_PATH", runtime);
         Ok(command)
     }
 
-    /// Does it in a process of its own, and looks at the device's memory meanwhile.
+    /// Runs the job in a separate process, and watches the device's memory meanwhile.
     pub fn run_apart(&self, runtime: &PathBuf) -> Result<(Outcome, Option<Watched>)> {
         let provider = networks::provider(&self.provider).map_err(anyhow::Error::msg)?;
         let free = || device::memory(provider, 0).map(|memory| memory.free);
@@ -150,7 +152,7 @@ impl Job {
             done.store(true, Ordering::Relaxed);
             (answer, watcher.join().unwrap_or(u64::MAX))
         });
-        let outcome = serde_json::from_str(&answer?).context("the answer is not understood")?;
+        let outcome = serde_json::from_str(&answer?).context("cannot parse the answer")?;
         Ok((outcome, before.map(|before| Watched { before, least })))
     }
 }

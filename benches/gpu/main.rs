@@ -1,16 +1,17 @@
-//! What the element makes of a GPU: beside raw ONNX Runtime with as many sessions, beside a plain loop that does one frame after the
-//! other, in how much of the device's memory, and when another process takes that memory away.
+//! Measures the element on a GPU: compared with raw ONNX Runtime with as many sessions, and with a plain loop that
+//! processes one frame after the other; how much of the device's memory it takes; and what happens when another process
+//! takes that memory.
 //!
-//! `script/bench gpu` runs it; with `--provider cpu` it runs without a GPU, which shows that it works and says nothing of GPUs. Each
-//! figure is of a process of its own. What cannot be measured is told with its reason.
+//! Run it with `script/bench gpu`. With `--provider cpu` it runs without a GPU, which tests the benchmark but says
+//! nothing about GPUs. Each measurement runs in a separate process. What cannot be measured is listed with the reason.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `job` | the processes that measure: what they are told, what they answer, the device's memory meanwhile |
+//! | `job` | the measuring processes: their jobs, their results, the device's memory |
 //! | `speed` | one network at one size on one provider |
-//! | `pressure` | a process that takes the device's memory, and a run of the element beside it |
-//! | `nvidia` | the GPU's name and driver; its memory for the taking |
-//! | `networks` | which networks, and where ONNX Runtime is |
+//! | `pressure` | the element while another process takes the device's memory |
+//! | `nvidia` | the GPU's name and driver; allocating its memory |
+//! | `networks` | the networks, and the location of ONNX Runtime |
 //! | `report` | the tables |
 
 #[path = "../figures/mod.rs"]
@@ -35,55 +36,55 @@ use measure::frames::drawn;
 use networks::Network;
 use speed::Speed;
 
-/// Different frames, which are shown over and over again.
+/// Number of different frames, which are repeated.
 const FRAMES: usize = 6;
 
 #[derive(Parser)]
-#[command(name = "upscale-bench", about = "Measures what the element makes of a GPU")]
+#[command(name = "upscale-bench", about = "Measures the element on a GPU")]
 struct Cli {
-    /// Execution providers: cpu, openvino, cuda, webgpu [default: cuda,webgpu, where there is an NVIDIA GPU]
+    /// Execution providers: cpu, openvino, cuda, webgpu [default: cuda,webgpu, if there is an NVIDIA GPU]
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = networks::provider)]
     provider: Vec<Provider>,
     /// Sizes of the frames
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1280x720,1920x1080", value_parser = size)]
     sizes: Vec<Size>,
-    /// Built-in names, ONNX files, or names as the table has them [default: three of other people's, fast2x, quality2x]
+    /// Built-in names, ONNX files, or names as in the table [default: three third-party networks, fast2x, quality2x]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     models: Vec<String>,
     /// Workers of the element, and sessions of raw ONNX Runtime
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "1,2,4", value_parser = at_least_one)]
     workers: Vec<usize>,
-    /// Most frames of each measurement
+    /// Maximum number of frames per measurement
     #[arg(long, default_value_t = 240, value_parser = at_least_one)]
     frames: usize,
-    /// Seconds of each measurement, about
+    /// Approximate duration of each measurement, in seconds
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     /// Alternating rounds; the tables show medians
     #[arg(long, default_value_t = 3, value_parser = at_least_one)]
     rounds: usize,
-    /// MiB of the device's memory that the second process leaves
+    /// MiB of the device's memory that the second process leaves free
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     leave: u64,
-    /// One round at 640x360 with the built-in networks, and the speeds alone
+    /// One round at 640x360 with the built-in networks, speed only
     #[arg(long)]
     quick: bool,
-    /// The folder in which script/setup puts ONNX Runtimes
+    /// Folder in which script/setup installs ONNX Runtimes
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.deps"))]
     runtimes: PathBuf,
-    /// The folder with networks of other people
+    /// Folder with third-party networks
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/models"))]
     shared_models: PathBuf,
-    /// What cargo tells every bench
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
-    /// What a process of its own does, in JSON
+    /// Runs this job (JSON) in the current process
     #[arg(long, hide = true)]
     job: Option<String>,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".to_owned())
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
 fn size(text: &str) -> Result<Size, String> {
@@ -100,7 +101,7 @@ fn main() -> Result<()> {
         return job::run(job);
     }
     let gpu = nvidia::description();
-    // Without a word about providers it is about GPUs, and then nothing else is measured in their place.
+    // Without --provider, only GPUs are measured; nothing else replaces a missing one.
     let absent = (cli.provider.is_empty() && gpu.is_none()).then_some("no NVIDIA GPU here");
     if cli.provider.is_empty() {
         cli.provider = vec![Provider::Cuda, Provider::WebGpu];
@@ -114,7 +115,7 @@ fn main() -> Result<()> {
     }
     print!("{}", report::machine(gpu.as_deref(), &cli)?);
     let networks = networks::find(&cli.models, &cli.shared_models);
-    let folder = tempfile::tempdir().context("there is no room for frames")?;
+    let folder = tempfile::tempdir().context("cannot create a temporary folder")?;
     print!("{}", report::speed_head(&cli.workers));
     let mut speeds = Vec::new();
     for &size in &cli.sizes {
@@ -149,7 +150,7 @@ fn under_pressure(cli: &Cli, networks: &[Network], folder: &std::path::Path, abs
     for &size in &cli.sizes {
         let frames = folder.join(format!("{}x{}", size.width, size.height));
         for network in networks {
-            // WebGPU's memory is the same device's; one provider shows what the element does.
+            // WebGPU uses the same device's memory, so one provider is enough.
             let Some(&provider) = cli.provider.first() else { continue };
             let case = speed::Case { network, size, provider, frames: &frames };
             let outcome = match absent {

@@ -1,11 +1,11 @@
-//! Which networks are measured, and which ONNX Runtime has which provider.
+//! Selects the networks to measure, and the ONNX Runtime build for a provider.
 
 use std::path::{Path, PathBuf};
 
 use gstupscale::model::builtin;
 use gstupscale::types::Provider;
 
-/// Networks of other people: what they are called here, and their files in the shared data.
+/// Third-party networks: their names in the tables, and their files in the shared data.
 const SHARED: [(&str, &str); 3] = [
     ("AnimeJaNai SuperUltraCompact fp16", "animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp16.onnx"),
     (
@@ -14,17 +14,17 @@ const SHARED: [(&str, &str); 3] = [
     ),
     ("RealESR_Animex4", "qualityscaler/RealESR_Animex4_fp16.onnx"),
 ];
-/// Of the built-in ones; those for compressed video are the same networks with other weights.
+/// Built-in networks; those for compressed video are the same networks with other weights.
 const BUILTIN: [&str; 2] = ["fast2x", "quality2x"];
 
 pub struct Network {
     pub name: String,
-    /// What the element's property `model` takes.
+    /// The value for the element's `model` property.
     pub model: PathBuf,
     pub missing: bool,
 }
 
-/// The networks asked for by name (of a built-in, or as the table has it) or file, or those that are measured if none is.
+/// The networks selected by name (built-in, or as in the table) or file, or the default ones if none is.
 pub fn find(wanted: &[String], shared: &Path) -> Vec<Network> {
     if wanted.is_empty() {
         let foreign = SHARED.iter().map(|(name, file)| network((*name).to_owned(), in_folder(shared, file)));
@@ -45,14 +45,14 @@ fn network(name: String, model: PathBuf) -> Network {
     Network { name, model, missing }
 }
 
-/// The file where it is, or in the folder, there also without the folders of its own.
+/// The file itself if it exists, otherwise in the folder, with or without its own folders.
 fn in_folder(folder: &Path, file: &str) -> PathBuf {
     let file = Path::new(file);
     let flat = file.file_name().map(|name| folder.join(name));
     [Some(folder.join(file)), flat].into_iter().flatten().find(|path| path.exists()).unwrap_or_else(|| file.to_owned())
 }
 
-/// Reads a provider's name.
+/// Parses a provider's name.
 pub fn provider(text: &str) -> Result<Provider, String> {
     let known = [Provider::Cpu, Provider::OpenVino, Provider::Cuda, Provider::TensorRt, Provider::WebGpu];
     known
@@ -61,7 +61,7 @@ pub fn provider(text: &str) -> Result<Provider, String> {
         .ok_or_else(|| format!("expected one of {}", known.map(Provider::name).join(", ")))
 }
 
-/// The ONNX Runtime that has the provider, or which one is missing.
+/// The ONNX Runtime that has the provider, or the name of the missing library.
 pub fn runtime(runtimes: &Path, provider: Provider) -> Result<PathBuf, String> {
     let (folders, beside): (&[&str], _) = match provider {
         Provider::OpenVino => (&["onnxruntime-openvino"], "libonnxruntime_providers_openvino.so"),
@@ -72,5 +72,5 @@ pub fn runtime(runtimes: &Path, provider: Provider) -> Result<PathBuf, String> {
     };
     let mut found = folders.iter().map(|folder| runtimes.join(folder));
     let folder = found.find(|folder| folder.join(beside).exists());
-    folder.map(|folder| folder.join("libonnxruntime.so.1")).ok_or_else(|| format!("there is no {beside}"))
+    folder.map(|folder| folder.join("libonnxruntime.so.1")).ok_or_else(|| format!("{beside} not found"))
 }

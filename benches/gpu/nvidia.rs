@@ -1,4 +1,4 @@
-//! NVIDIA's GPU: what it is, and its memory for the taking.
+//! The NVIDIA GPU: its description, and allocation of its memory.
 
 use std::ffi::{c_int, c_void};
 
@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use libloading::Library;
 use nvml_wrapper::Nvml;
 
-/// The first GPU's name and driver, for the head of the tables.
+/// Name and driver of the first GPU, for the heading of the tables.
 pub fn description() -> Option<String> {
     let nvml = Nvml::init().ok()?;
     let device = nvml.device_by_index(0).ok()?;
@@ -23,17 +23,18 @@ type MemGetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
 type MemAlloc = unsafe extern "C" fn(*mut u64, usize) -> c_int;
 
 const MIB: usize = 1 << 20;
-/// Large pieces first: each is one call.
+/// Large chunks first, because each takes a call.
 const PIECES: [usize; 4] = [1024 * MIB, 128 * MIB, 16 * MIB, 2 * MIB];
 
-/// Allocates on the first GPU until only `leave` MiB are free; they are held until this process ends. Gives MiB taken and left.
+/// Allocates memory of the first GPU until only `leave` MiB are free; it stays allocated until this process ends.
+/// Returns the MiB taken and left.
 ///
-/// Through the driver's own library and not through ONNX Runtime, whose arena takes what it likes. Not tried on a GPU yet.
+/// Calls the driver directly, because ONNX Runtime's arena allocates more than it is asked for. Not yet tried on a GPU.
 pub fn take(leave: u64) -> Result<(u64, u64)> {
     let leave = usize::try_from(leave)? * MIB;
-    // SAFETY: the driver's library may be loaded by anybody.
+    // SAFETY: loading the driver's library has no preconditions.
     let library = unsafe { Library::new("libcuda.so.1") }?;
-    // SAFETY: these are the signatures of cuda.h for the driver interface since CUDA 7 (`_v2`: sizes of 64 bits).
+    // SAFETY: the signatures match cuda.h for the driver API since CUDA 7 (`_v2`: 64-bit sizes).
     let (init, device_get, retain, set_current, info, alloc) = unsafe {
         (
             library.get::<Init>(b"cuInit\0")?,
@@ -45,7 +46,8 @@ pub fn take(leave: u64) -> Result<(u64, u64)> {
         )
     };
     let (mut device, mut context) = (0, std::ptr::null_mut());
-    // SAFETY: the pointers are of live variables of the types that are due, and the calls come in the order that the driver asks for.
+    // SAFETY: the pointers refer to live variables of the right types, and the calls are in the order that the driver
+    // requires.
     unsafe {
         ok("cuInit", init(0))?;
         ok("cuDeviceGet", device_get(&raw mut device, 0))?;
@@ -62,7 +64,7 @@ pub fn take(leave: u64) -> Result<(u64, u64)> {
     for piece in PIECES {
         while free()? >= leave + piece {
             let mut address = 0;
-            // SAFETY: as above. What it gives is never touched, and never freed.
+            // SAFETY: as above. The allocation is never accessed and never freed.
             if unsafe { alloc(&raw mut address, piece) } != 0 {
                 break;
             }
@@ -70,7 +72,7 @@ pub fn take(leave: u64) -> Result<(u64, u64)> {
         }
     }
     let left = free()?;
-    // The memory is the context's, and that goes with the library.
+    // The memory belongs to the context, which is destroyed when the library is unloaded.
     std::mem::forget(library);
     Ok(((taken / MIB) as u64, (left / MIB) as u64))
 }

@@ -13,20 +13,20 @@ use crate::measure::element::Outcome;
 use crate::measure::process::last_words;
 use crate::speed::Case;
 
-/// Frames that have to come out.
+/// Frames that must come out.
 const FRAMES: usize = 40;
-/// As many as an automatic choice makes of a large GPU.
+/// What the automatic choice yields for a large GPU.
 const WORKERS: usize = 4;
 
 pub struct Pressed {
-    /// MiB that the other process took, and that it left.
+    /// MiB that the other process took, and that it left free.
     pub taken: u64,
     pub left: u64,
     pub end: Result<Outcome>,
 }
 
-/// The element loads its network and estimates with the memory that is free then; the other process takes it; the element's workers then
-/// open their sessions and run.
+/// The element loads its network and sets its limit from the memory that is free then; the other process takes that
+/// memory; then the element's workers open their sessions and run.
 pub fn measure(case: &Case, cli: &Cli) -> Result<Pressed> {
     let runtime = case.runtime(cli).map_err(anyhow::Error::msg)?;
     eprintln!("{} {}, under pressure", case.network.name, case.provider.name());
@@ -34,16 +34,16 @@ pub fn measure(case: &Case, cli: &Cli) -> Result<Pressed> {
     let mut element = start(What::ElementThatWaits(WORKERS))?;
     element.line()?;
     let mut other = start(What::TakeMemory(cli.leave))?;
-    let (taken, left) = serde_json::from_str(&other.line()?).context("the answer is not understood")?;
+    let (taken, left) = serde_json::from_str(&other.line()?).context("cannot parse the answer")?;
     Ok(Pressed { taken, left, end: element.end() })
 }
 
-/// A process that is spoken with; it is gone when this is.
+/// A process with piped input and output; killed on drop.
 struct Running {
     process: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// Not a pipe, which could fill up.
+    /// A file, because a pipe could fill up.
     errors: NamedTempFile,
 }
 
@@ -52,13 +52,13 @@ impl Running {
         let errors = NamedTempFile::new()?;
         let mut command = job.command(runtime)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors.reopen()?);
-        let mut process = command.spawn().context("it cannot be started")?;
+        let mut process = command.spawn().context("cannot start the process")?;
         let input = process.stdin.take().context("its input is a pipe")?;
         let output = process.stdout.take().context("its output is a pipe")?;
         Ok(Running { process, input, output: BufReader::new(output), errors })
     }
 
-    /// What it says next.
+    /// The next line of its output.
     fn line(&mut self) -> Result<String> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
@@ -67,14 +67,14 @@ impl Running {
         Ok(line)
     }
 
-    /// Tells it to go on, and waits for what comes of it.
+    /// Lets it continue, and waits for its result.
     fn end(&mut self) -> Result<Outcome> {
-        // A process that has ended already says why below.
+        // If the process has already ended, its standard error says why.
         if writeln!(self.input).is_err() {
             bail!("{}", self.last_words());
         }
         let line = self.line()?;
-        serde_json::from_str(&line).context("the answer is not understood")
+        serde_json::from_str(&line).context("cannot parse the answer")
     }
 
     fn last_words(&self) -> String {
@@ -86,7 +86,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only if it has ended.
+        // Both fail only if it has already ended.
         self.process.kill().ok();
         self.process.wait().ok();
     }

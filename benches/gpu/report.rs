@@ -11,16 +11,16 @@ use crate::measure::machine;
 use crate::pressure::Pressed;
 use crate::speed::{Case, Rates, Speed, middle};
 
-/// What the element keeps of raw ONNX Runtime with as many sessions, at the least.
+/// Minimum throughput of the element relative to raw ONNX Runtime with as many sessions.
 const GOAL_SHARE: f64 = 0.9;
-/// How many times as fast as the plain loop it is with four workers, at the least.
+/// Minimum speed-up over the plain loop with four workers.
 const GOAL_GAIN: f64 = 2.5;
 
-/// What it all runs on.
+/// Description of the machine.
 pub fn machine(gpu: Option<&str>, cli: &Cli) -> Result<String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(format!(
-        "\n{}: {}; {}, {cores} cores, memory {}, load {:.1}, {}. Drawn frames, 4:2:0; rounds: {}. Frames a second.\n",
+        "\n{}: {}; {}, {cores} cores, memory {}, load {:.1}, {}. Drawn frames, 4:2:0; rounds: {}. Frames per second.\n",
         machine::date()?,
         gpu.unwrap_or("no NVIDIA GPU"),
         machine::processor(),
@@ -51,7 +51,7 @@ pub fn speed_row(speed: &Speed, workers: &[usize]) -> String {
     }
     let all = [&speed.one_by_one].into_iter().chain(&speed.raw).chain(&speed.element).chain([&speed.automatic]);
     let rates: String = all.map(|rates| format!("{} | ", cell(rates))).collect();
-    // What a goal is about is a GPU.
+    // The goals apply to GPUs only.
     let gpu = !matches!(speed.provider, Provider::Cpu | Provider::OpenVino);
     let share = goal(speed.share(), gpu.then_some(GOAL_SHARE));
     let gain = goal(speed.gain(), (gpu && workers.last() == Some(&4)).then_some(GOAL_GAIN));
@@ -77,28 +77,29 @@ fn goal(value: Option<f64>, goal: Option<f64>) -> String {
     }
 }
 
-/// Why what failed did, below the table.
+/// Reasons of the failures, printed below the table.
 pub fn notes(speeds: &[Speed]) -> String {
     let mut text = String::new();
     for speed in speeds {
         for failure in speed.failures() {
             let (Size { width, height }, provider) = (speed.size, speed.provider.name());
-            writeln!(text, "\n{}, {width}x{height}, {provider}: {failure}", speed.network).expect("a string takes all");
+            writeln!(text, "\n{}, {width}x{height}, {provider}: {failure}", speed.network)
+                .expect("writing to a string cannot fail");
         }
     }
     text
 }
 
-/// Whether the device's memory stayed above the reserve.
+/// Whether the device's free memory stayed above the reserve.
 pub fn memory(speeds: &[Speed]) -> String {
-    let mut text = "\nThe device's free memory while the element ran, MiB; of all its runs the one that came nearest to its reserve.\n\n\
-                    | network | size | provider | free before | least free | reserve | |\n|---|---|---|---:|---:|---:|---|\n"
+    let mut text = "\nThe device's free memory while the element ran, MiB; the run that came closest to its reserve.\n\n\
+                    | network | size | provider | free before | minimum free | reserve | |\n|---|---|---|---:|---:|---:|---|\n"
         .to_owned();
     for speed in speeds {
         let begin = begin(&speed.network, speed.size, speed.provider);
         let line = match (&speed.absent, speed.memory) {
             (Some(reason), _) => format!("{begin} | | | not measured: {reason} |\n"),
-            (None, None) => format!("{begin} | | | not measured: nobody tells |\n"),
+            (None, None) => format!("{begin} | | | not measured: not reported |\n"),
             (None, Some(memory)) => {
                 let verdict = if memory.least >= memory.reserve() { "kept" } else { "**not kept**" };
                 let [before, least, reserve] = [memory.before, memory.least, memory.reserve()].map(|bytes| bytes >> 20);
@@ -110,7 +111,7 @@ pub fn memory(speeds: &[Speed]) -> String {
     text
 }
 
-/// The first provider beside the others, by the element's own choice of workers.
+/// The first provider compared with the others, with the automatic number of workers.
 pub fn providers(speeds: &[Speed], providers: &[Provider]) -> String {
     let [first, others @ ..] = providers else { return String::new() };
     let mut text = String::new();
@@ -120,7 +121,7 @@ pub fn providers(speeds: &[Speed], providers: &[Provider]) -> String {
             text,
             "\n| network | size | {first} | {other_name} | {first} of {other_name} |\n|---|---|---:|---:|---:|\n"
         )
-        .expect("a string takes all");
+        .expect("writing to a string cannot fail");
         for speed in speeds.iter().filter(|speed| speed.provider == providers[0]) {
             let beside = |beside: &&Speed| {
                 beside.provider == *other && beside.network == speed.network && beside.size == speed.size
@@ -131,7 +132,7 @@ pub fn providers(speeds: &[Speed], providers: &[Provider]) -> String {
             let ratio = a.zip(b).map_or("-".to_owned(), |(a, b)| format!("{:.2}", a / b));
             let Size { width, height } = speed.size;
             writeln!(text, "| {} | {width}x{height} | {} | {} | {ratio} |", speed.network, show(a), show(b))
-                .expect("a string takes all");
+                .expect("writing to a string cannot fail");
         }
     }
     text
@@ -139,7 +140,7 @@ pub fn providers(speeds: &[Speed], providers: &[Provider]) -> String {
 
 pub const PRESSURE_HEAD: &str = "\nThe element with four workers; after it has loaded its network another process takes the device's \
                                  memory, MiB.\n\n\
-                                 | network | size | provider | taken | left | what came of it |\n|---|---|---|---:|---:|---|\n";
+                                 | network | size | provider | taken | left | result |\n|---|---|---|---:|---:|---|\n";
 
 pub fn pressure_row(case: &Case, pressed: &Result<Pressed>) -> String {
     let begin = begin(&case.network.name, case.size, case.provider);

@@ -1,4 +1,4 @@
-//! One network at one size on one provider: how fast, and in how much memory.
+//! One network at one size on one provider: speed and memory.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,9 @@ use crate::figures::median;
 use crate::job::{Job, Watched, What};
 use crate::networks::{self, Network};
 
-/// Frames by which it is found out how many are to be measured.
+/// Frames used to estimate how many frames to measure.
 const PROBE: usize = 4;
-/// Frames of a measurement, at the least.
+/// Minimum number of frames of a measurement.
 const FEWEST: usize = 8;
 
 pub struct Case<'a> {
@@ -31,16 +31,16 @@ impl Case<'_> {
         Job { what, model, provider, size, frames: self.frames.to_owned(), count }
     }
 
-    /// The ONNX Runtime for it, or why it cannot be measured.
+    /// The ONNX Runtime for the case, or the reason why it cannot be measured.
     pub fn runtime(&self, cli: &Cli) -> Result<PathBuf, String> {
         if self.network.missing {
-            return Err("the model is not here".to_owned());
+            return Err("the model was not found".to_owned());
         }
         networks::runtime(&cli.runtimes, self.provider)
     }
 }
 
-/// One thing that was measured, in all rounds: frames a second, or why not.
+/// One measured quantity over all rounds: frames per second, or the error.
 pub type Rates = Result<Vec<f64>, String>;
 
 pub struct Speed {
@@ -50,12 +50,12 @@ pub struct Speed {
     /// Why nothing was measured.
     pub absent: Option<String>,
     pub one_by_one: Rates,
-    /// By the numbers of workers that were asked for.
+    /// By the requested numbers of workers.
     pub raw: Vec<Rates>,
     pub element: Vec<Rates>,
-    /// With as many workers as the element finds right.
+    /// With the automatic number of workers.
     pub automatic: Rates,
-    /// Of the element's runs the one that came nearest to its reserve.
+    /// For the run of the element that came closest to its reserve.
     pub memory: Option<Watched>,
 }
 
@@ -75,18 +75,18 @@ impl Speed {
         }
     }
 
-    /// The least of the element's share of raw ONNX Runtime with as many sessions.
+    /// The minimum of the element's throughput relative to raw ONNX Runtime with as many sessions.
     pub fn share(&self) -> Option<f64> {
         let pairs = self.raw.iter().zip(&self.element);
         pairs.filter_map(|(raw, element)| Some(middle(element)? / middle(raw)?)).min_by(f64::total_cmp)
     }
 
-    /// How many times as fast as the plain loop the element is with the most workers.
+    /// The speed-up of the element over the plain loop, with the most workers.
     pub fn gain(&self) -> Option<f64> {
         Some(middle(self.element.last()?)? / middle(&self.one_by_one)?)
     }
 
-    /// What failed, for a note.
+    /// The errors, for the notes.
     pub fn failures(&self) -> Vec<&str> {
         let all = [&self.one_by_one, &self.automatic].into_iter().chain(&self.raw).chain(&self.element);
         let mut failures: Vec<&str> = all.filter_map(|rates| rates.as_ref().err().map(String::as_str)).collect();
@@ -109,7 +109,8 @@ pub fn middle(rates: &Rates) -> Option<f64> {
     rates.as_ref().ok().filter(|rates| !rates.is_empty()).map(|rates| median(rates.clone()))
 }
 
-/// Runs all in alternating rounds. Every other one goes backwards, so that a machine that grows slower or faster does so for all alike.
+/// Runs everything in alternating rounds. Every other round runs in reverse order, so that a gradual change in the
+/// machine's speed affects all cases alike.
 pub fn measure(case: &Case, cli: &Cli) -> Speed {
     let mut speed = Speed::absent(case, String::new());
     let runtime = match case.runtime(cli) {
@@ -148,7 +149,7 @@ pub fn measure(case: &Case, cli: &Cli) -> Speed {
     speed
 }
 
-/// The one that left less above its reserve.
+/// The one with less memory left above its reserve.
 fn nearer(a: Option<Watched>, b: Option<Watched>) -> Option<Watched> {
     let above = |watched: &Watched| i128::from(watched.least) - i128::from(watched.reserve());
     [a, b].into_iter().flatten().min_by_key(above)

@@ -1,9 +1,11 @@
-//! Live streams: how long frames stay in the element, against the latency that it promises, and what becomes of those that would be late.
+//! Measures live streams: how long frames stay in the element, compared with the reported latency, and what happens to
+//! frames that would be late.
 //!
 //!     script/bench live [--seconds N] [--model NAME]
 //!
-//! Every frame is another picture (`duplicates=off`), so that nothing but the network's pace counts. The first two seconds, in which a
-//! stream that is faster than the machine settles, are left out. A queue behind the element keeps the sink's waiting out of it.
+//! Every frame is different (`duplicates=off`), so that only the speed of the network matters. The first two seconds
+//! are ignored, since a stream that is faster than the machine takes that long to settle. A queue after the element
+//! decouples it from the sink.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,19 +23,19 @@ const FALLBACK_META: &str = "GstUpscaleFilterFallbackMeta";
 
 #[derive(Parser)]
 struct Args {
-    /// Of each stream, those left out included
+    /// Duration of each stream, including the ignored first seconds
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     #[arg(long, default_value = "fast2x")]
     model: String,
-    /// Given by cargo
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 /// A frame that left the element.
 struct Left {
-    /// Running time of its PTS, and when it left.
+    /// The running time of its PTS, and when it left.
     due: gst::ClockTime,
     at: gst::ClockTime,
     fallback: bool,
@@ -41,7 +43,7 @@ struct Left {
 
 struct Figures {
     fps: f64,
-    /// Milliseconds.
+    /// In milliseconds.
     median: f64,
     p99: f64,
     promised: f64,
@@ -107,7 +109,7 @@ fn stream(args: &Args, (width, height): (u32, u32), rate: u32, mode: &str) -> an
     })
 }
 
-/// Notes each frame as it leaves.
+/// Records each frame as it leaves.
 fn watch(element: &gst::Element, left: Arc<Mutex<Vec<Left>>>) -> anyhow::Result<()> {
     let pad = element.static_pad("src").context("it has a source pad")?;
     let element = element.downgrade();
@@ -123,7 +125,8 @@ fn watch(element: &gst::Element, left: Arc<Mutex<Vec<Left>>>) -> anyhow::Result<
     Ok(())
 }
 
-/// Waits for the end, and tells the latency that the element has promised: from the source to its source pad.
+/// Waits for the end of the stream, and returns the latency that the element reports: from the source to its source
+/// pad.
 fn wait(pipeline: &gst::Pipeline, element: &gst::Element, limit: Duration) -> anyhow::Result<gst::ClockTime> {
     let bus = pipeline.bus().context("a pipeline has a bus")?;
     let limit = gst::ClockTime::try_from(limit)?;
@@ -132,7 +135,7 @@ fn wait(pipeline: &gst::Pipeline, element: &gst::Element, limit: Duration) -> an
             gst::MessageView::Eos(_) => {
                 let mut latency = gst::query::Latency::new();
                 if !element.static_pad("src").is_some_and(|pad| pad.query(&mut latency)) {
-                    bail!("the latency is not told");
+                    bail!("the element does not report its latency");
                 }
                 return Ok(latency.result().1);
             }

@@ -1,4 +1,4 @@
-//! The element, from memory to nowhere.
+//! Measures the element, from memory into a fakesink.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,40 +13,40 @@ use serde::{Deserialize, Serialize};
 use super::frames::{FORMAT, Frames, frame_bytes, stamp};
 use super::meter::{Meter, Rate};
 
-/// What a bench waits for a message that must come.
+/// How long to wait for a message that must arrive.
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 /// Frames between source and element.
 const AHEAD: u64 = 2;
 
-/// What runs.
+/// What to run.
 pub struct Settings<'a> {
     pub model: &'a Path,
     pub provider: Provider,
-    /// How many frames are measured.
+    /// Number of frames to measure.
     pub count: usize,
-    /// 0: as many as the element finds right.
+    /// 0 for the automatic number.
     pub workers: usize,
     pub duplicates: &'a str,
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Copy, Deserialize, Serialize)]
 pub struct Outcome {
     pub rate: Rate,
-    /// As the element counts them: steps down its degradation levels, and where it stood at the end.
+    /// From the element's statistics: steps down, and the level at the end.
     pub steps_down: u64,
     pub workers: u64,
     pub tile: u32,
 }
 
-/// Runs `appsrc ! upscalefilter ! fakesink`. All frames are different, so that each goes through the network. `loaded` is called between
-/// loading the network and the first frame.
+/// Runs `appsrc ! upscalefilter ! fakesink`. All frames are different, so each goes through the network. `loaded` is
+/// called after the network has been loaded, before the first frame.
 pub fn run(settings: &Settings, frames: &Frames, loaded: impl FnOnce() -> Result<()>) -> Result<Outcome> {
     gst::init()?;
     gstupscale::plugin_register_static()?;
     let busy = if settings.workers > 0 { settings.workers } else { available_parallelism().map_or(1, Into::into) };
     let meter = Arc::new(Meter::new(settings.count, busy));
-    let model = settings.model.to_str().context("the model's path is no text")?;
+    let model = settings.model.to_str().context("the model's path is not UTF-8")?;
     let element = gst::ElementFactory::make("upscalefilter")
         .property("model", model)
         .property("workers", u32::try_from(settings.workers)?)
@@ -58,7 +58,7 @@ pub fn run(settings: &Settings, frames: &Frames, loaded: impl FnOnce() -> Result
     let stats = element.property::<gst::Structure>("stats");
     pipeline.stop()?;
     played?;
-    let unique: u64 = stats.get("unique").context("the element does not tell how many frames were unique")?;
+    let unique: u64 = stats.get("unique").context("the statistics have no field `unique`")?;
     ensure!(unique == meter.total() as u64, "{unique} of {} frames were upscaled", meter.total());
     let rate = meter.rate().context("not all frames came out")?;
     let (steps_down, workers) = (stats.get("steps-down")?, stats.get("workers")?);
@@ -68,7 +68,7 @@ pub fn run(settings: &Settings, frames: &Frames, loaded: impl FnOnce() -> Result
 struct Pipeline {
     pipeline: gst::Pipeline,
     source: gst_app::AppSrc,
-    /// Frames are taken from here, as from a decoder's pool, so that none costs an allocation.
+    /// Frames come from a pool, as from a decoder, to avoid an allocation per frame.
     pool: gst_video::VideoBufferPool,
 }
 
@@ -77,7 +77,7 @@ impl Pipeline {
         let fps = gst::Fraction::new(24, 1);
         let format = gst_video::VideoFormat::from_string(FORMAT.name());
         let info = gst_video::VideoInfo::builder(format, size.width, size.height).fps(fps).build()?;
-        ensure!(info.size() == frame_bytes(size), "GStreamer lays frames of this size out in another way");
+        ensure!(info.size() == frame_bytes(size), "GStreamer uses another layout for frames of this size");
         let caps = info.to_caps()?;
         let pool = gst_video::VideoBufferPool::new();
         let mut config = pool.config();
@@ -101,9 +101,9 @@ impl Pipeline {
         Ok(Pipeline { pipeline, source, pool })
     }
 
-    /// From the start to the end of the stream.
+    /// Plays from start to end.
     fn play(&self, frames: &Frames, total: usize, loaded: impl FnOnce() -> Result<()>) -> Result<()> {
-        // The network is loaded on the way there; what goes wrong is on the bus.
+        // This loads the network; errors are on the bus.
         if self.pipeline.set_state(gst::State::Ready).is_err() {
             return self.finish();
         }
@@ -134,7 +134,7 @@ impl Pipeline {
 
     fn finish(&self) -> Result<()> {
         let bus = self.pipeline.bus().context("a pipeline has a bus")?;
-        // The frames in flight are few.
+        // Few frames are in flight at this point.
         match bus.timed_pop_filtered(PATIENCE, &[gst::MessageType::Eos, gst::MessageType::Error]) {
             Some(message) => match message.view() {
                 gst::MessageView::Error(error) => bail!("{}", error.error()),

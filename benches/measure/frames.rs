@@ -1,4 +1,4 @@
-//! The frames in memory, as all that is measured gets them.
+//! The frames in memory that all measurements use.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use gstupscale::types::Size;
 
 pub const FORMAT: PixelFormat = PixelFormat::I420;
 
-/// Bytes of a frame whose planes and rows follow each other.
+/// Bytes of a tightly packed frame.
 pub fn frame_bytes(size: Size) -> usize {
     (0..FORMAT.planes()).map(|plane| plane_bytes(plane, size)).sum()
 }
@@ -30,7 +30,7 @@ pub fn planes(frame: &[u8], size: Size) -> Vec<(&[u8], usize)> {
         .collect()
 }
 
-/// Different frames, which are shown over and over again.
+/// Different frames, which are repeated.
 pub struct Frames {
     pub size: Size,
     bytes: Vec<u8>,
@@ -47,13 +47,13 @@ impl Frames {
         self.bytes.len() / frame_bytes(self.size)
     }
 
-    /// The frame for place `index` of an endless stream.
+    /// The frame at position `index` of an endless stream.
     pub fn frame(&self, index: usize) -> &[u8] {
         let bytes = frame_bytes(self.size);
         &self.bytes[index % self.len() * bytes..][..bytes]
     }
 
-    /// The same as a picture.
+    /// The same frame as a picture.
     pub fn picture(&self, index: usize) -> PictureRef<'_> {
         PictureRef::new(FORMAT, self.size, &planes(self.frame(index), self.size))
             .expect("the planes were cut for the format and size")
@@ -66,7 +66,7 @@ pub fn stamp(frame: &mut [u8], index: usize) {
     frame[..number.len()].copy_from_slice(&number);
 }
 
-/// A picture with gradients, edges and grain, which moves: values of all sizes in all places, as a camera gives.
+/// A moving synthetic picture with gradients, edges and grain: like a camera's, with all values everywhere.
 pub fn drawn(index: usize, size: Size) -> Vec<u8> {
     let mut frame = Vec::with_capacity(frame_bytes(size));
     let mut grain = index as u32 * 2_654_435_761 + 1;

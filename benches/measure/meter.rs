@@ -1,4 +1,4 @@
-//! Time for a frame while all workers are busy.
+//! Measures time per frame while all workers are busy.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-/// What the frames took.
+/// Throughput and CPU time.
 #[derive(Clone, Copy, Deserialize, Serialize)]
 pub struct Rate {
-    /// Frames a second, by the clock on the wall.
+    /// Frames per second of wall-clock time.
     pub per_second: f64,
-    /// Milliseconds of the processors' time for a frame: on a machine that others use too it says more.
+    /// CPU time per frame, in milliseconds: more meaningful if other programs use the machine.
     pub cpu_ms: f64,
 }
 
@@ -23,8 +23,8 @@ impl Rate {
 
 /// Counts finished frames and measures the time from the end of the warm-up to `count` frames later.
 ///
-/// What comes first (buffers that grow, the pipeline that fills) and last (workers that have nothing more to do) is not measured,
-/// in the raw loop and in the element alike.
+/// The beginning (growing buffers, filling the pipeline) and the end (idle workers) are not measured, for the raw loop
+/// and the element alike.
 pub struct Meter {
     warm: usize,
     count: usize,
@@ -34,18 +34,18 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Measures `count` frames of so many `workers`, or threads where there is one worker.
+    /// Measures `count` frames with this many `workers`, or threads of a single worker.
     pub fn new(count: usize, workers: usize) -> Self {
         let warm = edge(workers);
         Meter { warm, count, finished: AtomicUsize::new(0), begin: OnceLock::new(), end: OnceLock::new() }
     }
 
-    /// How many frames must be run for it.
+    /// Number of frames to run for the measurement.
     pub fn total(&self) -> usize {
         self.warm + self.count + self.warm
     }
 
-    /// A frame is finished.
+    /// Call when a frame is finished.
     pub fn tick(&self) {
         let finished = self.finished.fetch_add(1, Ordering::Relaxed) + 1;
         if finished == self.warm {
@@ -66,14 +66,14 @@ impl Meter {
 /// A point in time.
 struct Moment {
     wall: Instant,
-    /// What all threads of this process have used of the processors.
+    /// CPU time used by all threads of this process.
     cpu: Duration,
 }
 
 impl Moment {
     fn now() -> Self {
         let mut cpu = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: the pointer is of a live variable of the type that is due.
+        // SAFETY: the pointer refers to a live variable of the right type.
         let status = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut cpu) };
         assert_eq!(status, 0, "this clock is on every Linux");
         let cpu = Duration::from_secs(cpu.tv_sec as u64) + Duration::from_nanos(cpu.tv_nsec as u64);
@@ -81,7 +81,7 @@ impl Moment {
     }
 }
 
-/// Frames before and after those that are measured: as many as the element has in flight.
+/// Frames before and after the measured ones: as many as the element has in flight.
 fn edge(workers: usize) -> usize {
     2 * workers + 2
 }

@@ -1,12 +1,12 @@
-//! What several benches do: frames in memory, sent through ONNX Runtime alone or through the element, and timed.
+//! Shared by several benches: frames in memory that go through ONNX Runtime alone or through the element, with timing.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`frames`] | frames in memory, drawn or read |
+//! | [`frames`] | frames in memory, synthetic or read from a file |
 //! | [`raw`], [`element`] | what they go through |
-//! | [`meter`] | frames a second while all is busy |
-//! | [`process`], [`machine`] | programs that are run apart; what it all runs on |
-#![allow(dead_code, reason = "each bench takes a part of it")]
+//! | [`meter`] | frames per second while all workers are busy |
+//! | [`process`], [`machine`] | child processes; description of the machine |
+#![allow(dead_code, reason = "each bench uses only some of it")]
 
 pub mod element;
 pub mod frames;

@@ -1,4 +1,4 @@
-//! Programs that are run to measure them, or to measure in.
+//! Child processes, measured or measuring.
 
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -7,30 +7,30 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// Runs a program of ours to its end: what it wrote to its standard output, or its last words.
+/// Runs one of our programs to its end. Returns its standard output, or the error it printed.
 pub fn answer(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output().context("it cannot be started")?;
+    let output = command.stdin(Stdio::null()).stderr(Stdio::piped()).output().context("cannot start the process")?;
     if !output.status.success() {
         bail!("{}", last_words(&output.stderr));
     }
     Ok(String::from_utf8(output.stdout)?)
 }
 
-/// The error with which a program of ours ended, out of what it wrote to its standard error.
+/// The error that one of our programs printed to standard error.
 pub fn last_words(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let error = text.lines().find_map(|line| line.strip_prefix("Error: "));
-    error.or(text.lines().last()).unwrap_or("it failed without a word").to_owned()
+    error.or(text.lines().last()).unwrap_or("it failed without a message").to_owned()
 }
 
 /// How a process ended.
 pub struct Finished {
     pub status: ExitStatus,
-    /// What it wrote to its standard output.
+    /// Its standard output.
     pub output: String,
-    /// What all its threads used of the processors.
+    /// CPU time used by all its threads.
     pub cpu: Duration,
-    /// The most memory that it had resident.
+    /// Peak resident memory.
     pub peak_bytes: u64,
 }
 
@@ -40,20 +40,21 @@ pub fn run(command: &mut Command) -> Result<Finished> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("{} cannot be started", command.get_program().display()))?;
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     let mut output = String::new();
     if let Some(mut pipe) = process.stdout.take() {
-        pipe.read_to_string(&mut output).context("its output cannot be read")?;
+        pipe.read_to_string(&mut output).context("cannot read its output")?;
     }
-    let id = libc::pid_t::try_from(process.id()).context("a process id out of range")?;
+    let id = libc::pid_t::try_from(process.id()).context("process id out of range")?;
     let mut status = 0;
-    // SAFETY: rusage is a struct of integers, for which all zeros is a value.
+    // SAFETY: rusage is a struct of integers, for which all zeros is a valid value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are of live variables. Nobody else waits for the process: `process` is not asked to from here on.
+    // SAFETY: both pointers refer to live variables. Nothing else waits for the process, since `process` is not used
+    // from here on.
     while unsafe { libc::wait4(id, &raw mut status, 0, &raw mut usage) } != id {
         let error = std::io::Error::last_os_error();
         if error.kind() != std::io::ErrorKind::Interrupted {
-            return Err(error).context("its end cannot be waited for");
+            return Err(error).context("cannot wait for its end");
         }
     }
     let peak_kib = u64::try_from(usage.ru_maxrss).unwrap_or(0);

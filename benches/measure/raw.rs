@@ -1,4 +1,4 @@
-//! ONNX Runtime alone, and the simplest program around it.
+//! Measures ONNX Runtime alone, and the simplest program around it.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,13 +15,13 @@ use gstupscale::types::Provider;
 use super::frames::{FORMAT, Frames, frame_bytes, planes};
 use super::meter::{Meter, Rate};
 
-/// What runs.
+/// What to run.
 pub struct Settings {
     pub model: PathBuf,
     pub provider: Provider,
-    /// How many frames are measured.
+    /// Number of frames to measure.
     pub count: usize,
-    /// Sessions, and threads in each.
+    /// Number of sessions, and threads in each.
     pub workers: usize,
     pub threads: usize,
 }
@@ -33,8 +33,8 @@ impl Settings {
     }
 }
 
-/// Runs `workers` sessions of `threads` threads each, which take the next frame as soon as they are done with one. Tensors go in, and
-/// tensors come out.
+/// Runs `workers` sessions of `threads` threads each, from tensors to tensors. Each session takes the next frame as
+/// soon as it has finished one.
 pub fn run(settings: &Settings, frames: &Frames) -> Result<Rate> {
     let model = settings.load()?;
     let region = whole(frames, model.info())?;
@@ -68,8 +68,8 @@ pub fn run(settings: &Settings, frames: &Frames) -> Result<Rate> {
     meter.rate().context("not all frames were run")
 }
 
-/// One frame after the other, as a plain loop around ONNX Runtime does it: pixels become a tensor, that goes to the device and through
-/// the network and comes back, and becomes pixels. Then the next.
+/// Processes one frame after the other, as a plain loop around ONNX Runtime does: converts pixels to a tensor, copies
+/// it to the device, runs the network, copies the result back, and converts it to pixels. Then the next frame.
 pub fn one_by_one(settings: &Settings, frames: &Frames) -> Result<Rate> {
     let model = settings.load()?;
     let info = model.info();
@@ -80,7 +80,7 @@ pub fn one_by_one(settings: &Settings, frames: &Frames) -> Result<Rate> {
     let (mut scratch, mut input, mut output) = (Scratch::default(), Vec::new(), Vec::new());
     let out = converter.output_size();
     let mut picture = vec![0; frame_bytes(out)];
-    // The same planes in every round: their sizes follow from the format.
+    // The plane sizes follow from the format and are the same in every round.
     let lengths: Vec<_> = planes(&picture, out).iter().map(|(plane, stride)| (plane.len(), *stride)).collect();
     for index in 0..meter.total() {
         let source = frames.picture(index);
@@ -96,7 +96,7 @@ pub fn one_by_one(settings: &Settings, frames: &Frames) -> Result<Rate> {
     meter.rate().context("not all frames were run")
 }
 
-/// The whole frame, which the network has to take at once.
+/// The whole frame, which the network must accept at once.
 fn whole(frames: &Frames, info: &ModelInfo) -> Result<Region> {
     let limits = Limits { fixed: info.fixed_size, multiple: info.multiple, min: info.min_size, ..Limits::default() };
     let regions = cover(frames.size, limits);
@@ -109,7 +109,7 @@ fn converter(frames: &Frames, info: &ModelInfo) -> Converter {
     Converter::new(FORMAT, colour, frames.size, info.channels, info.scale)
 }
 
-/// The frames as the network takes them.
+/// The frames as input tensors.
 fn tensors(frames: &Frames, info: &ModelInfo, region: &Region) -> Vec<Vec<f32>> {
     let converter = converter(frames, info);
     let mut scratch = Scratch::default();

@@ -4,7 +4,7 @@ use gstupscale::picture::format::PixelFormat;
 use gstupscale::types::Size;
 
 pub const FORMAT: PixelFormat = PixelFormat::I420;
-/// Bytes after each row of the padded pictures: what a decoder leaves around a frame for its motion vectors.
+/// Bytes after each row of the padded pictures, like the border that decoders keep for motion vectors.
 pub const PADDING: usize = 64;
 
 /// The planes of a picture and their strides.

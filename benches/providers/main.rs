@@ -1,8 +1,9 @@
-//! The network alone on each execution provider that is here, beside the default CPU provider: frames of 640x360 a second, and how far
-//! the results are from the CPU provider's.
+//! Measures the network alone on each available execution provider, compared with the default CPU provider: frames of
+//! 640x360 per second, and how far the results are from the CPU provider's.
 //!
-//! `script/bench providers` runs it. Each figure is of a process of its own, because a process has one ONNX Runtime; as many sessions as
-//! the element would open run back to back, each on a thread of its own. What cannot run here is told with its reason.
+//! Run it with `script/bench providers`. Each measurement runs in a separate process, because a process can load only
+//! one ONNX Runtime. As many sessions as the element would open run back to back, each on its own thread. Providers
+//! that cannot run are listed with the reason.
 
 #[path = "../figures/mod.rs"]
 mod figures;
@@ -30,24 +31,24 @@ struct Cli {
     /// Alternating rounds; the table shows medians
     #[arg(long, default_value_t = 3)]
     rounds: usize,
-    /// Seconds of each measurement, about
+    /// Approximate duration of each measurement, in seconds
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// The networks; without it two that are built in and two of the test data
+    /// The networks; default: two built-in ones and two of the test data
     #[arg(long, value_name = "NAME|FILE", num_args = 1..)]
     models: Vec<PathBuf>,
-    /// The folder in which script/setup puts ONNX Runtimes
+    /// Folder in which script/setup installs ONNX Runtimes
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.deps"))]
     runtimes: PathBuf,
-    /// What cargo tells every bench
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
-    /// What a process of its own does: it runs this model on that provider, and writes one result to that file
+    /// Runs this model on this provider in the current process, and writes one result to the file
     #[arg(long, hide = true, num_args = 3, value_names = ["MODEL", "VARIANT", "FILE"])]
     child: Option<Vec<String>>,
 }
 
-/// Which provider of which ONNX Runtime.
+/// A provider of an ONNX Runtime build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Variant {
     Cpu,
@@ -58,7 +59,7 @@ enum Variant {
 }
 
 impl Variant {
-    /// The folder of the ONNX Runtime, the provider, and the precision.
+    /// The folder of the ONNX Runtime build, the provider, and the precision.
     fn settings(self) -> (&'static str, Provider, Precision) {
         match self {
             Variant::Cpu => ("onnxruntime", Provider::Cpu, Precision::Auto),
@@ -83,11 +84,11 @@ fn main() -> Result<()> {
         models.push(shared.join("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32.onnx"));
         models.push(shared.join("nn-upscaler/2xNomosUni_span_multijpg_ldl.onnx"));
     }
-    println!("\nFrames of 640x360 a second, medians of {} alternating rounds.\n", cli.rounds);
+    println!("\nFrames of 640x360 per second, medians of {} alternating rounds.\n", cli.rounds);
     println!("| network | provider | frames/s | times as fast as cpu | PSNR to cpu |\n|---|---|---:|---:|---:|");
     for model in &models {
         if !model.exists() && model.components().count() > 1 {
-            eprintln!("*** SKIPPED: {} is not here ***", model.display());
+            eprintln!("*** SKIPPED: {} not found ***", model.display());
             continue;
         }
         measure(model, &cli)?;
@@ -126,11 +127,11 @@ fn measure(model: &Path, cli: &Cli) -> Result<()> {
     Ok(())
 }
 
-/// One measurement in a process of its own: frames a second.
+/// Runs one measurement in a separate process. Returns frames per second.
 fn apart(model: &Path, variant: Variant, file: &Path, cli: &Cli) -> Result<f64> {
     let library = cli.runtimes.join(variant.settings().0).join("libonnxruntime.so.1");
     if !library.exists() {
-        bail!("there is no {}", library.strip_prefix(&cli.runtimes).unwrap_or(&library).display());
+        bail!("{} not found", library.strip_prefix(&cli.runtimes).unwrap_or(&library).display());
     }
     let name = variant.to_possible_value().context("every variant has a name")?.get_name().to_owned();
     let mut child = Command::new(std::env::current_exe()?);
@@ -149,13 +150,13 @@ fn child(model: &Path, variant: Variant, file: &Path, seconds: f64) -> Result<()
     model.open_session()?.run(&input, SIZE, &mut first)?;
     std::fs::write(file, first.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())?;
     let cores = available_parallelism().map_or(1, usize::from);
-    let begin = std::sync::Barrier::new(cores);
+    let start = std::sync::Barrier::new(cores);
     let frames = std::thread::scope(|scope| -> Result<f64> {
         let session = || -> Result<f64> {
             let mut session = model.open_session()?;
             let mut output = Vec::new();
             session.run(&input, SIZE, &mut output)?;
-            begin.wait();
+            start.wait();
             let (start, mut frames) = (Instant::now(), 0);
             while frames < 3 || start.elapsed().as_secs_f64() < seconds {
                 session.run(&input, SIZE, &mut output)?;
@@ -170,7 +171,7 @@ fn child(model: &Path, variant: Variant, file: &Path, seconds: f64) -> Result<()
     Ok(())
 }
 
-/// A picture with smooth parts, edges and some grain: networks with PReLU run faster on blank ones.
+/// A picture with smooth areas, edges and some grain: networks with PReLU run faster on blank ones.
 fn picture() -> impl Iterator<Item = f32> {
     (0..SIZE.width * SIZE.height).map(|n| {
         let (x, y) = (n % SIZE.width, n / SIZE.width);
@@ -185,7 +186,7 @@ fn values(file: &Path) -> Result<Vec<f32>> {
     Ok(bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-/// Of values from 0 to 1.
+/// PSNR of values from 0 to 1.
 fn psnr(a: &[f32], b: &[f32]) -> f64 {
     let error: f64 = a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum();
     if error == 0.0 { f64::INFINITY } else { -10.0 * (error / a.len() as f64).log10() }

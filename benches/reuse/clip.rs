@@ -15,16 +15,18 @@ pub struct Clip {
 impl Clip {
     /// The first `most` frames, in 8-bit 4:2:0.
     pub fn decode(path: &Path, most: usize) -> Result<Self> {
-        // That of libvpx 1.12 gives broken pictures on some machines, and others each time.
+        // The VP8 decoder of libvpx 1.12 produces corrupt, non-deterministic frames on some machines.
         if let Some(decoder) = gst::Registry::get().lookup_feature("vp8dec") {
             decoder.set_rank(gst::Rank::NONE);
         }
         let description = "filesrc name=file ! decodebin ! videoconvert ! video/x-raw,format=I420 ! appsink name=sink sync=false max-buffers=2";
-        let pipeline: gst::Pipeline =
-            gst::parse::launch(description)?.downcast().map_err(|_| anyhow::anyhow!("this describes no pipeline"))?;
+        let pipeline: gst::Pipeline = gst::parse::launch(description)?
+            .downcast()
+            .map_err(|_| anyhow::anyhow!("the description is not a pipeline"))?;
         let named = |name: &str| pipeline.by_name(name).with_context(|| format!("the pipeline has no {name}"));
         named("file")?.set_property("location", path);
-        let sink = named("sink")?.downcast::<gst_app::AppSink>().map_err(|_| anyhow::anyhow!("it is no appsink"))?;
+        let sink =
+            named("sink")?.downcast::<gst_app::AppSink>().map_err(|_| anyhow::anyhow!("the sink is not an appsink"))?;
         pipeline.set_state(gst::State::Playing)?;
         let mut samples = Vec::new();
         let mut caps = None;
@@ -32,7 +34,7 @@ impl Clip {
             && let Ok(sample) = sink.pull_sample()
         {
             caps = sample.caps_owned();
-            // A copy: what decoders hand out is theirs.
+            // A copy, so that the decoder gets its buffers back.
             samples.push(sample.buffer().context("a sample without a buffer")?.copy_deep()?);
         }
         pipeline.set_state(gst::State::Null)?;
@@ -45,7 +47,7 @@ impl Clip {
         self.samples.len()
     }
 
-    /// A frame's pixels with its timestamps; the memory is shared.
+    /// A frame with its timestamps; the memory is shared.
     pub fn frame(&self, index: usize) -> gst::Buffer {
         self.samples[index].clone()
     }
@@ -55,7 +57,7 @@ impl Clip {
     }
 }
 
-/// Mean code of the first plane.
+/// Mean code value of the first plane.
 pub fn mean_luma(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<f64> {
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info)?;
     let (data, stride) = (frame.plane_data(0)?, usize::try_from(frame.plane_stride()[0])?);

@@ -1,14 +1,14 @@
-//! What reuse saves: the element on real clips with `duplicates=off` and with another mode, in alternating rounds of one run, and how far
-//! the output of that mode is from that of `off`.
+//! Measures what reuse saves: runs the element on real clips with `duplicates=off` and with another mode, in
+//! alternating rounds, and compares the output of that mode with that of `off`.
 //!
-//! `script/bench reuse` runs it. The clips are decoded first; what is measured is `appsrc ! upscalefilter ! fakesink` from the first
-//! frame to the end of the stream.
+//! Run it with `script/bench reuse`. The clips are decoded beforehand; the measurement covers `appsrc ! upscalefilter !
+//! fakesink` from the first frame to the end of the stream.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | `clip` | a clip's frames in memory |
 //! | `figures` | medians |
-//! | `run` | a clip through the element |
+//! | `run` | runs a clip through the element |
 
 mod clip;
 #[path = "../figures/mod.rs"]
@@ -33,22 +33,22 @@ struct Cli {
     /// The network
     #[arg(long, default_value = "fast2x")]
     model: String,
-    /// Most frames of a clip; 0: all
+    /// Maximum number of frames per clip; 0 for all
     #[arg(long, default_value_t = 0)]
     frames: usize,
-    /// Only clips whose names hold this
+    /// Only clips whose names contain this
     #[arg(long, default_value = "")]
     only: String,
-    /// Where the clips are
+    /// Folder of the clips
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/clips"))]
     clips: PathBuf,
-    /// What cargo tells every bench
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// A clip, the mode that it is measured with, how many times as fast that should be, and how near to the output of `off`: identical, or
-/// the worst frame's PSNR in dB.
+/// A clip, the mode to measure, the required speed-up, and the required minimum PSNR in dB of the worst frame against
+/// the output of `off` (`None`: identical).
 struct Case {
     clip: &'static str,
     mode: &'static str,
@@ -81,7 +81,7 @@ fn main() -> Result<()> {
     for case in CASES.iter().filter(|case| case.clip.contains(&cli.only)) {
         let path = cli.clips.join(case.clip);
         if !path.exists() {
-            eprintln!("*** SKIPPED: {} is not here ***", path.display());
+            eprintln!("*** SKIPPED: {} not found ***", path.display());
             continue;
         }
         println!("{}", measure(case, &path, &cli)?);
@@ -96,7 +96,7 @@ fn measure(case: &Case, path: &Path, cli: &Cli) -> Result<String> {
     for round in 0..cli.rounds {
         eprintln!("{} {}, round {} of {}", case.clip, case.mode, round + 1, cli.rounds);
         let one = |mode: &str| run(&clip, &cli.model, mode, &mut |_| Ok(()));
-        // Every other round goes backwards, so that a machine that grows slower does so for both.
+        // Every other round runs in reverse order, so that a gradual change in the machine's speed affects both modes.
         let (without, with) = if round % 2 == 0 {
             let without = one("off")?;
             (without, one(case.mode)?)
@@ -122,7 +122,7 @@ fn measure(case: &Case, path: &Path, cli: &Cli) -> Result<String> {
     ))
 }
 
-/// What the mode's output is beside that of `off`.
+/// Compares the mode's output with that of `off`.
 fn compare(clip: &Clip, case: &Case, model: &str) -> Result<String> {
     let mut whole = Vec::new();
     run(clip, model, "off", &mut |output: &Output| {

@@ -1,4 +1,4 @@
-//! A clip through the element.
+//! Runs a clip through the element.
 
 use std::sync::mpsc;
 use std::time::Instant;
@@ -11,18 +11,18 @@ use crate::clip::{Clip, mean_luma};
 
 pub struct Figures {
     pub seconds: f64,
-    /// Of the frames' area, in per cent.
+    /// Percentage of the frame area.
     pub reused: f64,
 }
 
-/// A frame that came out.
+/// An output frame.
 pub struct Output {
     buffer: gst::Buffer,
     info: gst_video::VideoInfo,
 }
 
 impl Output {
-    /// The bytes that are seen.
+    /// The visible bytes.
     pub fn visible(&self) -> Result<Vec<u8>> {
         let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&self.buffer, &self.info)?;
         let mut bytes = Vec::with_capacity(self.info.size());
@@ -39,7 +39,7 @@ impl Output {
     }
 }
 
-/// Runs the clip, and hands each frame that comes out to `look`.
+/// Runs the clip, and passes each output frame to `look`.
 pub fn run(clip: &Clip, model: &str, mode: &str, look: &mut dyn FnMut(&Output) -> Result<()>) -> Result<Figures> {
     let element = gst::ElementFactory::make("upscalefilter")
         .property("model", model)
@@ -55,7 +55,7 @@ pub fn run(clip: &Clip, model: &str, mode: &str, look: &mut dyn FnMut(&Output) -
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let caps = pad.current_caps();
         let output = info.buffer().cloned().zip(caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok()));
-        // Where nobody takes them any more the run has failed already.
+        // A closed channel means that the run has already failed.
         if let Some((buffer, info)) = output
             && sender.send(Output { buffer, info }).is_err()
         {
@@ -67,7 +67,7 @@ pub fn run(clip: &Clip, model: &str, mode: &str, look: &mut dyn FnMut(&Output) -
     pipeline.add_many([source.upcast_ref(), &element, &sink])?;
     gst::Element::link_many([source.upcast_ref(), &element, &sink])?;
     pipeline.set_state(gst::State::Playing)?;
-    let begin = Instant::now();
+    let start = Instant::now();
     std::thread::scope(|scope| -> Result<()> {
         let feeding = scope.spawn(|| -> Result<()> {
             for index in 0..clip.frames() {
@@ -81,7 +81,7 @@ pub fn run(clip: &Clip, model: &str, mode: &str, look: &mut dyn FnMut(&Output) -
         }
         feeding.join().map_err(|_| anyhow::anyhow!("the thread that feeds frames panicked"))?
     })?;
-    let seconds = begin.elapsed().as_secs_f64();
+    let seconds = start.elapsed().as_secs_f64();
     let reused = element.property::<gst::Structure>("stats").get("reused-percentage")?;
     let error = pipeline.bus().and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
     pipeline.set_state(gst::State::Null)?;

@@ -1,4 +1,4 @@
-//! The processes that measure: what they are told, what they answer, how much memory they took.
+//! The measuring processes: their arguments, their answers, their peak memory.
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -15,26 +15,26 @@ use crate::measure::process::{self, Finished};
 use crate::measure::{element, raw};
 use crate::{SIZE, prepare};
 
-/// What this program does in a process of its own.
+/// What this program does in a separate process.
 #[derive(Subcommand)]
 #[command(hide = true)]
 pub enum Child {
     /// Writes the frames and clips; answers with [`prepare::Prepared`] as JSON
     Prepare { clip: PathBuf, frames: PathBuf, counts: Vec<usize> },
-    /// Answers with the [`Rate`] of the raw loop, as JSON
+    /// Answers with the [`Rate`] of the raw loop as JSON
     Raw { model: PathBuf, frames: PathBuf, count: usize, workers: usize, threads: usize },
-    /// Answers with the [`Rate`] of the element, as JSON
+    /// Answers with the [`Rate`] of the element as JSON
     Element { model: PathBuf, frames: PathBuf, count: usize, duplicates: String },
 }
 
-/// What came out of one process.
+/// The result of one process.
 pub struct Measured {
     pub rate: Rate,
     pub peak_bytes: u64,
 }
 
 impl Child {
-    /// In the process itself.
+    /// Runs in the process itself.
     pub fn run(self) -> Result<()> {
         let answer = match self {
             Child::Prepare { clip, frames, counts } => prepare::run(&clip, &frames, &counts)?,
@@ -55,16 +55,16 @@ impl Child {
     /// Starts the process and waits for its answer.
     pub fn run_apart(&self) -> Result<Measured> {
         let finished = self.answer()?;
-        let rate = serde_json::from_str(&finished.output).context("the answer is not understood")?;
+        let rate = serde_json::from_str(&finished.output).context("cannot parse the answer")?;
         Ok(Measured { rate, peak_bytes: finished.peak_bytes })
     }
 
-    /// The same with the answer as it is.
+    /// Like [`run_apart`](Self::run_apart), but returns the raw answer.
     pub fn answer(&self) -> Result<Finished> {
         let program = std::env::current_exe().context("this program cannot find itself")?;
         let finished = process::run(Command::new(program).args(self.arguments()))?;
         if !finished.status.success() {
-            bail!("it failed with {}", finished.status);
+            bail!("the process failed with {}", finished.status);
         }
         Ok(finished)
     }

@@ -1,20 +1,21 @@
-//! The table: how much of what ONNX Runtime can do is left in the element, and in a whole run of the command.
+//! The table: how much of ONNX Runtime's throughput remains in the element, and in a whole run of the command.
 //!
-//! `script/bench` runs it. For a luma and an RGB network at 640x360, in alternating rounds:
+//! Run it with `script/bench`. For a luma and an RGB network at 640x360, in alternating rounds:
 //!
-//! - **raw**: ONNX Runtime alone, back to back: the same network, as many sessions and threads as the element uses, tensors and
-//!   results in memory. And one session that has all cores. The better of the two is what the others are compared with.
+//! - **raw**: ONNX Runtime alone, back to back: the same network, as many sessions and threads as the element uses,
+//!   tensors and results in memory. Also a single session that uses all cores. The others are compared with the better
+//!   of the two.
 //! - **element**: 8-bit 4:2:0 frames from memory through `upscalefilter` into a `fakesink`.
-//! - **gst-upscale**: the whole command, from a file to a file.
+//! - **gst-upscale**: the whole command, from file to file.
 //!
-//! Each runs in a process of its own, so that its peak memory is its own. This one starts them and does nothing else: Linux
-//! counts the memory of a process into the peak of those that it starts.
+//! Each runs in a separate process to measure its peak memory. The parent process only starts them, because Linux
+//! counts a process's memory into the peak of its children.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | `child` | the processes: their command lines, running them, their memory |
-//! | `prepare` | the frames and clips that all variants get |
-//! | `measure` | these frames in memory, the raw loop, the element, frames a second while all is busy |
+//! | `prepare` | the frames and clips that all variants use |
+//! | `measure` | frames in memory, the raw loop, the element, frames per second while all workers are busy |
 //! | `command` | the whole command |
 //! | `report` | the table |
 
@@ -38,22 +39,22 @@ use report::Row;
 
 const SIZE: Size = Size { width: 640, height: 360 };
 
-/// Frames of the luma network for one of the RGB network, which takes that much longer.
+/// Frames for the luma network per frame for the RGB network, which takes that much longer.
 const LUMA_FOR_RGB: usize = 4;
 
 #[derive(Parser)]
-#[command(about = "Measures raw ONNX Runtime, the element and the command, one beside the other")]
+#[command(about = "Measures raw ONNX Runtime, the element and the command, side by side")]
 struct Cli {
-    /// Alternating rounds; the table shows their medians
+    /// Alternating rounds; the table shows medians
     #[arg(long, default_value_t = 5, value_parser = at_least_one)]
     rounds: usize,
-    /// Frames of each measurement of the luma network; the RGB network gets a quarter of them
+    /// Frames per measurement of the luma network; the RGB network gets a quarter of them
     #[arg(long, default_value_t = 240, value_parser = at_least_one)]
     frames: usize,
-    /// Unique frames of the memory measurement
+    /// Unique frames in the memory measurement
     #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     memory_frames: usize,
-    /// One round of few frames, to see that all works; the figures mean nothing
+    /// One round of few frames, to check that everything works; the figures are meaningless
     #[arg(long)]
     quick: bool,
     /// The luma network
@@ -65,13 +66,13 @@ struct Cli {
         "/../shared/data/models/animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32.onnx"
     ))]
     rgb: PathBuf,
-    /// A clip of 640x360
+    /// A 640x360 clip
     #[arg(long, value_name = "FILE", default_value = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../shared/data/clips/test-videos-co-uk/Sintel_360_10s_1MB.mp4"
     ))]
     clip: PathBuf,
-    /// What cargo tells every bench
+    /// Passed by cargo
     #[arg(long, hide = true)]
     bench: bool,
     #[command(subcommand)]
@@ -79,7 +80,7 @@ struct Cli {
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number from 1 on".to_owned())
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "expected a number of at least 1".to_owned())
 }
 
 fn main() -> Result<()> {
@@ -102,8 +103,8 @@ fn main() -> Result<()> {
     print!("{}", report::HEAD);
     for network in [&luma, &rgb] {
         if !network.path.exists() {
-            eprintln!("*** SKIPPED: {} is not here ***", network.path.display());
-            println!("{}", report::skipped(network.name, "not measured: the model is not here"));
+            eprintln!("*** SKIPPED: {} not found ***", network.path.display());
+            println!("{}", report::skipped(network.name, "not measured: the model was not found"));
             continue;
         }
         let rows = network.measure(&prepared, cores, cli.rounds)?;
@@ -114,7 +115,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// What is measured with one network.
+/// A network to measure.
 struct Network<'a> {
     name: &'static str,
     path: &'a Path,
@@ -133,8 +134,8 @@ impl Network<'_> {
         Child::Element { model, frames, count, duplicates: duplicates.to_owned() }
     }
 
-    /// Runs all variants in alternating rounds. Every other round goes backwards, so that a machine that grows slower or faster
-    /// does so for all alike.
+    /// Runs all variants in alternating rounds. Every other round runs in reverse order, so that a gradual change in
+    /// the machine's speed affects all variants alike.
     fn measure(&self, prepared: &Prepared, cores: usize, rounds: usize) -> Result<Vec<Row>> {
         let raw = self.variant_raw(prepared, cores, 1);
         let mut variants = vec![

@@ -1,6 +1,6 @@
-//! The frames and clips that all variants get.
+//! Prepares the frames and clips that all variants use.
 //!
-//! Real frames matter: networks with PReLU run up to 1.6 times as fast on blank ones.
+//! The frames must be real: networks with PReLU run up to 1.6 times as fast on blank ones.
 
 use std::path::{Path, PathBuf};
 
@@ -14,20 +14,20 @@ use crate::child::Child;
 use crate::measure::frames::{FORMAT, drawn, frame_bytes};
 use crate::measure::machine;
 
-/// How many different frames are shown over and over again.
+/// Number of different frames, which are repeated.
 const KEPT: usize = 24;
-/// How much of a clip they are taken from.
+/// Number of frames of the clip that they are taken from.
 const LOOKED_AT: usize = 300;
 const FPS: i32 = 24;
 
 /// What was prepared.
 #[derive(Deserialize, Serialize)]
 pub struct Prepared {
-    /// The frames, one after the other: 4:2:0, 640x360, tightly packed.
+    /// The frames in sequence: 4:2:0, 640x360, tightly packed.
     pub frames: PathBuf,
-    /// Where they are from, for people.
+    /// Their source, as text for the table.
     pub source: String,
-    /// Clips of the lengths asked for.
+    /// Clips of the requested lengths.
     pub clips: [Clip; 2],
     pub gstreamer: String,
     pub date: String,
@@ -40,30 +40,33 @@ pub struct Clip {
     pub frames: usize,
 }
 
-/// Prepares in a process of its own; `counts` are the clips' frames.
+/// Prepares in a separate process; `counts` are the numbers of frames of the clips.
 pub fn in_child(clip: &Path, counts: [usize; 2]) -> Result<Prepared> {
     let frames = Path::new(env!("CARGO_TARGET_TMPDIR")).join("table.i420");
     let child = Child::Prepare { clip: clip.to_owned(), frames, counts: counts.to_vec() };
-    let answer = child.answer().context("no frames to measure with")?;
-    serde_json::from_str(&answer.output).context("the answer is not understood")
+    let answer = child.answer().context("preparing the frames failed")?;
+    serde_json::from_str(&answer.output).context("cannot parse the answer")
 }
 
-/// The work itself; returns [`Prepared`] as JSON.
+/// Does the work. Returns [`Prepared`] as JSON.
 pub fn run(clip: &Path, frames: &Path, counts: &[usize]) -> Result<String> {
     gst::init()?;
-    let &[long, short] = counts else { bail!("two counts are due") };
+    let &[long, short] = counts else { bail!("expected two counts") };
     let (decoded, source) = if clip.exists() {
         let name = clip.file_name().unwrap_or(clip.as_os_str());
         (decode(clip)?, name.display().to_string())
     } else {
-        eprintln!("*** {} is not here: measuring with a drawn picture ***", clip.display());
-        ((0..LOOKED_AT).map(|index| drawn(index, SIZE)).collect(), "drawn, because the clip is not here".to_owned())
+        eprintln!("*** {} not found: measuring with synthetic frames ***", clip.display());
+        (
+            (0..LOOKED_AT).map(|index| drawn(index, SIZE)).collect(),
+            "synthetic, because the clip was not found".to_owned(),
+        )
     };
-    // Dilation over the clip, which may begin in the dark.
+    // Spread over the clip, which may start with black frames.
     let kept: Vec<u8> = (0..KEPT).flat_map(|index| decoded[index * decoded.len() / KEPT].iter().copied()).collect();
     std::fs::write(frames, kept).with_context(|| format!("{} cannot be written", frames.display()))?;
     let file = |count: usize| -> Result<Clip> {
-        // All of the clip is wanted: then it is the file as it is.
+        // If all of the clip is needed, use the file as it is.
         if count >= decoded.len() && clip.exists() && decoded.len() < LOOKED_AT {
             return Ok(Clip { path: clip.to_owned(), frames: decoded.len() });
         }
@@ -116,7 +119,7 @@ fn decode(clip: &Path) -> Result<Vec<Vec<u8>>> {
     Ok(frames)
 }
 
-/// The visible pixels of a frame, without what stands between rows.
+/// The visible pixels of a frame, without padding.
 fn tight(buffer: &gst::BufferRef, info: &gst_video::VideoInfo) -> Result<Vec<u8>> {
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info)?;
     let mut bytes = Vec::with_capacity(frame_bytes(SIZE));
@@ -144,9 +147,9 @@ fn encode(frames: &[Vec<u8>], count: usize, path: &Path) -> Result<()> {
     let duration = gst::ClockTime::SECOND / FPS as u64;
     for (index, frame) in frames.iter().cycle().take(count).enumerate() {
         let mut buffer = gst::Buffer::from_slice(frame.clone());
-        let shell = buffer.get_mut().context("a new buffer has no other owner")?;
-        shell.set_pts(duration * index as u64);
-        shell.set_duration(duration);
+        let header = buffer.get_mut().context("a new buffer has no other owner")?;
+        header.set_pts(duration * index as u64);
+        header.set_duration(duration);
         source.push_buffer(buffer)?;
     }
     source.end_of_stream()?;
@@ -160,7 +163,7 @@ fn encode(frames: &[Vec<u8>], count: usize, path: &Path) -> Result<()> {
 }
 
 fn launch(description: &str) -> Result<gst::Pipeline> {
-    gst::parse::launch(description)?.downcast().map_err(|_| anyhow::anyhow!("this describes no pipeline"))
+    gst::parse::launch(description)?.downcast().map_err(|_| anyhow::anyhow!("the description is not a pipeline"))
 }
 
 fn named<T: IsA<gst::Element>>(pipeline: &gst::Pipeline, name: &str) -> Result<T> {

@@ -9,22 +9,22 @@ use crate::measure::meter::Rate;
 use crate::prepare::Prepared;
 
 pub const HEAD: &str = "\
-| network | what runs | frames/s, median | min .. max | of the best raw one | CPU, ms/frame | peak memory, MB |
+| network | what runs | frames/s, median | min .. max | of best raw | CPU, ms/frame | peak memory, MB |
 |---|---|---:|---:|---:|---:|---:|
 ";
 
-/// What the element keeps of the best raw figure, at the least.
+/// Minimum throughput of the element relative to the best raw figure.
 const GOAL_RATIO: f64 = 0.95;
-/// What a process with the element and the luma network may take.
+/// Maximum memory of a process with the element and the luma network.
 const GOAL_BYTES: u64 = 600_000_000;
-/// More processes than this wanting a core of an idle machine are somebody else's.
+/// A higher load means that other programs use an otherwise idle machine.
 const QUIET: f64 = 0.5;
 
 /// One variant and its figures.
 pub struct Row {
     label: String,
     raw: bool,
-    /// By round.
+    /// With the round of each.
     rates: Vec<(usize, Rate)>,
     peak_bytes: u64,
 }
@@ -47,7 +47,7 @@ impl Row {
         median(self.rates.iter().map(|(_, rate)| rate.cpu_ms).collect())
     }
 
-    /// Median of the ratios to what `best` had in the same round.
+    /// Median of the ratios to `best` in the same round.
     fn ratio(&self, best: &Row) -> Option<f64> {
         let of_round = |round| best.rates.iter().find(|(other, _)| *other == round).map(|(_, rate)| rate.per_second);
         median(self.rates.iter().filter_map(|(round, rate)| Some(rate.per_second / of_round(*round)?)).collect())
@@ -81,17 +81,17 @@ pub fn rows(network: &str, rows: &[Row]) -> String {
             row.label,
             megabytes(row.peak_bytes)
         )
-        .expect("a string takes all");
+        .expect("writing to a string cannot fail");
     }
     text
 }
 
-/// A line of what is not measured.
+/// A line for something that was not measured.
 pub fn skipped(network: &str, why: &str) -> String {
     format!("| {network} | {why} | | | | | |")
 }
 
-/// What runs it all.
+/// Description of the machine.
 pub fn machine(cores: usize, prepared: &Prepared) -> String {
     let mut text = format!(
         "\n{}: {}, {cores} cores, memory {}, {}, {}. Frames: {}, 640x360.\n\n",
@@ -103,21 +103,22 @@ pub fn machine(cores: usize, prepared: &Prepared) -> String {
         prepared.source
     );
     if let Some(load) = machine::load().filter(|load| *load > QUIET) {
-        write!(text, "**The machine was not quiet when this began: load {load}.**\n\n").expect("a string takes all");
+        write!(text, "**The machine was not quiet at the start: load {load}.**\n\n")
+            .expect("writing to a string cannot fail");
     }
     text
 }
 
-/// What stands below the table.
+/// The text below the table.
 pub fn tail(model: &Path, frames: usize, peak_bytes: u64, rounds: usize, quick: bool) -> String {
     let model = model.file_stem().unwrap_or_default().display();
     let verdict = if peak_bytes < GOAL_BYTES { "met" } else { "MISSED" };
-    let warning = if quick { "**A quick run: these figures mean nothing.**\n\n" } else { "" };
+    let warning = if quick { "**A quick run: the figures are meaningless.**\n\n" } else { "" };
     format!(
         "\n{warning}Peak memory with {frames} unique frames through the element, {model}: {} MB (goal: less than {}, \
-         {verdict}).\n\nAlternating rounds: {rounds}. The ratio is the median of the rounds' own ratios to the raw figure with \
-         the better median; the goal of the element is {GOAL_RATIO}. Raw and element are measured while all workers are busy, \
-         the command from its start to its end; it encodes on the same cores. Memory is the largest of all rounds.\n",
+         {verdict}).\n\nAlternating rounds: {rounds}. The ratio is the median of the ratios per round, to the raw figure with \
+         the better median; the element's goal is {GOAL_RATIO}. Raw and element are measured while all workers are busy, \
+         the command from start to end, including encoding on the same cores. Memory is the maximum over all rounds.\n",
         megabytes(peak_bytes),
         megabytes(GOAL_BYTES)
     )
