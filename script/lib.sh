@@ -1,6 +1,7 @@
-# Sourced by the other scripts: where things lie, and how to speak. No command of its own, so that script/env stays quick.
+# Sourced by the other scripts: paths and helper functions. Starts as few processes as possible, so that script/env is
+# fast.
 # shellcheck shell=bash
-# shellcheck disable=SC2034  # used by those that source it
+# shellcheck disable=SC2034  # used by the scripts that source it
 set -euo pipefail
 
 root=${BASH_SOURCE[0]%/*}
@@ -9,11 +10,11 @@ deps=$root/.deps
 target=${CARGO_TARGET_DIR:-$root/target}
 [[ $target == /* ]] || target=$PWD/$target
 
-# Must agree with script/onnxruntime.txt, which pip reads.
+# Must match script/onnxruntime.txt, which pip reads.
 ort_version=1.31.1
 ort_lib=$deps/onnxruntime/libonnxruntime.so.$ort_version
 
-# ONNX Runtime shall tell nobody of what runs here; the plugin sees to that by itself, other programs that use it do not.
+# Disable ONNX Runtime's telemetry. The plugin does that itself; other programs that use ONNX Runtime do not.
 export ORT_DISABLE_TELEMETRY=${ORT_DISABLE_TELEMETRY-1}
 
 say() { printf '%s\n' "$*" >&2; }
@@ -22,12 +23,12 @@ die() {
     exit 1
 }
 
-# Rust that rustup installed is found also where the shell has not been started anew since.
+# Finds Rust from rustup even if the shell was started before the installation.
 if ! command -v cargo >/dev/null && [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
     PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
 fi
 
-# The ONNX Runtime to use: the plain one, or that of UPSCALE_RUNTIME.
+# The ONNX Runtime to use: the default one, or the one selected by UPSCALE_RUNTIME.
 runtime() {
     if [[ -n ${UPSCALE_RUNTIME:-} ]]; then
         printf '%s' "$deps/onnxruntime-$UPSCALE_RUNTIME/libonnxruntime.so.1"
@@ -36,9 +37,9 @@ runtime() {
     fi
 }
 
-# use_built PROFILE: exports what makes GStreamer find the plugin of that profile, and the plugin ONNX Runtime.
-# The plugin is reached through a link in a folder of its own: beside it in target/ lie files that GStreamer's scanner
-# would have to look through. The registry is our own: that of the user does not change.
+# use_built PROFILE: exports the variables with which GStreamer finds the plugin of that profile, and the plugin finds
+# ONNX Runtime. The plugin is linked into a separate folder, because GStreamer's scanner would have to examine the other
+# files in target/. A separate registry leaves the user's untouched.
 use_built() {
     local profile=$1 folder=$deps/plugin/$1
     if [[ $(readlink "$folder/libgstupscale.so" || true) != "$target/$profile/libgstupscale.so" ]]; then
@@ -52,7 +53,7 @@ use_built() {
     if [[ ${UPSCALE_RUNTIME:-} == gpu ]]; then use_cuda; fi
 }
 
-# The CUDA and cuDNN of script/setup --cuda, where they are.
+# Uses the CUDA and cuDNN of script/setup --cuda, if they exist.
 use_cuda() {
     if [[ -d $deps/cuda ]]; then export LD_LIBRARY_PATH=$deps/cuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}; fi
 }
