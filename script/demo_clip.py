@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Renders the demo clip as YUV4MPEG2 to standard output: `demo_clip.py > clip.y4m`.
 
-320x180, 24 frames a second, 94 frames. It is drawn "on twos" as animation is, each drawing held for two frames, with a
-pause in which nothing moves: 40 different frames. The background has what an upscaler is judged by (thin diagonals,
-circles, lettering, a fine grating, a soft gradient). There is no randomness and no font in it: each pixel is worked out
-from its distance to lines and circles.
+320x180, 24 frames per second, 94 frames. It is animated "on twos", with each drawing held for two frames, and has a pause
+without motion: 40 different frames. The background has the details that show the quality of an upscaler (thin diagonals,
+circles, lettering, a fine grating, a soft gradient). It uses neither randomness nor fonts: each pixel is computed from its
+distance to lines and circles.
 """
 
 import math
@@ -14,7 +14,7 @@ WIDTH, HEIGHT, RATE = 320, 180, 24
 DRAWINGS, HOLD = 40, 2
 PAUSE_AT, PAUSE_FRAMES = 24, 16
 
-# Letters as strokes on a grid of 4 by 6, the corner above left being 0,0.
+# Letters as strokes on a 4x6 grid, with 0,0 in the top left corner.
 STROKES = {
     "U": ["00 04 15 35 44 40"],
     "P": ["06 00 30 41 42 33 03"],
@@ -29,7 +29,7 @@ Segment = tuple[float, float, float, float]
 
 
 def lettering(text: str, left: float, top: float, size: float) -> list[Segment]:
-    """The strokes of a line of text whose letters are 4 x `size` wide and 6 x `size` high."""
+    """Returns the strokes of a line of text; letters are 4 x `size` wide and 6 x `size` high."""
     segments = []
     for position, letter in enumerate(text):
         for stroke in STROKES[letter]:
@@ -41,7 +41,7 @@ def lettering(text: str, left: float, top: float, size: float) -> list[Segment]:
 
 
 def distance(x: float, y: float, segment: Segment) -> float:
-    """How far the point is from the segment."""
+    """Returns the distance of a point from a segment."""
     ax, ay, bx, by = segment
     dx, dy = bx - ax, by - ay
     along = ((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)
@@ -50,7 +50,7 @@ def distance(x: float, y: float, segment: Segment) -> float:
 
 
 def mix(below, above, cover: float):
-    """`above` laid over `below`, covering that part of the pixel."""
+    """Blends `above` over `below`, covering this fraction of the pixel."""
     cover = min(1.0, max(0.0, cover))
     return tuple(b + (a - b) * cover for b, a in zip(below, above))
 
@@ -65,7 +65,7 @@ class Picture:
         return Picture([row[:] for row in self.rows])
 
     def lay(self, box, colour, signed_distance):
-        """Lays a shape over the picture; outside the box, which is given in pixels, it is not looked for."""
+        """Draws a shape, evaluated only inside the box (in pixels)."""
         left, top, right, bottom = box
         for y in range(max(0, int(top)), min(HEIGHT, math.ceil(bottom))):
             row = self.rows[y]
@@ -75,14 +75,14 @@ class Picture:
                     row[x] = mix(row[x], colour, cover)
 
     def line(self, segment: Segment, width: float, colour):
-        """A line of that width with round ends."""
+        """Draws a line with round ends."""
         reach = width / 2 + 1
         xs, ys = sorted(segment[0::2]), sorted(segment[1::2])
         box = (xs[0] - reach, ys[0] - reach, xs[1] + reach, ys[1] + reach)
         self.lay(box, colour, lambda x, y: distance(x, y, segment) - width / 2)
 
     def ring(self, cx: float, cy: float, radius: float, width: float, colour):
-        """A circle's outline; a disc, where the width is twice the radius."""
+        """Draws a circle; a disc if the width is twice the radius."""
         reach = radius + width / 2 + 1
         box = (cx - reach, cy - reach, cx + reach, cy + reach)
         inner = max(0.0, radius - width / 2)
@@ -91,17 +91,17 @@ class Picture:
 
 
 def background() -> Picture:
-    """What stands still."""
+    """Returns the static background."""
     dark, light = (0.10, 0.16, 0.30), (0.93, 0.72, 0.52)
     picture = Picture([[mix(dark, light, (y / HEIGHT) ** 1.5)] * WIDTH for y in range(HEIGHT)])
     ink, paper, red = (0.06, 0.06, 0.09), (0.97, 0.96, 0.92), (0.80, 0.17, 0.16)
 
-    # A fan of thin lines: from steep to nearly level.
+    # A fan of thin lines, from steep to nearly horizontal.
     for step in range(13):
         angle = math.radians(3 + step * 7)
         end = (14 + 88 * math.cos(angle), 170 - 88 * math.sin(angle))
         picture.line((14, 170, *end), 1.1, paper)
-    # A zone plate: rings that grow ever finer.
+    # A zone plate: rings of increasing frequency.
     cx, cy, size = 262, 50, 40
     for y in range(cy - size, cy + size):
         for x in range(cx - size, cx + size):
@@ -114,7 +114,7 @@ def background() -> Picture:
             picture.line(segment, width, colour)
     for segment in lettering("UPSCALE", 20, 52, 1.6):
         picture.line(segment, 1.0, paper)
-    # Roofs, as flat animation has them.
+    # Roofs in flat colours, as in animation.
     for left, width, height in ((118, 46, 34), (160, 58, 50), (214, 40, 28), (252, 60, 42)):
         base = 164
         wall = (left, base - height, left + width, base)
@@ -133,7 +133,7 @@ def background() -> Picture:
 
 
 def drawing(still: Picture, number: int) -> Picture:
-    """The still picture with, on it, a ball that bounces along and a hand that turns."""
+    """Returns the background with a bouncing ball and a rotating hand."""
     picture = still.copy()
     time = number / DRAWINGS
     x = 24 + 272 * time
@@ -147,7 +147,7 @@ def drawing(still: Picture, number: int) -> Picture:
 
 
 def to_i420(picture: Picture) -> bytes:
-    """BT.601, limited range, chroma sited left (as MPEG-2 has it), 8 bits."""
+    """BT.601, limited range, chroma sited left (as in MPEG-2), 8 bits."""
     luma, blue, red = bytearray(), [], []
     for row in picture.rows:
         blue.append([])

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Called by meson.build: builds with Cargo, puts the results where meson wants them, and says what they depend on."""
+"""Called by meson.build: builds with Cargo, copies the results to where meson expects them, and writes a depfile."""
 
 import argparse
 import os
@@ -29,12 +29,12 @@ def main():
     built = target / ("debug" if options.profile == "dev" else options.profile)
     sources = []
     for output in options.outputs:
-        # Under a temporary name first: a plugin that is in use must not change under its user.
+        # Under a temporary name first: a plugin must not change while a program uses it.
         part = output.with_name(output.name + ".part")
         shutil.copy2(built / output.name, part)
         os.utime(part)
         part.replace(output)
-        # Cargo's own depfile, one rule of make: "target: source source ...".
+        # Cargo's depfile is a single make rule: "target: source source ...".
         rule = (built / output.name).with_suffix(".d").read_text(encoding="utf-8")
         sources.append(rule.split(": ", 1)[1].strip())
     outputs = " ".join(str(output) for output in options.outputs)

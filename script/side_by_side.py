@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Puts a crop of the source, enlarged by Lanczos, beside the same crop of the upscaled result: one PNG, pixel for pixel.
+"""Writes a PNG with a crop of the source, resized with Lanczos, next to the same crop of the upscaled result.
 
     script/env script/side_by_side.py SOURCE RESULT OUT.png [--frame N] [--crop LEFT,TOP,WIDTH,HEIGHT]
 
-Frames are counted, not sought by time, so both sides show the same one. The crop is in pixels of the result. It takes
-GStreamer and Python's own library.
+Frames are counted instead of sought by time, so both sides show the same one. The crop is in pixels of the result. Requires
+GStreamer and Python's standard library.
 """
 
 import argparse
@@ -25,14 +25,14 @@ class Picture(NamedTuple):
     pixels: bytes
 
     def crop(self, left: int, top: int, width: int, height: int) -> list[bytes]:
-        """The rows of a rectangle that lies within the picture."""
+        """Returns the rows of a rectangle within the picture."""
         starts = (3 * ((top + row) * self.width + left) for row in range(height))
         return [self.pixels[start : start + 3 * width] for start in starts]
 
 
 def decode(path: str, frame: int, size: tuple[int, int] | None = None) -> Picture:
-    """One frame of a file, counted from 0; enlarged to `size` by Lanczos-3 where that is given."""
-    # Three lobes, as is usual for pictures; GStreamer's own choice are two.
+    """Reads one frame of a file, counted from 0, and resizes it to `size` with Lanczos-3, if given."""
+    # Three lobes, as is usual for images; GStreamer's default is two.
     scale = ["videoscale", "method=lanczos", "envelope=3", "add-borders=false", "!"] if size else []
     caps = "video/x-raw,format=RGB" + (f",width={size[0]},height={size[1]}" if size else "")
     command = [
@@ -46,13 +46,13 @@ def decode(path: str, frame: int, size: tuple[int, int] | None = None) -> Pictur
             return read_ppm(run.stdout)
         except EOFError:
             why = run.stderr.readline().decode(errors="replace").strip()
-            sys.exit(f"side_by_side: {path} has no frame {frame} that can be read. {why}".rstrip())
+            sys.exit(f"side_by_side: {path} has no readable frame {frame}. {why}".rstrip())
         finally:
             run.kill()
 
 
 def read_ppm(stream) -> Picture:
-    """The next of the binary PPM pictures that follow one another in the stream. EOFError: there is none."""
+    """Reads the next binary PPM picture from a stream. Raises EOFError at the end."""
     fields: list[bytes] = []
     while len(fields) < 4:
         line = stream.readline()
@@ -69,7 +69,7 @@ def read_ppm(stream) -> Picture:
 
 
 def png(width: int, rows: list[bytes]) -> bytes:
-    """A PNG of 8-bit RGB rows (PNG specification, section 5: chunks; filter 0 before each row)."""
+    """Encodes 8-bit RGB rows as PNG (PNG specification, section 5: chunks; filter 0 before each row)."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
