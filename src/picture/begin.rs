@@ -1,11 +1,10 @@
 //! The part of the output that the network has no say in: chroma beside a luma model, and alpha.
 
-use fast_image_resize::pixels::{F32x2, U8, U8x2, U16, U16x2};
-
+use super::colour::Levels;
 use super::convert::{Converter, Scratch, rows};
 use super::format::{Component, Kind, PictureMut, PictureRef};
-use super::resize::{Axes, Axis, fill_source, resize};
-use super::samples::{self, simd};
+use super::lanczos::{Axes, Axis};
+use super::samples;
 use crate::types::Channels;
 
 impl Converter {
@@ -21,11 +20,7 @@ impl Converter {
             (Channels::Luma, Kind::Gray) | (Channels::Rgb, _) => {}
         }
         if let Some(alpha) = self.layout.alpha {
-            if self.layout.bytes == 1 {
-                self.resize_alpha_8(src, dst, alpha, scratch);
-            } else {
-                self.resize_alpha_16(src, dst, alpha, scratch);
-            }
+            self.resize_alpha(src, dst, alpha, scratch);
         }
     }
 
@@ -53,140 +48,68 @@ impl Converter {
                     dst.row_mut(plane, y).copy_from_slice(src.row(plane, y));
                 }
             }
-        } else if self.layout.bytes == 1 {
-            self.resize_chroma_8(src, dst, axes, scratch);
-        } else {
-            self.resize_chroma_16(src, dst, axes, scratch);
+            return;
         }
-    }
-
-    /// Both components together, whether or not they share a plane: that takes less time than one after the other.
-    fn resize_chroma_8(&self, src: &PictureRef, dst: &mut PictureMut, axes: Axes, scratch: &mut Scratch) {
-        let shared = self.layout.planes == 2;
-        fill_source(&mut scratch.u8x2, axes, |y, row| {
-            let (first, second) = (src.row(1, y), if shared { &[] } else { src.row(2, y) });
-            simd(
-                #[inline(always)]
-                || {
-                    if shared {
-                        for (pair, bytes) in row.iter_mut().zip(first.chunks_exact(2)) {
-                            *pair = U8x2::new([bytes[0], bytes[1]]);
-                        }
-                    } else {
-                        for (pair, (&first, &second)) in row.iter_mut().zip(first.iter().zip(second)) {
-                            *pair = U8x2::new([first, second]);
-                        }
-                    }
-                },
-            );
-        });
-        scratch.lanes.resize(&mut scratch.resizer, axes, &scratch.u8x2.source);
-        for y in 0..axes.y.result {
-            if shared {
-                scratch.lanes.write_pairs(y, dst.row_mut(1, y));
-            } else {
-                scratch.lanes.write_sample(y, 0, dst.row_mut(1, y), 1);
-                scratch.lanes.write_sample(y, 1, dst.row_mut(2, y), 1);
-            }
-        }
-    }
-
-    /// The same for samples of two bytes, of which not all bits may be in use.
-    fn resize_chroma_16(&self, src: &PictureRef, dst: &mut PictureMut, axes: Axes, scratch: &mut Scratch) {
-        let (shift, max) = (self.layout.shift, self.layout.max_code() as u16);
         let [_, cb, cr] = self.layout.components;
-        fill_source(&mut scratch.u16x2, axes, |y, row| {
-            let (first, second) = (&src.row(cb.plane, y)[cb.offset..], &src.row(cr.plane, y)[cr.offset..]);
-            for (index, pair) in row.iter_mut().enumerate() {
-                let code = |bytes: &[u8], step: usize| read_u16(&bytes[index * step..]) >> shift;
-                *pair = U16x2::new([code(first, cb.step), code(second, cr.step)]);
+        for (component, plane) in [cb, cr].into_iter().zip(&mut scratch.planes) {
+            self.load_plane(src, component, &axes, plane);
+        }
+        let codes = Levels::codes(self.layout.depth);
+        let [first, second] = rows::<2>(&mut scratch.rows, axes.x.result);
+        for y in 0..axes.y.result {
+            for (plane, row) in scratch.planes.iter().zip([&mut *first, &mut *second]) {
+                axes.resize_row(plane, y, &mut scratch.resized, row);
             }
-        });
-        resize(&mut scratch.resizer, axes, &mut scratch.u16x2);
-        for (y, row) in scratch.u16x2.result.chunks_exact(axes.x.result).enumerate() {
-            for (index, component) in [cb, cr].into_iter().enumerate() {
-                let bytes = dst.row_mut(component.plane, y);
-                for (pair, bytes) in row.iter().zip(bytes.chunks_exact_mut(component.step)) {
-                    write_u16(pair.0[index].min(max) << shift, &mut bytes[component.offset..]);
-                }
-            }
+            self.store_chroma(codes, [first, second], y, 0, dst);
         }
     }
 
-    fn resize_alpha_8(&self, src: &PictureRef, dst: &mut PictureMut, alpha: Component, scratch: &mut Scratch) {
-        let axes = self.full_axes();
-        let Component { plane, offset, step } = alpha;
-        fill_source(&mut scratch.u8, axes, |y, row| {
-            for (sample, &byte) in row.iter_mut().zip(src.row(plane, y)[offset..].iter().step_by(step)) {
-                *sample = U8::new(byte);
-            }
-        });
-        let source = &scratch.u8.source;
-        let first = source[0];
+    /// The codes of one component.
+    fn load_plane(&self, src: &PictureRef, component: Component, axes: &Axes, plane: &mut Vec<f32>) {
+        plane.resize(axes.x.source * axes.y.source, 0.0);
+        let codes = Levels::codes(self.layout.depth);
+        for (y, row) in plane.chunks_exact_mut(axes.x.source).enumerate() {
+            samples::load(&self.layout, component, codes, src.row(component.plane, y), row);
+        }
+    }
+
+    fn resize_alpha(&self, src: &PictureRef, dst: &mut PictureMut, alpha: Component, scratch: &mut Scratch) {
+        let (axes, codes) = (self.full_axes(), Levels::codes(self.layout.depth));
+        let [plane, _] = &mut scratch.planes;
+        self.load_plane(src, alpha, &axes, plane);
+        let [row] = rows::<1>(&mut scratch.rows, axes.x.result);
+        let first = plane[0];
         // Nearly all pictures with alpha are opaque.
-        if source.iter().all(|&sample| sample == first) {
-            for y in 0..axes.y.result {
-                dst.row_mut(plane, y)[offset..].iter_mut().step_by(step).for_each(|byte| *byte = first.0);
+        let uniform = plane.iter().all(|value| *value == first);
+        row.fill(first);
+        for y in 0..axes.y.result {
+            if !uniform {
+                axes.resize_row(plane, y, &mut scratch.resized, row);
             }
-        } else if axes.is_identity() {
-            for (y, row) in source.chunks_exact(axes.x.padded).enumerate() {
-                for (byte, sample) in dst.row_mut(plane, y)[offset..].iter_mut().step_by(step).zip(row) {
-                    *byte = sample.0;
-                }
-            }
-        } else {
-            scratch.lanes.resize(&mut scratch.resizer, axes, source);
-            for y in 0..axes.y.result {
-                scratch.lanes.write_sample(y, 0, &mut dst.row_mut(plane, y)[offset..], step);
-            }
+            samples::store_among(&self.layout, alpha, codes, row, dst.row_mut(alpha.plane, y));
         }
     }
 
-    fn resize_alpha_16(&self, src: &PictureRef, dst: &mut PictureMut, alpha: Component, scratch: &mut Scratch) {
-        let axes = self.full_axes();
-        let Component { plane, offset, step } = alpha;
-        fill_source(&mut scratch.u16, axes, |y, row| {
-            for (sample, bytes) in row.iter_mut().zip(src.row(plane, y).chunks_exact(step)) {
-                *sample = U16::new(read_u16(&bytes[offset..]));
-            }
-        });
-        if axes.is_identity() {
-            std::mem::swap(&mut scratch.u16.source, &mut scratch.u16.result);
-        } else {
-            resize(&mut scratch.resizer, axes, &mut scratch.u16);
-        }
-        for (y, row) in scratch.u16.result.chunks_exact(axes.x.result).enumerate() {
-            for (sample, bytes) in row.iter().zip(dst.row_mut(plane, y).chunks_exact_mut(step)) {
-                write_u16(sample.0, &mut bytes[offset..]);
-            }
-        }
-    }
-
-    /// Cb and Cr of an RGB picture at output size, as `f32`, into `scratch.chroma.result`.
+    /// Cb and Cr of an RGB picture at output size, into `scratch.chroma`.
     fn split_chroma(&self, src: &PictureRef, scratch: &mut Scratch) {
         let axes = self.full_axes();
-        let [r, g, b, cb, cr] = rows::<5>(&mut scratch.rows, axes.x.source);
-        fill_source(&mut scratch.chroma, axes, |y, row: &mut [F32x2]| {
+        let width = axes.x.source;
+        let planes = if axes.is_identity() { &mut scratch.chroma } else { &mut scratch.planes };
+        planes.iter_mut().for_each(|plane| plane.resize(width * axes.y.source, 0.0));
+        let [cb, cr] = planes;
+        let [r, g, b] = rows::<3>(&mut scratch.rows, width);
+        for (y, (cb, cr)) in cb.chunks_exact_mut(width).zip(cr.chunks_exact_mut(width)).enumerate() {
             samples::load_rgb(&self.layout, self.luma, |plane| src.row(plane, y), r, g, b);
             self.matrix.chroma([r, g, b], cb, cr);
-            for (pair, (&cb, &cr)) in row.iter_mut().zip(cb.iter().zip(cr.iter())) {
-                *pair = F32x2::new([cb, cr]);
-            }
-        });
+        }
         if axes.is_identity() {
-            std::mem::swap(&mut scratch.chroma.source, &mut scratch.chroma.result);
-        } else {
-            resize(&mut scratch.resizer, axes, &mut scratch.chroma);
+            return;
+        }
+        for (plane, result) in scratch.planes.iter().zip(&mut scratch.chroma) {
+            result.resize(axes.x.result * axes.y.result, 0.0);
+            for (y, row) in result.chunks_exact_mut(axes.x.result).enumerate() {
+                axes.resize_row(plane, y, &mut scratch.resized, row);
+            }
         }
     }
-}
-
-#[inline(always)]
-fn read_u16(bytes: &[u8]) -> u16 {
-    u16::from_le_bytes([bytes[0], bytes[1]])
-}
-
-#[inline(always)]
-fn write_u16(code: u16, bytes: &mut [u8]) {
-    bytes[..2].copy_from_slice(&code.to_le_bytes());
 }

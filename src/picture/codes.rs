@@ -290,7 +290,7 @@ impl Converter {
                 Numbers::I32(numbers) => decode(numbers[begin..].iter().map(|number| *number as f32), levels, luma),
                 Numbers::U8(_) => unreachable!("luma does not come back so"),
             }
-            let chroma = &scratch.chroma.result[y * width..][columns.kept.clone()];
+            let chroma = scratch.chroma.each_ref().map(|plane| &plane[y * width..][columns.kept.clone()]);
             self.matrix.rgb(luma, chroma, [&mut *r, &mut *g, &mut *b]);
             self.store_rgb([r, g, b], y, columns.kept.start, dst);
         }

@@ -95,6 +95,11 @@ impl Levels {
 }
 
 impl Levels {
+    /// Codes as they are.
+    pub fn codes(depth: u32) -> Levels {
+        Levels { scale: 1.0, offset: 0.0, max: max_code(depth) }
+    }
+
     /// Luma that crosses from a device as an integer, to be put together with the chroma of an R'G'B' picture of `depth` bits: finer than
     /// the picture's codes, with room for values beyond 0 and 1, which that chroma may bring back into the gamut. Code 0 and the largest
     /// stand for all that is beyond, and 0 for what is no number.

@@ -1,14 +1,9 @@
 //! Pixels to tensors and back.
 
-use fast_image_resize::Resizer;
-use fast_image_resize::pixels::{F32x2, U8, U8x2, U16, U16x2};
-
 use super::colour::Levels;
 use super::format::{Colour, Kind, Layout, PictureMut, PictureRef, PixelFormat};
-use super::lanes::Lanes;
 use super::matrix::Coefficients;
 use super::region::Region;
-use super::resize::Buffers;
 use crate::types::Channels;
 use crate::types::Size;
 
@@ -18,14 +13,12 @@ use crate::types::Size;
 /// last [`Converter::scatter`] of a frame they serve no other frame.
 #[derive(Default)]
 pub struct Scratch {
-    pub(super) resizer: Resizer,
-    pub(super) lanes: Lanes,
-    pub(super) u8: Buffers<U8>,
-    pub(super) u8x2: Buffers<U8x2>,
-    pub(super) u16: Buffers<U16>,
-    pub(super) u16x2: Buffers<U16x2>,
-    /// (Cb, Cr) of a whole RGB picture.
-    pub(super) chroma: Buffers<F32x2>,
+    /// Planes that are resized.
+    pub(super) planes: [Vec<f32>; 2],
+    /// What [`Axes::resize_row`](super::lanczos::Axes::resize_row) works in.
+    pub(super) resized: Vec<f32>,
+    /// Cb and Cr of a whole RGB picture at output size.
+    pub(super) chroma: [Vec<f32>; 2],
     /// Some rows of normalised values.
     pub(super) rows: Vec<f32>,
 }

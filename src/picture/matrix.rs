@@ -3,8 +3,6 @@
 //! The formulas are those of ITU-R BT.601-7, 2.5, which hold for each pair of luma weights:
 //! Y' = kr R' + kg G' + kb B', Cb = (B' - Y') / (2 (1 - kb)), Cr = (R' - Y') / (2 (1 - kr)).
 
-use fast_image_resize::pixels::F32x2;
-
 use super::colour::Matrix;
 use super::samples::simd;
 
@@ -94,14 +92,13 @@ impl Coefficients {
         );
     }
 
-    /// R', G' and B' of a row of Y' and of pairs (Cb, Cr).
-    pub fn rgb(&self, y: &[f32], chroma: &[F32x2], [r, g, b]: [&mut [f32]; 3]) {
+    /// R', G' and B' of a row of Y', Cb and Cr.
+    pub fn rgb(&self, y: &[f32], [cb, cr]: [&[f32]; 2], [r, g, b]: [&mut [f32]; 3]) {
         simd(
             #[inline(always)]
             || {
                 let rgb = r.iter_mut().zip(g).zip(b);
-                for (((r, g), b), (&y, chroma)) in rgb.zip(y.iter().zip(chroma)) {
-                    let [cb, cr] = chroma.0;
+                for (((r, g), b), ((&y, &cb), &cr)) in rgb.zip(y.iter().zip(cb).zip(cr)) {
                     (*r, *g, *b) = self.rgb_of(y, cb, cr);
                 }
             },

@@ -12,8 +12,8 @@
 //!
 //! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
 //! what the network has no say in; `unchanged` copies what is as it was before, and `codes` stands in for `gather` and `scatter` where a
-//! device converts. The others work row by row on planar `f32`, with the loops of `samples` (codes to and from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `resize` and `lanes` hold the
-//! Lanczos resizing. `span` is the arithmetic behind `region`.
+//! device converts. The others work row by row on planar `f32`, with the loops of `samples` (codes to and from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `lanczos` holds the resizing
+//! of planes that the network does not see. `span` is the arithmetic behind `region`.
 
 pub mod colour;
 pub mod convert;
@@ -26,9 +26,8 @@ pub mod view;
 mod begin;
 mod codes;
 mod gather;
-mod lanes;
+mod lanczos;
 pub(crate) mod matrix;
-mod resize;
 pub(crate) mod samples;
 mod scatter;
 pub(crate) mod siting;

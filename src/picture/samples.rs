@@ -207,6 +207,19 @@ fn store_words<W: Word>(shift: u32, levels: Levels, row: &[f32], bytes: &mut [u8
     }
 }
 
+/// Writes a row of one component that shares its plane's pixels with others, which stay as they are. `bytes` begin at the first pixel.
+pub(super) fn store_among(layout: &Layout, component: Component, levels: Levels, row: &[f32], bytes: &mut [u8]) {
+    if layout.bytes == 1 {
+        let samples = bytes[component.offset..].iter_mut().step_by(component.step);
+        samples.zip(row).for_each(|(sample, &value)| *sample = code(value, levels) as u8);
+        return;
+    }
+    for (pixel, &value) in bytes.chunks_exact_mut(component.step).zip(row) {
+        let code = (code(value, levels) << layout.shift) as u16;
+        pixel[component.offset..][..2].copy_from_slice(&code.to_le_bytes());
+    }
+}
+
 /// Writes a row of two components that share their plane's pixels: interleaved chroma.
 pub(super) fn store_pair(
     layout: &Layout,

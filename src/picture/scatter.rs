@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::colour::Levels;
 use super::convert::{Converter, Scratch, rows};
 use super::format::{Kind, PictureMut};
 use super::region::Region;
@@ -114,12 +115,12 @@ impl Converter {
     fn combine(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
         let (columns, width) = (patch.keep.0.clone(), self.output.width as usize);
         assert!(
-            scratch.chroma.result.len() == width * self.output.height as usize,
+            scratch.chroma.iter().all(|plane| plane.len() == width * self.output.height as usize),
             "scatter needs the scratch that begin had"
         );
         let [r, g, b] = rows::<3>(&mut scratch.rows, columns.len());
         for y in patch.keep.1.clone() {
-            let chroma = &scratch.chroma.result[y * width..][columns.clone()];
+            let chroma = scratch.chroma.each_ref().map(|plane| &plane[y * width..][columns.clone()]);
             self.matrix.rgb(patch.row(0, y, columns.clone()), chroma, [&mut *r, &mut *g, &mut *b]);
             self.store_rgb([r, g, b], y, columns.start, dst);
         }
@@ -190,7 +191,7 @@ impl Converter {
             self.matrix.chroma(rgb, &mut cb[place.clone()], &mut cr[place.clone()]);
         }
         if !self.layout.h_sub {
-            self.store_chroma([&cb[..n], &cr[..n]], k, samples.start, dst);
+            self.store_chroma(self.chroma, [&cb[..n], &cr[..n]], k, samples.start, dst);
             return;
         }
         for (row, out) in [(cb, &mut *cb_out), (cr, &mut *cr_out)] {
@@ -198,19 +199,19 @@ impl Converter {
             row[2 * n] = row[place.end - 1];
             siting::downsample(&row[..2 * n + 1], site.h_cosited, &mut out[..n]);
         }
-        self.store_chroma([&cb_out[..n], &cr_out[..n]], k, samples.start, dst);
+        self.store_chroma(self.chroma, [&cb_out[..n], &cr_out[..n]], k, samples.start, dst);
     }
 
-    fn store_chroma(&self, rows: [&[f32]; 2], y: usize, x: usize, dst: &mut PictureMut) {
+    pub(super) fn store_chroma(&self, levels: Levels, rows: [&[f32]; 2], y: usize, x: usize, dst: &mut PictureMut) {
         let [_, cb, cr] = self.layout.components;
         if cb.plane == cr.plane {
             let bytes = &mut dst.row_mut(cb.plane, y)[x * cb.step..];
-            samples::store_pair(&self.layout, [cb, cr], self.chroma, rows, bytes);
+            samples::store_pair(&self.layout, [cb, cr], levels, rows, bytes);
             return;
         }
         for (component, row) in [cb, cr].into_iter().zip(rows) {
             let bytes = &mut dst.row_mut(component.plane, y)[x * component.step..];
-            samples::store(&self.layout, self.chroma, row, bytes);
+            samples::store(&self.layout, levels, row, bytes);
         }
     }
 }

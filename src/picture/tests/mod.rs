@@ -3,7 +3,7 @@
 mod colours;
 mod feather;
 mod formats;
-mod lanes;
+mod lanczos;
 mod networks;
 mod regions;
 mod siting;

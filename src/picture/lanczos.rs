@@ -1,0 +1,217 @@
+//! Lanczos resizing of planes that the network has no say in, in step with the luma that it enlarges.
+//!
+//! A row of the result is made in two passes, of single precision and without clipping between them: the source rows around it become one
+//! of the source's width, which is then widened. As the scale is a whole number, the weights repeat with each sample of the source,
+//! and both passes are sums of [`TAPS`] rows, each times a number.
+
+use std::f64::consts::PI;
+use std::ops::Range;
+
+use super::samples::simd;
+
+/// Half the width of the kernel, in samples of the source.
+const LOBES: f64 = 3.0;
+/// Samples of the source that have a weight in one of the result.
+const TAPS: usize = 6;
+
+/// The Lanczos kernel: sinc(x) sinc(x / 3) between -3 and 3.
+fn kernel(x: f64) -> f64 {
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (PI * x).sin() / (PI * x) };
+    if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }
+}
+
+/// What of the source a sample of the result is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Taps {
+    /// The first sample of the source that has a weight.
+    first: isize,
+    weights: [f32; TAPS],
+}
+
+/// One direction of a plane on its way from input to output size.
+///
+/// Luma pixel `i` has its centre at `i + 1/2` input pixels, pixel `I` of the network's output at `(I + 1/2) / s`. Chroma
+/// sample `k` in the middle of two pixels lies at `2 k + 1`, so that sample `K` of the output belongs to
+/// `k = (K + 1/2) / s - 1/2`: what any resizing to `s` times the size does. A cosited one lies at `2 k + 1/2`, and `K` belongs
+/// to `k = (K + 1/4) / s - 1/4`, which is `(1 - 1/s) / 4` more.
+///
+/// The scale stays exactly `s` for odd sizes, too, where the subsampled plane does not grow by exactly that. Beyond the source there is
+/// nothing, and the other weights make up for it; but where the result reaches further, the last sample is repeated up to there.
+#[derive(Clone, Debug)]
+pub(super) struct Axis {
+    /// Samples of the source and of the result.
+    pub source: usize,
+    pub result: usize,
+    scale: usize,
+    /// Where in the source the result begins.
+    start: f64,
+    /// Samples of the source, with repetitions of the last one.
+    padded: usize,
+    /// Samples of the source for each of which the `scale` samples of the result see nothing beyond the source.
+    inner: Range<usize>,
+    /// For source sample 0 if it were one of these: what the samples of the result are made of.
+    phases: Vec<Taps>,
+    /// Of the samples of the result that belong to none of these.
+    edges: Vec<Taps>,
+}
+
+impl Axis {
+    /// For a frame of `pixels` in this direction; `subsampled` and `cosited` as in the frame's format and colour.
+    pub fn new(pixels: u32, scale: u32, subsampled: bool, cosited: bool) -> Self {
+        let samples = |pixels: usize| if subsampled { pixels.div_ceil(2) } else { pixels };
+        let (source, result) = (samples(pixels as usize), samples(pixels as usize * scale as usize));
+        let start = if subsampled && cosited { (1.0 - 1.0 / f64::from(scale)) / 4.0 } else { 0.0 };
+        let padded = source.max((start + result as f64 / f64::from(scale)).ceil() as usize);
+        let mut axis = Self {
+            source,
+            result,
+            scale: scale as usize,
+            start,
+            padded,
+            inner: 0..0,
+            phases: Vec::new(),
+            edges: Vec::new(),
+        };
+        axis.phases = (0..axis.scale).map(|phase| axis.everywhere(phase)).collect();
+        let firsts = || axis.phases.iter().map(|taps| taps.first);
+        let begin = firsts().min().map_or(0, |first| -first).max(0);
+        let end = source as isize - TAPS as isize + 1 - firsts().max().unwrap_or(0);
+        let end = end.min((result / axis.scale) as isize);
+        if begin < end {
+            axis.inner = begin as usize..end as usize;
+        }
+        axis.edges = axis.outer().map(|index| axis.at_edge(index)).collect();
+        axis
+    }
+
+    /// The samples of the result that may see beyond the source.
+    fn outer(&self) -> impl Iterator<Item = usize> + use<> {
+        (0..self.inner.start * self.scale).chain(self.inner.end * self.scale..self.result)
+    }
+
+    /// Whether the result is the source.
+    fn is_identity(&self) -> bool {
+        self.source == self.result && self.start == 0.0
+    }
+
+    /// Where sample `index` of the result lies in the source, whose sample `i` reaches from `i` to `i + 1`.
+    fn centre(&self, index: usize) -> f64 {
+        self.start + (index as f64 + 0.5) / self.scale as f64
+    }
+
+    fn first(&self, index: usize) -> isize {
+        (self.centre(index) - LOBES - 0.5).floor() as isize + 1
+    }
+
+    fn weight(&self, index: usize, sample: isize) -> f64 {
+        kernel(sample as f64 + 0.5 - self.centre(index))
+    }
+
+    /// If the source had no ends.
+    fn everywhere(&self, index: usize) -> Taps {
+        let first = self.first(index);
+        let weights: [f64; TAPS] = std::array::from_fn(|tap| self.weight(index, first + tap as isize));
+        let sum: f64 = weights.iter().sum();
+        Taps { first, weights: weights.map(|weight| (weight / sum) as f32) }
+    }
+
+    /// What sample `index` of the result is made of. All taps lie in the source, if it has as many samples; else those beyond weigh 0.
+    fn taps(&self, index: usize) -> Taps {
+        let sample = index / self.scale;
+        if self.inner.contains(&sample) {
+            let Taps { first, weights } = self.phases[index % self.scale];
+            return Taps { first: first + sample as isize, weights };
+        }
+        self.edges[if sample < self.inner.start { index } else { index - self.inner.len() * self.scale }]
+    }
+
+    fn at_edge(&self, index: usize) -> Taps {
+        let first = self.first(index);
+        let begin = first.min(self.source as isize - TAPS as isize).max(0);
+        let mut weights = [0.0; TAPS];
+        for sample in first.max(0)..(first + TAPS as isize).min(self.padded as isize) {
+            let at = sample.min(self.source as isize - 1) - begin;
+            weights[at as usize] += self.weight(index, sample);
+        }
+        let sum: f64 = weights.iter().sum();
+        Taps { first: begin, weights: weights.map(|weight| (weight / sum) as f32) }
+    }
+}
+
+/// Both directions.
+#[derive(Clone, Debug)]
+pub(super) struct Axes {
+    pub x: Axis,
+    pub y: Axis,
+}
+
+impl Axes {
+    /// Whether the result is the source.
+    pub fn is_identity(&self) -> bool {
+        self.x.is_identity() && self.y.is_identity()
+    }
+
+    /// Makes row `y` of the result of `source`, which is `x.source` by `y.source` values. `buffer` grows as needed and stays.
+    pub fn resize_row(&self, source: &[f32], y: usize, buffer: &mut Vec<f32>, out: &mut [f32]) {
+        let (x, width) = (&self.x, self.x.source);
+        let count = x.inner.len();
+        buffer.resize(width + x.scale * count, 0.0);
+        let (row, phases) = buffer.split_at_mut(width);
+        let Taps { first, weights } = self.y.taps(y);
+        let line = |tap: usize| (first as usize + tap).min(self.y.source - 1) * width;
+        add_weighted(std::array::from_fn(|tap| &source[line(tap)..]), weights, row);
+
+        for (taps, phase) in x.phases.iter().zip(phases.chunks_exact_mut(count.max(1))) {
+            let begin = (x.inner.start as isize + taps.first) as usize;
+            add_weighted(std::array::from_fn(|tap| &row[begin + tap..]), taps.weights, phase);
+        }
+        let inner = x.inner.start * x.scale..x.inner.end * x.scale;
+        interleave(phases, x.scale, &mut out[inner]);
+        for (index, Taps { first, weights }) in x.outer().zip(&x.edges) {
+            out[index] = weights.iter().zip(&row[*first as usize..]).map(|(weight, value)| weight * value).sum();
+        }
+    }
+}
+
+/// `out` becomes the sum of the rows, each times its weight.
+fn add_weighted(rows: [&[f32]; TAPS], weights: [f32; TAPS], out: &mut [f32]) {
+    simd(
+        #[inline(always)]
+        || {
+            let [a, b, c, d, e, f] = rows.map(|row| &row[..out.len()]);
+            let [u, v, w, x, y, z] = weights;
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = u * a[i] + v * b[i] + w * c[i] + x * d[i] + y * e[i] + z * f[i];
+            }
+        },
+    );
+}
+
+/// Puts rows that lie one behind the other into each other: the first value of each, then the second.
+fn interleave(rows: &[f32], count: usize, out: &mut [f32]) {
+    match count {
+        1 => out.copy_from_slice(rows),
+        2 => interleave_by::<2>(rows, out),
+        3 => interleave_by::<3>(rows, out),
+        4 => interleave_by::<4>(rows, out),
+        _ => {
+            for (begin, row) in rows.chunks_exact((out.len() / count).max(1)).enumerate() {
+                out[begin..].iter_mut().step_by(count).zip(row).for_each(|(out, value)| *out = *value);
+            }
+        }
+    }
+}
+
+fn interleave_by<const COUNT: usize>(rows: &[f32], out: &mut [f32]) {
+    simd(
+        #[inline(always)]
+        || {
+            let out = out.as_chunks_mut::<COUNT>().0;
+            let length = out.len();
+            let rows: [&[f32]; COUNT] = std::array::from_fn(|row| &rows[row * length..][..length]);
+            for (i, out) in out.iter_mut().enumerate() {
+                *out = std::array::from_fn(|row| rows[row][i]);
+            }
+        },
+    );
+}
