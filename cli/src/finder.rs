@@ -5,16 +5,14 @@ use std::path::Path;
 
 use bytes::Bytes;
 use gst_video::prelude::*;
-use gstupscale::model::graph::{self, Analysis, Locality};
+use gstupscale::model::graph::{self, Analysis};
 use gstupscale::model::{Source, builtin};
-use gstupscale::picture::convert::Converter;
-use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PixelFormat, Range};
+use gstupscale::picture::format::PixelFormat;
 use gstupscale::picture::view::PictureRef;
 use gstupscale::plan::{Prediction, Recorder, Reuse};
 use gstupscale::reuse::{
-    DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, FrameWork, Mode, Rules, Tracker,
+    Classifier, DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, Known, Mode, ResultSource,
 };
-use gstupscale::types::Channels;
 use gstupscale::types::Size;
 use parking_lot::Mutex;
 
@@ -48,8 +46,10 @@ struct Found {
 /// What one mode would upscale.
 #[derive(Default)]
 struct Share {
-    /// `None` where only whole frames can be upscaled.
-    tracker: Option<Tracker>,
+    /// `None` until the first frame comes.
+    classifier: Option<Classifier>,
+    /// What the last frame shows.
+    shown: Option<Fingerprint>,
     /// Which frames were, or would be, upscaled as they are.
     upscaled: HashSet<Fingerprint>,
     pixels: u64,
@@ -119,34 +119,13 @@ impl Finder {
         found.recorder.record(pts, unique);
         if found.kind != Some((format, size)) {
             found.kind = Some((format, size));
-            let converter = self.converter(format, size);
-            let (rules, chroma_apart) = (self.rules(&converter, size), converter.chroma_is_apart());
-            let begin = |mode| Tracker::new(format, size, rules, chroma_apart, mode);
-            found.exact.begin(begin(Mode::Exact));
-            found.similar.begin(begin(SIMILAR));
+            found.exact.begin(Classifier::of_graph(&self.network, format, size, Mode::Exact));
+            found.similar.begin(Classifier::of_graph(&self.network, format, size, SIMILAR));
         }
         found.pixels += size.pixels();
         found.exact.take(&picture, fingerprint);
         found.similar.take(&picture, fingerprint);
         Ok(())
-    }
-
-    fn converter(&self, format: PixelFormat, frame: Size) -> Converter {
-        let channels = if self.network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
-        // How far changes reach does not depend on the colours.
-        let chroma_site = ChromaSite { h_cosited: false, v_cosited: false };
-        let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site };
-        Converter::new(format, colour, frame, channels, self.network.scale.unwrap_or(2))
-    }
-
-    fn rules(&self, converter: &Converter, frame: Size) -> Option<Rules> {
-        // Of a network of one size, and of one whose reach is not known, the element upscales whole frames.
-        let Locality::Local(local) = &self.network.locality else { return None };
-        if self.network.fixed_size.is_some() {
-            return None;
-        }
-        let multiple = self.network.multiple;
-        Rules::new(local, (multiple, multiple), converter, frame)
     }
 }
 
@@ -162,29 +141,28 @@ impl Found {
 
 impl Share {
     /// Frames of another kind come from now on.
-    fn begin(&mut self, tracker: Option<Tracker>) {
-        self.tracker = tracker;
+    fn begin(&mut self, classifier: Classifier) {
+        self.classifier = Some(classifier);
         self.upscaled.clear();
+        self.shown = None;
     }
 
     /// As the element does, with a cache that holds all frames.
     fn take(&mut self, picture: &PictureRef, fingerprint: Fingerprint) {
-        let Some(tracker) = &mut self.tracker else {
-            if self.upscaled.insert(fingerprint) {
-                self.pixels += picture.size().pixels();
-            }
-            return;
+        let Some(classifier) = &mut self.classifier else { return };
+        let work = classifier.work(picture);
+        let known = if self.upscaled.contains(&fingerprint) { Known::Shown } else { Known::No };
+        let source = Classifier::classify(known, &work, self.shown.is_some());
+        let shows = match (&source, known) {
+            (ResultSource::Duplicate, Known::No) => self.shown,
+            _ => Some(fingerprint),
         };
-        let work = tracker.compare(picture);
-        if self.upscaled.contains(&fingerprint) {
-            tracker.note(picture, &FrameWork::Whole);
-            return;
-        }
         let whole = picture.size().pixels();
-        self.pixels += work.pixels(whole).min(whole);
-        if tracker.mode() == Mode::Exact || work == FrameWork::Whole {
+        self.pixels += source.work().pixels(whole).min(whole);
+        if matches!(source, ResultSource::New(_)) && classifier.is_kept(&source) {
             self.upscaled.insert(fingerprint);
         }
-        tracker.note(picture, &work);
+        classifier.note(picture, &source, &work, shows == self.shown);
+        self.shown = shows;
     }
 }

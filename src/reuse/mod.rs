@@ -4,6 +4,7 @@
 mod block_map;
 mod cache;
 mod changed;
+mod classifier;
 mod dirty_rects;
 mod fingerprint;
 mod refresh;
@@ -17,6 +18,7 @@ mod tests;
 pub use block_map::{BLOCK_SIZE, BlockMap};
 pub use cache::FrameCache;
 pub use changed::{Changes, Compare, History};
+pub use classifier::{Classifier, Known, ResultSource};
 pub use dirty_rects::{Cost, DirtyArea, dirty_area};
 pub use fingerprint::{Fingerprint, Fingerprinter};
 pub use refresh::Refresher;

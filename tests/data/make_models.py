@@ -38,10 +38,10 @@ def save(name, model):
     (FOLDER / f"{name}.onnx").write_bytes(data)
 
 
-def resize(name, scales, element=FLOAT, shape=None):
+def resize(name, scales, element=FLOAT, shape=None, mode="nearest"):
     node = helper.make_node(
         "Resize", ["x", "", "scales"], ["y"],
-        mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        mode=mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor",
     )
     write(name, [node], [("x", element, shape or ANY)], [("y", element, FREE)], [("scales", np.float32(scales))])
 
@@ -53,6 +53,7 @@ def identity(name, shape, element=FLOAT):
 def sound():
     resize("uint8_x2", [1, 1, 2, 2], UINT8)
     resize("fixed_8x6_x3", [1, 1, 3, 3], shape=[1, 1, 6, 8])
+    resize("linear_x3", [1, 1, 3, 3], mode="linear")
     identity("same_size", ["n", 1, "h", "w"])
     write(
         "multiple_of_4",

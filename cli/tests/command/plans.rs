@@ -37,6 +37,22 @@ fn a_plan_is_made_without_upscaling() {
 }
 
 #[test]
+fn a_plan_predicts_no_parts_where_the_element_upscales_whole_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    make::render(
+        &folder.path().join("in.mkv"),
+        "videotestsrc num-buffers=10 pattern=ball ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! \
+         matroskamux ! filesink name=out",
+    );
+    // Its parts may differ from the whole in the last bit.
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/linear_x3.onnx");
+    let printed = run_in(folder.path(), ["plan", "in.mkv", "--model", model]).expect_ok();
+    let predicted = &read(&printed.stdout)["stats"]["predicted"];
+    assert_eq!(predicted["exact"], 0.0, "{predicted}");
+    assert!(predicted["similar"].as_f64().unwrap() > 20.0, "{predicted}");
+}
+
+#[test]
 fn the_plan_of_a_run_says_the_same() {
     if !have_runtime() || !have(&["x264enc", "mp4mux"]) {
         return;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::picture::format::PictureRef;
-use crate::reuse::{Fingerprint, FrameWork, Mode, Tracker};
+pub(in crate::upscalefilter) use crate::reuse::ResultSource;
+use crate::reuse::{Classifier, Fingerprint, FrameWork, Known, Mode};
 
 use crate::upscalefilter::frame::input::MappedFrame;
 use crate::upscalefilter::frame::pending_result::PendingResult;
@@ -14,7 +15,7 @@ use crate::upscalefilter::state::State;
 /// The previous frame, with which the next one is compared. Used by the streaming thread.
 pub(in crate::upscalefilter) struct PreviousFrame {
     config: Arc<StreamConfig>,
-    tracker: Tracker,
+    classifier: Classifier,
     pending: Option<Arc<PendingResult>>,
 }
 
@@ -23,27 +24,6 @@ pub(in crate::upscalefilter) struct Comparison {
     pub fingerprint: Option<Fingerprint>,
     /// The work required, provided that the output of the previous frame can be reused.
     pub work: FrameWork,
-}
-
-/// Where a frame's result comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::upscalefilter) enum ResultSource {
-    /// A frame of the current generation looks the same.
-    Duplicate,
-    /// The frame was upscaled before a flush, and is the first of its kind since.
-    Kept,
-    /// The result has to be computed, with this work.
-    New(FrameWork),
-}
-
-impl ResultSource {
-    /// The work that is left.
-    pub fn work(&self) -> &FrameWork {
-        match self {
-            ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Nothing,
-            ResultSource::New(work) => work,
-        }
-    }
 }
 
 impl UpscaleFilter {
@@ -57,13 +37,12 @@ impl UpscaleFilter {
         let previous = self.previous.lock().take();
         let mode = mode?;
         let is_usable =
-            |previous: &PreviousFrame| Arc::ptr_eq(&previous.config, config) && previous.tracker.mode() == mode;
+            |previous: &PreviousFrame| Arc::ptr_eq(&previous.config, config) && previous.classifier.mode() == mode;
         if let Some(previous) = previous.filter(is_usable) {
             return Some(previous);
         }
-        let chroma_apart = config.converter.chroma_is_apart();
-        let tracker = Tracker::new(config.format, config.cuts.frame(), config.rules, chroma_apart, mode)?;
-        Some(PreviousFrame { config: Arc::clone(config), tracker, pending: None })
+        let classifier = Classifier::new(&config.converter, config.cuts.frame(), config.rules, mode);
+        classifier.compares().then(|| PreviousFrame { config: Arc::clone(config), classifier, pending: None })
     }
 
     /// Stores the frame for comparison with the next one.
@@ -84,33 +63,17 @@ impl UpscaleFilter {
         }
         with_picture(config, frame, |picture| Comparison {
             fingerprint: Some(self.fingerprinter.fingerprint(picture)),
-            work: previous.map_or(FrameWork::Whole, |previous| previous.tracker.compare(picture)),
+            work: previous.map_or(FrameWork::Whole, |previous| previous.classifier.work(picture)),
         })
     }
 }
 
 impl PreviousFrame {
-    /// Records that the result of `frame` is `pending`, found in `source`, where the comparison called for `needed`.
-    pub fn note(
-        &mut self,
-        frame: &MappedFrame,
-        pending: Arc<PendingResult>,
-        source: &ResultSource,
-        needed: &FrameWork,
-    ) {
+    /// Records that the result of `frame` is `pending`, found in `source`, where the comparison called for `work`.
+    pub fn note(&mut self, frame: &MappedFrame, pending: Arc<PendingResult>, source: &ResultSource, work: &FrameWork) {
         let same = self.pending.as_ref().is_some_and(|previous| Arc::ptr_eq(previous, &pending));
-        let upscaled = match source {
-            ResultSource::New(work) => work,
-            // If nothing differs at all, nothing needs to be recorded, whichever result is used.
-            ResultSource::Duplicate
-                if *needed == FrameWork::Nothing && (same || self.tracker.mode() == Mode::Exact) =>
-            {
-                needed
-            }
-            ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Whole,
-        };
         let config = Arc::clone(&self.config);
-        with_picture(&config, frame, |picture| self.tracker.note(picture, upscaled));
+        with_picture(&config, frame, |picture| self.classifier.note(picture, source, work, same));
         self.pending = Some(pending);
     }
 }
@@ -140,13 +103,11 @@ pub(in crate::upscalefilter) fn look_up(
     // A result from before a flush may never have been completed.
     let base =
         previous.and_then(|previous| previous.pending.clone()).filter(|pending| pending.generation == generation);
-    let (source, known) = match (known, &comparison.work, &base) {
-        (Some(pending), ..) if pending.generation == generation => (ResultSource::Duplicate, Some(pending)),
-        (Some(pending), ..) => (ResultSource::Kept, Some(pending)),
-        (None, FrameWork::Nothing, Some(base)) => (ResultSource::Duplicate, Some(Arc::clone(base))),
-        (None, work, Some(_)) => (ResultSource::New(work.clone()), None),
-        (None, _, None) => (ResultSource::New(FrameWork::Whole), None),
+    let state_of = |pending: &Arc<PendingResult>| {
+        if pending.generation == generation { Known::Shown } else { Known::Kept }
     };
+    let source = Classifier::classify(known.as_ref().map_or(Known::No, state_of), &comparison.work, base.is_some());
+    let known = known.or_else(|| base.clone().filter(|_| source == ResultSource::Duplicate));
     Lookup { source, known, base }
 }
 
@@ -169,12 +130,9 @@ pub(in crate::upscalefilter) fn result_of(
         }
         _ => PendingResult::new(index, generation),
     };
-    // A result that is only similar must not be cached as the result of this frame: differences would add up.
-    let similar = previous.is_some_and(|previous| matches!(previous.tracker.mode(), Mode::Similar { .. }));
+    let is_kept = previous.is_none_or(|previous| previous.classifier.is_kept(&source));
     let dropped = match comparison.fingerprint {
-        Some(fingerprint) if !(similar && source.work().needs_previous_frame()) => {
-            state.cache.insert(fingerprint, Arc::clone(&pending), config.kept_bytes())
-        }
+        Some(fingerprint) if is_kept => state.cache.insert(fingerprint, Arc::clone(&pending), config.kept_bytes()),
         _ => Vec::new(),
     };
     (pending, dropped)

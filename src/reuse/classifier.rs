@@ -1,0 +1,190 @@
+//! What a frame needs: decided here alone, for the element and for a plan that is made without upscaling.
+
+use super::rules::Rules;
+use super::tracker::{Mode, Tracker};
+use super::work::FrameWork;
+use crate::model::graph::{Analysis, Locality};
+use crate::picture::convert::Converter;
+use crate::picture::format::{ChromaSite, Colour, Matrix, PictureRef, PixelFormat, Range};
+use crate::types::{Channels, Size};
+
+/// What is known of a frame with the same fingerprint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Known {
+    /// There was none.
+    No,
+    /// Its output was kept over a flush; no frame of this run shows it yet.
+    Kept,
+    /// A frame of this run shows its output.
+    Shown,
+}
+
+/// Where a frame's output comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResultSource {
+    /// A frame of this run looks the same.
+    Duplicate,
+    /// It was upscaled before a flush; in this run it is the first that looks like that.
+    Kept,
+    /// It has to be made, by this.
+    New(FrameWork),
+}
+
+impl ResultSource {
+    /// What there is to do.
+    pub fn work(&self) -> &FrameWork {
+        match self {
+            ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Nothing,
+            ResultSource::New(work) => work,
+        }
+    }
+}
+
+/// Tells frames apart, one after the other.
+#[derive(Debug)]
+pub struct Classifier {
+    mode: Mode,
+    /// `None` where whatever differs is upscaled whole.
+    tracker: Option<Tracker>,
+}
+
+impl Classifier {
+    /// For frames of `converter`, which are `frame` pixels. Only whole frames are upscaled without `rules`.
+    pub fn new(converter: &Converter, frame: Size, rules: Option<Rules>, mode: Mode) -> Self {
+        let tracker = Tracker::new(converter.format(), frame, rules, converter.chroma_is_apart(), mode);
+        Classifier { mode, tracker }
+    }
+
+    /// For a network of which only the file was read.
+    pub fn of_graph(network: &Analysis, format: PixelFormat, frame: Size, mode: Mode) -> Self {
+        let channels = if network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
+        // How far changes reach does not depend on the colours.
+        let chroma_site = ChromaSite { h_cosited: false, v_cosited: false };
+        let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site };
+        let converter = Converter::new(format, colour, frame, channels, network.scale.unwrap_or(2));
+        let rules = match &network.locality {
+            Locality::Local(local) if network.fixed_size.is_none() => {
+                Rules::new(local, (network.multiple, network.multiple), &converter, frame)
+            }
+            _ => None,
+        };
+        Classifier::new(&converter, frame, rules, mode)
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether frames are compared with the one before.
+    pub fn compares(&self) -> bool {
+        self.tracker.is_some()
+    }
+
+    /// What there is to do for `picture`, if the output of the frame before can be built upon.
+    pub fn work(&mut self, picture: &PictureRef) -> FrameWork {
+        self.tracker.as_mut().map_or(FrameWork::Whole, |tracker| tracker.compare(picture))
+    }
+
+    /// What a frame is for which there would be `work` to do. `has_base`: the output of the frame before can be built upon.
+    pub fn classify(known: Known, work: &FrameWork, has_base: bool) -> ResultSource {
+        match (known, work) {
+            (Known::Shown, _) => ResultSource::Duplicate,
+            (Known::Kept, _) => ResultSource::Kept,
+            (Known::No, FrameWork::Nothing) if has_base => ResultSource::Duplicate,
+            (Known::No, work) if has_base => ResultSource::New(work.clone()),
+            (Known::No, _) => ResultSource::New(FrameWork::Whole),
+        }
+    }
+
+    /// Whether the output is kept for frames with the same fingerprint. What is only similar must not be taken for what they would give:
+    /// differences would add up.
+    pub fn is_kept(&self, source: &ResultSource) -> bool {
+        self.mode == Mode::Exact || !source.work().needs_previous_frame()
+    }
+
+    /// Notes what became of `picture`, of which [`Classifier::work`] was asked last and said `work`: what comes next is compared with
+    /// that. `same_output`: it shows what the frame before shows.
+    pub fn note(&mut self, picture: &PictureRef, source: &ResultSource, work: &FrameWork, same_output: bool) {
+        let upscaled = match source {
+            ResultSource::New(work) => work,
+            // Where nothing differs at all there is nothing to note, whichever frame it shows.
+            ResultSource::Duplicate if *work == FrameWork::Nothing && (same_output || self.mode == Mode::Exact) => work,
+            ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Whole,
+        };
+        if let Some(tracker) = &mut self.tracker {
+            tracker.note(picture, upscaled);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::graph::analyse;
+    use crate::model::graph::builder::{Builder, ints, text};
+    use crate::types::Rect;
+
+    const SIZE: Size = Size { width: 96, height: 64 };
+
+    /// A gray frame in which one pixel has this code.
+    fn frame(code: u8) -> Vec<u8> {
+        let mut pixels = vec![16; 96 * 64];
+        pixels[33 * 96 + 50] = code;
+        pixels
+    }
+
+    /// What the second of two frames that differ in one pixel needs, by a network of which only the file is read.
+    fn needed(graph: Builder, mode: Mode) -> FrameWork {
+        let network = analyse(graph.build(), None).unwrap();
+        let mut classifier = Classifier::of_graph(&network, PixelFormat::Gray8, SIZE, mode);
+        let mut work = FrameWork::Nothing;
+        for code in [16, 200] {
+            let pixels = frame(code);
+            let planes = [(pixels.as_slice(), 96)];
+            let picture = PictureRef::new(PixelFormat::Gray8, SIZE, &planes).unwrap();
+            work = classifier.work(&picture);
+            let source = Classifier::classify(Known::No, &work, code != 16);
+            classifier.note(&picture, &source, &work, false);
+        }
+        work
+    }
+
+    #[test]
+    fn parts_that_may_differ_in_the_last_bit_are_not_upscaled_where_bytes_are_promised() {
+        let exact = || Builder::new(1).conv("x", "y", [1, 1], 3, &[ints("pads", &[1; 4])]);
+        // An enlargement by 3 has weights that are rounded by their place.
+        let inexact = || {
+            let scales = [1.0, 1.0, 3.0, 3.0];
+            Builder::new(1).floats("scales", &[4], &scales).node("Resize", "x - scales", "y", &[text("mode", "linear")])
+        };
+        let similar = Mode::Similar { tolerance: 2, max_age: 0 };
+        assert!(matches!(needed(exact(), Mode::Exact), FrameWork::DirtyRects(_)));
+        assert_eq!(needed(inexact(), Mode::Exact), FrameWork::Whole);
+        assert!(matches!(needed(inexact(), similar), FrameWork::DirtyRects(_)));
+    }
+
+    #[test]
+    fn a_frame_is_new_unless_its_output_is_there() {
+        let part = FrameWork::DirtyRects([Rect { x: 0, y: 0, width: 8, height: 8 }].into());
+        for (known, work, has_base, source) in [
+            (Known::No, &part, true, ResultSource::New(part.clone())),
+            (Known::No, &part, false, ResultSource::New(FrameWork::Whole)),
+            (Known::No, &FrameWork::Nothing, true, ResultSource::Duplicate),
+            (Known::No, &FrameWork::Nothing, false, ResultSource::New(FrameWork::Whole)),
+            (Known::Kept, &part, true, ResultSource::Kept),
+            (Known::Shown, &part, true, ResultSource::Duplicate),
+        ] {
+            assert_eq!(Classifier::classify(known, work, has_base), source, "{known:?} {work:?} {has_base}");
+        }
+    }
+
+    #[test]
+    fn what_is_only_similar_is_not_kept() {
+        let part = ResultSource::New(FrameWork::ChromaOnly);
+        let network = analyse(Builder::new(1).node("Relu", "x", "y", &[]).build(), None).unwrap();
+        let classifier = |mode| Classifier::of_graph(&network, PixelFormat::Gray8, SIZE, mode);
+        assert!(classifier(Mode::Exact).is_kept(&part));
+        let similar = classifier(Mode::Similar { tolerance: 2, max_age: 0 });
+        assert!(!similar.is_kept(&part) && similar.is_kept(&ResultSource::New(FrameWork::Whole)));
+    }
+}
