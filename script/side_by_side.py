@@ -88,7 +88,7 @@ def numbers(text: str) -> tuple[int, int, int, int]:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="A crop of the source, enlarged by Lanczos, beside the upscaled one.")
+    parser = argparse.ArgumentParser(description="A crop of the source, resized with Lanczos, next to the upscaled one.")
     parser.add_argument("source")
     parser.add_argument("result")
     parser.add_argument("out")

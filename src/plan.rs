@@ -124,7 +124,7 @@ impl Recorder {
     /// Writes the plan to `path` atomically, through a temporary file in the same directory: a reader sees either the
     /// old plan or the complete new one.
     pub fn write(&self, path: &Path, names: &dyn Names) -> io::Result<()> {
-        let mut file = beside(path)?;
+        let mut file = temporary_for(path)?;
         serde_json::to_writer_pretty(io::BufWriter::new(file.as_file_mut()), &self.plan(names))?;
         file.as_file_mut().write_all(b"\n")?;
         file.persist(path)?;
@@ -168,11 +168,11 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
     }
-    beside(path).map(drop)
+    temporary_for(path).map(drop)
 }
 
 /// A temporary file in the directory of `path`, removed on drop.
-fn beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
+fn temporary_for(path: &Path) -> io::Result<tempfile::NamedTempFile> {
     let folder =
         path.parent().filter(|folder| !folder.as_os_str().is_empty()).map_or(PathBuf::from("."), PathBuf::from);
     let mut builder = tempfile::Builder::new();

@@ -63,7 +63,7 @@ pub fn provider(text: &str) -> Result<Provider, String> {
 
 /// The ONNX Runtime that has the provider, or the name of the missing library.
 pub fn runtime(runtimes: &Path, provider: Provider) -> Result<PathBuf, String> {
-    let (folders, beside): (&[&str], _) = match provider {
+    let (folders, library): (&[&str], _) = match provider {
         Provider::OpenVino => (&["onnxruntime-openvino"], "libonnxruntime_providers_openvino.so"),
         Provider::Cuda => (&["onnxruntime-gpu"], "libonnxruntime_providers_cuda.so"),
         Provider::TensorRt => (&["onnxruntime-gpu"], "libonnxruntime_providers_tensorrt.so"),
@@ -71,6 +71,6 @@ pub fn runtime(runtimes: &Path, provider: Provider) -> Result<PathBuf, String> {
         _ => (&["onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"], "libonnxruntime.so.1"),
     };
     let mut found = folders.iter().map(|folder| runtimes.join(folder));
-    let folder = found.find(|folder| folder.join(beside).exists());
-    folder.map(|folder| folder.join("libonnxruntime.so.1")).ok_or_else(|| format!("{beside} not found"))
+    let folder = found.find(|folder| folder.join(library).exists());
+    folder.map(|folder| folder.join("libonnxruntime.so.1")).ok_or_else(|| format!("{library} not found"))
 }

@@ -24,7 +24,7 @@ type MemAlloc = unsafe extern "C" fn(*mut u64, usize) -> c_int;
 
 const MIB: usize = 1 << 20;
 /// Large chunks first, because each takes a call.
-const PIECES: [usize; 4] = [1024 * MIB, 128 * MIB, 16 * MIB, 2 * MIB];
+const CHUNKS: [usize; 4] = [1024 * MIB, 128 * MIB, 16 * MIB, 2 * MIB];
 
 /// Allocates memory of the first GPU until only `leave` MiB are free; it stays allocated until this process ends.
 /// Returns the MiB taken and left.
@@ -61,14 +61,14 @@ pub fn take(leave: u64) -> Result<(u64, u64)> {
         Ok(free)
     };
     let mut taken = 0;
-    for piece in PIECES {
-        while free()? >= leave + piece {
+    for chunk in CHUNKS {
+        while free()? >= leave + chunk {
             let mut address = 0;
             // SAFETY: as above. The allocation is never accessed and never freed.
-            if unsafe { alloc(&raw mut address, piece) } != 0 {
+            if unsafe { alloc(&raw mut address, chunk) } != 0 {
                 break;
             }
-            taken += piece;
+            taken += chunk;
         }
     }
     let left = free()?;

@@ -123,11 +123,11 @@ pub fn providers(speeds: &[Speed], providers: &[Provider]) -> String {
         )
         .expect("writing to a string cannot fail");
         for speed in speeds.iter().filter(|speed| speed.provider == providers[0]) {
-            let beside = |beside: &&Speed| {
-                beside.provider == *other && beside.network == speed.network && beside.size == speed.size
+            let counterpart = |counterpart: &&Speed| {
+                counterpart.provider == *other && counterpart.network == speed.network && counterpart.size == speed.size
             };
             let rate = |speed: Option<&Speed>| speed.and_then(|speed| middle(&speed.automatic));
-            let (a, b) = (rate(Some(speed)), rate(speeds.iter().find(beside)));
+            let (a, b) = (rate(Some(speed)), rate(speeds.iter().find(counterpart)));
             let show = |rate: Option<f64>| rate.map_or("not measured".to_owned(), |rate| format!("{rate:.2}"));
             let ratio = a.zip(b).map_or("-".to_owned(), |(a, b)| format!("{:.2}", a / b));
             let Size { width, height } = speed.size;

@@ -95,7 +95,7 @@ impl Budget {
         });
         let watchers = inner.divide();
         drop(inner);
-        tell(watchers);
+        notify(watchers);
         share
     }
 
@@ -120,7 +120,7 @@ impl Inner {
     }
 }
 
-fn tell(watchers: Vec<Weak<dyn Watch>>) {
+fn notify(watchers: Vec<Weak<dyn Watch>>) {
     watchers.iter().filter_map(Weak::upgrade).for_each(|watcher| watcher.share_changed());
 }
 
@@ -167,7 +167,7 @@ impl Drop for Share {
         inner.members.retain(|member| !Arc::ptr_eq(&member.permits, &self.permits));
         let watchers = inner.divide();
         drop(inner);
-        tell(watchers);
+        notify(watchers);
     }
 }
 

@@ -21,7 +21,7 @@ pub struct WorkerTuner {
 
 #[derive(Clone, Copy, Debug)]
 struct Window {
-    began: Instant,
+    start: Instant,
     runs: u64,
     pixels: u64,
 }
@@ -47,12 +47,12 @@ impl WorkerTuner {
             return None;
         }
         let Some(window) = &mut self.window else {
-            self.window = Some(Window { began: now, runs: 0, pixels: 0 });
+            self.window = Some(Window { start: now, runs: 0, pixels: 0 });
             return None;
         };
         window.runs += 1;
         window.pixels += pixels;
-        let time = now.saturating_duration_since(window.began);
+        let time = now.saturating_duration_since(window.start);
         if window.runs < RUNS * self.workers as u64 || time < MIN_TIME {
             return None;
         }

@@ -207,7 +207,7 @@ fn memory() -> Vec<Property> {
                 .nick("Memory limit")
                 .blurb(
                     "Bytes of the device's memory (the machine's on the CPU) that concurrent runs of the network may use; larger frames \
-                     are cut into tiles. 0 = automatic: what is free at the start, less a reserve",
+                     are cut into tiles. 0 = automatic: the memory free at the start, minus a reserve",
                 )
                 .mutable_playing()
                 .build()
@@ -289,7 +289,7 @@ fn reuse() -> Vec<Property> {
             glib::ParamSpecUInt::builder("similarity-max-age")
                 .nick("Similarity maximum age")
                 .blurb(
-                    "With duplicates=similar: number of frames after which every place has been upscaled again, a few at a time. 0 = never",
+                    "With duplicates=similar: number of frames within which every region is upscaled again, a few at a time. 0 = never",
                 )
                 .default_value(DEFAULT_MAX_AGE)
                 .mutable_playing()
@@ -301,7 +301,7 @@ fn reuse() -> Vec<Property> {
             glib::ParamSpecUInt64::builder("cache-size")
                 .nick("Cache size")
                 .blurb(
-                    "Bytes of upscaled frames kept for frames that come back; the least recently used goes first. 0 = only the last frame \
+                    "Bytes of upscaled frames kept for frames that recur; the least recently used is evicted first. 0 = only the last frame \
                      is kept",
                 )
                 .default_value(DEFAULT_CACHE_SIZE)
@@ -372,7 +372,7 @@ fn stream() -> Vec<Property> {
             glib::ParamSpecString::builder("plan-location")
                 .nick("Plan location")
                 .blurb(
-                    "File to write a JSON plan to at the end of the stream: unique frames, which of them each frame shows, and totals. \
+                    "File to write a JSON plan to at the end of the stream: unique frames, which of them each frame repeats, and totals. \
                      Not set = no plan",
                 )
                 .mutable_ready()
@@ -401,7 +401,7 @@ fn stream() -> Vec<Property> {
             spec: glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                 .nick("Statistics")
                 .blurb(
-                    "Counters since the stream began or was last flushed: frames, reuse, memory, speed and lateness. docs/statistics.md \
+                    "Counters since the stream started or was last flushed: frames, reuse, memory, speed and lateness. docs/statistics.md \
                      explains each field",
                 )
                 .read_only()
