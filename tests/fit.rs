@@ -1,4 +1,4 @@
-//! The output takes the size that downstream asks for.
+//! The output has the size that downstream asks for.
 
 mod common;
 
@@ -8,7 +8,7 @@ use gstupscale::model::dummy::DummyModel;
 use gstupscale::types::Channels;
 use std::sync::Arc;
 
-/// A grey frame of this size in this time.
+/// Gray frame number `n`: every pixel has the value `mark`, the PTS is n * 40 ms.
 fn frame(n: u64, width: usize, height: usize, mark: u8) -> gst::Buffer {
     let mut buffer = gst::Buffer::from_mut_slice(vec![mark; width.next_multiple_of(4) * height]);
     buffer.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(40 * n));
@@ -19,8 +19,8 @@ fn caps(width: usize, height: usize) -> String {
     format!("video/x-raw,format=GRAY8,width={width},height={height},framerate=25/1")
 }
 
-/// Width, height and shape of pixels of what comes out.
-fn shown(element: &gst::Element) -> (i32, i32, gst::Fraction) {
+/// Width, height and pixel aspect ratio of the output caps.
+fn output_size(element: &gst::Element) -> (i32, i32, gst::Fraction) {
     let caps = element.static_pad("src").unwrap().current_caps().expect("caps were sent");
     let structure = caps.structure(0).unwrap();
     let par = structure.get("pixel-aspect-ratio").unwrap_or(gst::Fraction::new(1, 1));
@@ -32,7 +32,7 @@ fn doubling() -> Arc<DummyModel> {
 }
 
 #[test]
-fn the_network_runs_once_or_twice_and_the_rest_is_resized() {
+fn the_network_runs_once_or_twice_and_a_resize_does_the_rest() {
     for (wanted, width, height, runs_on) in [
         ("ANY", 64, 36, vec![(32, 18)]),
         ("video/x-raw,width=128,height=72", 128, 72, vec![(32, 18), (64, 36)]),
@@ -57,7 +57,7 @@ fn the_network_runs_once_or_twice_and_the_rest_is_resized() {
                 "{wanted}"
             );
         }
-        assert_eq!(shown(&element), (width, height, gst::Fraction::new(1, 1)), "{wanted}");
+        assert_eq!(output_size(&element), (width, height, gst::Fraction::new(1, 1)), "{wanted}");
         let mut sizes: Vec<_> = model.sizes().into_iter().map(|size| (size.width, size.height)).collect();
         sizes.sort_unstable();
         assert_eq!(sizes, runs_on, "{wanted}");
@@ -72,30 +72,31 @@ fn a_network_that_quadruples_runs_once() {
     harness.set_caps_str(&caps(32, 18), "video/x-raw,width=320,height=180");
     harness.push(frame(0, 32, 18, 7)).unwrap();
     harness.pull().unwrap();
-    assert_eq!((shown(&element).0, model.runs()), (320, 1));
+    assert_eq!(output_size(&element).0, 320);
+    assert_eq!(model.runs(), 1);
 }
 
 #[test]
 fn the_picture_is_never_distorted() {
-    // 4:3 into 16:9, whose pixels may have any shape, and may not.
+    // 4:3 into 16:9, with any pixel aspect ratio and with square pixels.
     for (wanted, par, bars) in [("", (3, 4), false), (",pixel-aspect-ratio=1/1", (1, 1), true)] {
         let element = dummy_element(&doubling(), &[]);
         let mut harness = harness(&element);
         harness.set_caps_str(&caps(64, 48), &format!("video/x-raw,width=320,height=180{wanted}"));
         harness.push(frame(0, 64, 48, 200)).unwrap();
         let out = harness.pull().unwrap();
-        assert_eq!(shown(&element), (320, 180, gst::Fraction::new(par.0, par.1)));
+        assert_eq!(output_size(&element), (320, 180, gst::Fraction::new(par.0, par.1)));
         let map = out.map_readable().unwrap();
         let row = &map[90 * 320..][..320];
-        assert_eq!(
-            (row[0], row[39], row[42], row[160], row[319]),
-            if bars { (0, 0, 200, 200, 0) } else { (200, 200, 200, 200, 200) }
-        );
+        let bar = if bars { 0 } else { 200 };
+        for (x, expected) in [(0, bar), (39, bar), (42, 200), (160, 200), (319, bar)] {
+            assert_eq!(row[x], expected, "column {x}");
+        }
     }
 }
 
 #[test]
-fn without_fit_it_is_the_networks_size_or_nothing() {
+fn without_fit_only_the_networks_size_negotiates() {
     let element = dummy_element(&doubling(), &[("fit", "false")]);
     let mut harness = harness(&element);
     harness.set_caps_str(&caps(32, 18), "video/x-raw,width=320,height=180");
@@ -126,21 +127,21 @@ fn downstream_may_change_its_mind() {
             let n = 4 * turn as u64 + n;
             harness.push(frame(n, 32, 18, n as u8)).unwrap();
             let out = harness.pull().unwrap();
-            assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8), "{wanted}");
+            assert_eq!(pts_ms(&out), 40 * n, "{wanted}");
+            assert_eq!(mark(&out), n as u8, "{wanted}");
         }
-        assert_eq!(shown(&element).0, width, "{wanted}");
+        assert_eq!(output_size(&element).0, width, "{wanted}");
     }
-    // And the property itself.
+    // The property takes effect while frames flow, too.
     filter.set_property("caps", "video/x-raw,width={64,160}".parse::<gst::Caps>().unwrap());
     element.set_property("fit", false);
     harness.push(frame(90, 32, 18, 9)).unwrap();
     harness.pull().unwrap();
-    assert_eq!(shown(&element).0, 64);
+    assert_eq!(output_size(&element).0, 64);
 }
 
-/// Frames that repeat, and late ones, have the size asked for as well.
 #[test]
-fn repeated_and_late_frames_are_of_the_same_size() {
+fn duplicates_and_late_frames_have_the_same_size() {
     let model = doubling();
     model.gate().hold();
     let element = dummy_element(&model, &[("workers", "1"), ("late-frames", "fallback"), ("max-in-flight", "8")]);
@@ -153,25 +154,25 @@ fn repeated_and_late_frames_are_of_the_same_size() {
     harness.push(frame(1, 32, 18, 50)).unwrap();
     harness.push(frame(2, 32, 18, 60)).unwrap();
     model.gate().open();
-    for (n, mark_due) in [(0, 50), (1, 50), (2, 60)] {
+    for (n, expected) in [(0, 50), (1, 50), (2, 60)] {
         let out = harness.pull().unwrap();
-        assert_eq!((pts_ms(&out), mark(&out), out.size()), (40 * n, mark_due, 100 * 56));
+        assert_frame(&out, 40 * n, expected);
+        assert_eq!(out.size(), 100 * 56);
     }
-    let stats = element.property::<gst::Structure>("stats");
-    assert_eq!((stats.get::<u64>("duplicates"), stats.get::<u64>("fallback")), (Ok(1), Ok(1)));
+    assert_stats(&element, &[("duplicates", 1), ("fallback", 1)]);
 }
 
-/// The pointer's position in the input, for one in the output.
+/// Sends a pointer position in the output; returns the position in the input that arrives upstream.
 fn pointed(harness: &mut gst_check::Harness, x: f64, y: f64) -> (f64, f64) {
     harness.push_upstream_event(gst_video::NavigationEvent::new_mouse_move(x, y).build());
     let moved = std::iter::from_fn(|| harness.try_pull_upstream_event())
         .find(|event| event.type_() == gst::EventType::Navigation)
-        .expect("it goes upstream");
+        .expect("the event goes upstream");
     let structure = moved.structure().unwrap();
     (structure.get("pointer_x").unwrap(), structure.get("pointer_y").unwrap())
 }
 
-/// Where a subtitle lies.
+/// An overlay, such as a subtitle, at this place.
 fn rectangle((x, y, width, height): (i32, i32, u32, u32)) -> gst_video::VideoOverlayRectangle {
     let mut pixels = gst::Buffer::with_size(16 * 16 * 4).unwrap();
     let strides = [16 * 4];
@@ -182,10 +183,9 @@ fn rectangle((x, y, width, height): (i32, i32, u32, u32)) -> gst_video::VideoOve
     gst_video::VideoOverlayRectangle::new_raw(&pixels, x, y, width, height, flags)
 }
 
-/// Positions where the picture has bars beside it, or above and below.
 #[test]
-fn positions_are_those_in_the_picture_inside_the_bars() {
-    // Input, output, and where the picture lies in it: 4 or 2 times as large.
+fn positions_account_for_bars() {
+    // Input, output, and the position and scale of the picture in the output.
     for ((width, height), (out_width, out_height), (x, y), scale) in
         [((64, 48), (320, 192), (32, 0), 4), ((64, 32), (128, 96), (0, 16), 2)]
     {
@@ -212,12 +212,13 @@ fn positions_are_those_in_the_picture_inside_the_bars() {
         let overlay = out.meta::<gst_video::VideoOverlayCompositionMeta>().unwrap();
         let (left, top, wide, high) = overlay.overlay().iter().next().unwrap().render_rectangle();
         assert_eq!((left as u32, top as u32, wide, high), due(8, 4, 16, 12));
-        // The whole frame is new: it is drawn around the picture.
+        // The whole frame is new, so the outline surrounds the picture.
         let map = out.map_readable().unwrap();
         let at = |x: u32, y: u32| map[(y * out_width + x) as usize];
-        assert_eq!((at(x, y), at(x + 4, y + 4)), (!200, 200));
+        assert_eq!(at(x, y), !200);
+        assert_eq!(at(x + 4, y + 4), 200);
         assert_eq!(at(0, 0), if x + y == 0 { !200 } else { 0 });
-        // Corners of the picture, its middle, and the corners of the bars, which are nearest to those of the picture.
+        // Corners of the picture, its centre, and corners of the bars, which map to the nearest corner of the picture.
         let (right, bottom) = (f64::from(out_width - x), f64::from(out_height - y));
         let (width, height) = (width as f64, height as f64);
         for ((px, py), due) in [
@@ -234,9 +235,8 @@ fn positions_are_those_in_the_picture_inside_the_bars() {
     }
 }
 
-/// Pointer positions and regions of interest follow the size that is pushed.
 #[test]
-fn positions_follow_the_size() {
+fn positions_are_scaled() {
     let element = dummy_element(&doubling(), &[]);
     let mut harness = harness(&element);
     harness.set_caps_str(&caps(32, 18), "video/x-raw,width=160,height=90");
@@ -245,11 +245,5 @@ fn positions_follow_the_size() {
     harness.push(buffer).unwrap();
     let out = harness.pull().unwrap();
     assert_eq!(out.meta::<gst_video::VideoRegionOfInterestMeta>().unwrap().rect(), (20, 10, 40, 30));
-    let event = gst_video::NavigationEvent::new_mouse_move(80.0, 45.0);
-    harness.push_upstream_event(event.build());
-    let moved = std::iter::from_fn(|| harness.try_pull_upstream_event())
-        .find(|event| event.type_() == gst::EventType::Navigation)
-        .expect("it goes upstream");
-    let structure = moved.structure().unwrap();
-    assert_eq!((structure.get::<f64>("pointer_x"), structure.get::<f64>("pointer_y")), (Ok(16.0), Ok(9.0)));
+    assert_eq!(pointed(&mut harness, 80.0, 45.0), (16.0, 9.0));
 }

@@ -1,4 +1,4 @@
-//! Events, queries and their places between the frames, as GStreamer expects of an element with a queue.
+//! Order of events, queries and frames, as GStreamer expects it of an element with a queue.
 
 mod common;
 
@@ -8,13 +8,9 @@ use common::*;
 use gst::prelude::*;
 
 #[test]
-fn serialized_events_keep_their_places() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
+fn serialized_events_keep_their_order() {
+    let Fixture { model, element, mut harness } = Fixture::held(&[("max-in-flight", "8")]);
     let pushed = record(&element);
-    harness.set_src_caps_str(GRAY);
     let mut tags = gst::TagList::new();
     tags.get_mut().unwrap().add::<gst::tags::Title>(&"a title", gst::TagMergeMode::Replace);
     harness.push(gray_frame(0, 1)).unwrap();
@@ -33,12 +29,8 @@ fn serialized_events_keep_their_places() {
 }
 
 #[test]
-fn events_that_are_not_serialized_go_through_at_once() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn out_of_band_events_overtake_frames() {
+    let Fixture { element, mut harness, .. } = Fixture::held(&[("max-in-flight", "8")]);
     harness.push(gray_frame(0, 1)).unwrap();
     let pushed = record(&element);
     assert!(harness.push_event(gst::event::CustomDownstreamOob::new(gst::Structure::new_empty("mine"))));
@@ -46,14 +38,10 @@ fn events_that_are_not_serialized_go_through_at_once() {
 }
 
 #[test]
-fn frames_in_flight_come_before_eos_and_none_is_taken_after_it() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("workers", "3"), ("max-in-flight", "8")]);
-    let mut harness = harness(&element);
+fn frames_in_flight_leave_before_eos_and_later_ones_are_refused() {
+    let Fixture { model, element, mut harness } = Fixture::held(&[("workers", "3"), ("max-in-flight", "8")]);
     let pushed = record(&element);
-    harness.set_src_caps_str(GRAY);
-    (0..6).for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
+    push_frames(&mut harness, 0..6);
     assert!(harness.push_event(gst::event::Eos::new()));
     assert_eq!(harness.push(gray_frame(7, 7)), Err(gst::FlowError::Eos));
     model.gate().open();
@@ -66,25 +54,18 @@ fn frames_in_flight_come_before_eos_and_none_is_taken_after_it() {
 
 #[test]
 fn a_new_stream_follows_eos() {
-    let model = model();
-    let element = dummy_element(&model, &[]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let Fixture { mut harness, .. } = Fixture::new(&[]);
     harness.push_and_pull(gray_frame(0, 1)).unwrap();
     harness.push_event(gst::event::Eos::new());
     harness.push_event(gst::event::StreamStart::new("next"));
     harness.set_src_caps_str(GRAY);
-    harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    send_segment(&mut harness);
     assert_eq!(pts_ms(&harness.push_and_pull(gray_frame(0, 1)).unwrap()), 0);
 }
 
 #[test]
-fn nothing_passes_a_discontinuity() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn frames_are_not_sorted_across_a_discontinuity() {
+    let Fixture { model, mut harness, .. } = Fixture::held(&[("max-in-flight", "8")]);
     for (n, discontinuous) in [(10, false), (5, true), (4, false)] {
         let mut frame = gray_frame(n, n as u8);
         if discontinuous {
@@ -97,12 +78,8 @@ fn nothing_passes_a_discontinuity() {
 }
 
 #[test]
-fn a_serialized_query_waits_for_its_turn_and_brings_the_answer_back() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn a_serialized_query_waits_for_its_turn_and_returns_the_answer() {
+    let Fixture { model, mut harness, .. } = Fixture::held(&[("max-in-flight", "8")]);
     harness.push(gray_frame(0, 0)).unwrap();
     let (sender, asked) = std::sync::mpsc::channel();
     harness.sinkpad().unwrap().add_probe(
@@ -117,7 +94,7 @@ fn a_serialized_query_waits_for_its_turn_and_brings_the_answer_back() {
         },
     );
     let pad = harness.srcpad().unwrap();
-    // No constructor makes a serialized custom query, so a drain query stands for all of them on the way, and a custom one below.
+    // There is no constructor for a serialized custom query, so a drain query tests the order and a custom query the answer.
     let drain = std::thread::spawn(move || pad.peer_query(&mut gst::query::Drain::new()));
     model.gate().wait_waiting(1);
     assert!(!drain.is_finished() || model.finished() > 0);
@@ -131,10 +108,8 @@ fn a_serialized_query_waits_for_its_turn_and_brings_the_answer_back() {
 }
 
 #[test]
-fn pointer_coordinates_are_those_of_the_input() {
-    let element = dummy_element(&model(), &[]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn pointer_coordinates_are_scaled_to_the_input() {
+    let Fixture { mut harness, .. } = Fixture::new(&[]);
     harness.push_and_pull(gray_frame(0, 0)).unwrap();
     let move_to = gst::Structure::builder("application/x-gst-navigation")
         .field("event", "mouse-move")
@@ -144,23 +119,20 @@ fn pointer_coordinates_are_those_of_the_input() {
     harness.push_upstream_event(gst::event::Navigation::new(move_to));
     let event = std::iter::from_fn(|| harness.try_pull_upstream_event())
         .find(|event| event.type_() == gst::EventType::Navigation)
-        .expect("it is passed on");
+        .expect("the event is forwarded");
     let structure = event.structure().unwrap();
-    assert_eq!((structure.get::<f64>("pointer_x"), structure.get::<f64>("pointer_y")), (Ok(3.0), Ok(1.5)));
+    assert_eq!(structure.get::<f64>("pointer_x"), Ok(3.0));
+    assert_eq!(structure.get::<f64>("pointer_y"), Ok(1.5));
 }
 
 #[test]
-fn progress_and_plan() {
+fn progress_messages_and_the_plan_report_the_frames() {
     let folder = tempfile::tempdir().unwrap();
     let location = folder.path().join("plan.json");
-    let element = dummy_element(
-        &model(),
-        &[("plan-location", location.to_str().unwrap()), ("progress-interval", "1"), ("workers", "2")],
-    );
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let location_text = location.to_str().unwrap();
+    let properties = [("plan-location", location_text), ("progress-interval", "1"), ("workers", "2")];
+    let Fixture { element, mut harness, .. } = Fixture::new(&properties);
+    let bus = with_bus(&element);
     for (n, mark) in [5, 5, 6, 5].into_iter().enumerate() {
         harness.push_and_pull(gray_frame(n as u64, mark)).unwrap();
     }
@@ -172,34 +144,32 @@ fn progress_and_plan() {
     assert_eq!(plan["frame_output_mapping"]["3"]["unique_frame"], "frame_00001");
     assert_eq!(plan["frame_output_mapping"]["3"]["pts"], 120_000_000);
     assert_eq!(plan["stats"]["parallel_jobs"], 2);
-    let figures = bus.iter_filtered(&[gst::MessageType::Element]).last().expect("there were messages");
-    let figures = figures.structure().unwrap();
-    assert_eq!(figures.name(), "upscalefilter-progress");
-    for (field, value) in
-        [("frames-in", 4), ("frames-out", 4), ("unique", 2), ("duplicates", 2), ("in-flight", 0), ("workers", 2)]
-    {
-        assert_eq!(figures.get::<u64>(field), Ok(value), "{field}");
-    }
-    assert!(figures.get::<f64>("fps").unwrap() > 0.0);
+    let message = bus.iter_filtered(&[gst::MessageType::Element]).last().expect("messages were posted");
+    let progress = message.structure().unwrap();
+    assert_eq!(progress.name(), "upscalefilter-progress");
+    assert_fields(
+        progress,
+        &[("frames-in", 4), ("frames-out", 4), ("unique", 2), ("duplicates", 2), ("in-flight", 0), ("workers", 2)],
+    );
+    assert!(progress.get::<f64>("fps").unwrap() > 0.0);
     element.set_bus(None);
 }
 
 #[test]
-fn an_unwritable_plan_is_a_warning_at_once() {
+fn an_unwritable_plan_is_a_warning_before_the_first_frame() {
     let element = dummy_element(&model(), &[("plan-location", "/no/such/folder/plan.json")]);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
+    let bus = with_bus(&element);
     element.set_state(gst::State::Paused).unwrap();
-    let warning = bus.pop_filtered(&[gst::MessageType::Warning]).expect("it is told before the first frame");
+    let warning = bus.pop_filtered(&[gst::MessageType::Warning]).expect("a warning is posted before the first frame");
     let gst::MessageView::Warning(warning) = warning.view() else { unreachable!() };
     assert!(warning.error().to_string().contains("/no/such/folder/plan.json"), "{warning:?}");
     element.set_bus(None);
     element.set_state(gst::State::Null).unwrap();
 }
 
-/// A playlist without a gap: several streams, of several sizes, one after the other.
+/// A gapless playlist of streams that differ in size and format.
 #[test]
-fn streams_follow_each_other_without_a_gap() {
+fn concatenated_streams_play_without_a_gap() {
     init();
     let pipeline = gst::parse::launch(
         "concat name=list ! upscalefilter name=upscale model=lanczos2x ! fakesink name=sink sync=false \

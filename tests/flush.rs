@@ -1,4 +1,4 @@
-//! Backpressure, flushes and what downstream returns.
+//! Backpressure, flushes and flow returns from downstream.
 
 mod common;
 
@@ -9,11 +9,7 @@ use gst::prelude::*;
 
 #[test]
 fn a_full_queue_blocks_upstream_until_a_frame_leaves() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("workers", "1"), ("max-in-flight", "2")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let Fixture { model, element, mut harness } = Fixture::held(&[("workers", "1"), ("max-in-flight", "2")]);
     let (progress, reached) = std::sync::mpsc::channel();
     let gate = model.gate();
     let pusher = std::thread::spawn(move || {
@@ -25,9 +21,8 @@ fn a_full_queue_blocks_upstream_until_a_frame_leaves() {
     });
     assert_eq!([reached.recv(), reached.recv()], [Ok(0), Ok(1)]);
     gate.wait_waiting(1);
-    let stats = || element.property::<gst::Structure>("stats");
-    assert_eq!(stats().get::<u64>("in-flight"), Ok(2));
-    assert!(reached.try_recv().is_err(), "the third has to wait");
+    assert_stats(&element, &[("in-flight", 2)]);
+    assert!(reached.try_recv().is_err(), "the third push blocks");
     gate.release(1);
     assert_eq!(reached.recv(), Ok(2));
     gate.open();
@@ -37,35 +32,27 @@ fn a_full_queue_blocks_upstream_until_a_frame_leaves() {
 }
 
 #[test]
-fn a_flush_drops_what_is_under_way_and_the_stream_goes_on() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
-    (0..4).for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
+fn a_flush_drops_frames_in_flight_and_the_stream_continues() {
+    let Fixture { model, mut harness, .. } = Fixture::held(&[("workers", "2"), ("max-in-flight", "8")]);
+    push_frames(&mut harness, 0..4);
     model.gate().wait_waiting(2);
     assert!(harness.push_event(gst::event::FlushStart::new()));
     assert_eq!(harness.push(gray_frame(5, 5)), Err(gst::FlowError::Flushing));
     assert!(harness.push_event(gst::event::FlushStop::new(true)));
     model.gate().open();
     assert!(harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new())));
-    // Also one of those that were dropped: nothing half done is taken for its result.
+    // One of them equals a dropped frame: an interrupted run must not count as its result.
     for (n, mark) in [(9, 0), (10, 1), (11, 9)] {
         let out = harness.push_and_pull(gray_frame(n, mark)).unwrap();
-        assert_eq!((pts_ms(&out), common::mark(&out)), (40 * n, mark));
+        assert_frame(&out, 40 * n, mark);
     }
     assert_eq!(harness.buffers_in_queue(), 0);
-    assert!(model.interrupted() > 0, "runs were cut short");
+    assert!(model.interrupted() > 0, "runs were interrupted");
 }
 
 #[test]
-fn a_flush_frees_a_blocked_upstream() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("workers", "1"), ("max-in-flight", "1")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn a_flush_unblocks_upstream() {
+    let Fixture { model, mut harness, .. } = Fixture::held(&[("workers", "1"), ("max-in-flight", "1")]);
     harness.push(gray_frame(0, 0)).unwrap();
     let pad = harness.srcpad().unwrap();
     let blocked = std::thread::spawn(move || pad.push(gray_frame(1, 1)));
@@ -78,21 +65,17 @@ fn a_flush_frees_a_blocked_upstream() {
 }
 
 #[test]
-fn results_outlive_a_flush() {
-    let model = model();
+fn cached_results_survive_a_flush() {
     let plan = tempfile::tempdir().unwrap();
     let location = plan.path().join("plan.json");
-    let element = dummy_element(&model, &[("plan-location", location.to_str().unwrap())]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let properties = [("plan-location", location.to_str().unwrap())];
+    let Fixture { model, element, mut harness } = Fixture::new(&properties);
     (0..3).for_each(|n| assert_eq!(mark(&harness.push_and_pull(gray_frame(n, n as u8)).unwrap()), n as u8));
-    harness.push_event(gst::event::FlushStart::new());
-    harness.push_event(gst::event::FlushStop::new(true));
-    harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
-    for (n, shown) in [(0, 2), (1, 2), (2, 5), (3, 0)] {
-        assert_eq!(mark(&harness.push_and_pull(gray_frame(n, shown)).unwrap()), shown);
+    flush(&mut harness);
+    for (n, expected) in [(0, 2), (1, 2), (2, 5), (3, 0)] {
+        assert_eq!(mark(&harness.push_and_pull(gray_frame(n, expected)).unwrap()), expected);
     }
-    assert_eq!(model.runs(), 4, "three before, and the one that is new");
+    assert_eq!(model.runs(), 4, "three before the flush, and one new frame");
     let pushed = record(&element);
     harness.push_event(gst::event::Eos::new());
     assert_eq!(pushed.recv_timeout(Duration::from_secs(30)).as_deref(), Ok("eos"));
@@ -101,7 +84,7 @@ fn results_outlive_a_flush() {
     assert_eq!(plan["stats"]["total_frames"], 4);
 }
 
-/// Makes the pad return `flow` for every buffer for which `refuse` is true.
+/// Makes the pad return `flow` for each buffer whose PTS, in ms, satisfies `refuse`.
 fn refuse(
     pad: &gst::Pad,
     flow: gst::FlowError,
@@ -119,23 +102,24 @@ fn refuse(
 }
 
 #[test]
-fn what_downstream_returns_reaches_upstream() {
+fn downstream_flow_errors_reach_upstream() {
     for flow in [gst::FlowError::Eos, gst::FlowError::Error, gst::FlowError::NotLinked, gst::FlowError::NotNegotiated] {
-        let element = dummy_element(&model(), &[("max-in-flight", "2")]);
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(GRAY);
+        let Fixture { element, mut harness, .. } = Fixture::new(&[("max-in-flight", "2")]);
+        let bus = with_bus(&element);
         harness.push_and_pull(gray_frame(0, 0)).unwrap();
         refuse(&harness.sinkpad().unwrap(), flow, |_| true);
         let returned = (1..20).map(|n| harness.push(gray_frame(n, n as u8))).find_map(Result::err);
         assert_eq!(returned, Some(flow));
         let fatal = flow != gst::FlowError::Eos;
-        assert_eq!(bus.iter_filtered(&[gst::MessageType::Error]).count(), 0, "upstream will post it");
+        assert_eq!(bus.iter_filtered(&[gst::MessageType::Error]).count(), 0, "upstream posts it");
         let pushed = record(&element);
         assert_eq!(harness.push_event(gst::event::Eos::new()), !fatal);
         if fatal {
-            assert_eq!(bus.iter_filtered(&[gst::MessageType::Error]).count(), 1, "nobody else could post it");
+            assert_eq!(
+                bus.iter_filtered(&[gst::MessageType::Error]).count(),
+                1,
+                "after EOS only the element can post it"
+            );
         } else {
             assert_eq!(pushed.recv_timeout(Duration::from_secs(30)).as_deref(), Ok("eos"));
         }
@@ -144,17 +128,13 @@ fn what_downstream_returns_reaches_upstream() {
 }
 
 #[test]
-fn downstream_that_has_enough_still_gets_what_ends_the_segment() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn after_downstream_returns_eos_the_next_segment_is_pushed() {
+    let Fixture { model, element, mut harness } = Fixture::held(&[("max-in-flight", "8")]);
     refuse(&harness.sinkpad().unwrap(), gst::FlowError::Eos, |pts| pts < 80);
     let pushed = record(&element);
-    (0..2).for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
-    harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
-    // Also one that shows what was skipped while its run is under way.
+    push_frames(&mut harness, 0..2);
+    send_segment(&mut harness);
+    // Frame 2 is a duplicate of a skipped frame whose run has not ended.
     for (n, mark) in [(2, 1), (3, 3)] {
         harness.push(gray_frame(n, mark)).unwrap();
     }
@@ -165,34 +145,28 @@ fn downstream_that_has_enough_still_gets_what_ends_the_segment() {
         .take(5)
         .collect();
     assert_eq!(pushed, ["0", "segment", "80", "120", "eos"]);
-    assert_eq!((mark(&harness.pull().unwrap()), mark(&harness.pull().unwrap())), (1, 3));
+    assert_eq!(mark(&harness.pull().unwrap()), 1);
+    assert_eq!(mark(&harness.pull().unwrap()), 3);
 }
 
 #[test]
-fn a_segment_after_downstream_had_enough_starts_again_each_time() {
-    let model = model();
-    let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "2")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn each_new_segment_after_eos_from_downstream_restarts_the_stream() {
+    let Fixture { mut harness, .. } = Fixture::new(&[("workers", "2"), ("max-in-flight", "2")]);
     let sinkpad = harness.sinkpad().unwrap();
     completes_within(Duration::from_secs(60), "fifty segments", move || {
         for turn in 0..50u64 {
             let probe = refuse(&sinkpad, gst::FlowError::Eos, |_| true);
             while harness.push(gray_frame(0, turn as u8)) != Err(gst::FlowError::Eos) {}
             sinkpad.remove_probe(probe);
-            harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+            send_segment(&mut harness);
             assert_eq!(mark(&harness.push_and_pull(gray_frame(1, 100 + turn as u8)).unwrap()), 100 + turn as u8);
         }
     });
 }
 
 #[test]
-fn new_caps_that_a_flush_catches_in_the_queue_are_not_lost() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn a_flush_keeps_new_caps_that_are_still_in_the_queue() {
+    let Fixture { model, mut harness, .. } = Fixture::held(&[("max-in-flight", "8")]);
     harness.push(gray_frame(0, 0)).unwrap();
     model.gate().wait_waiting(1);
     // Straight to the pad: a harness would send its sticky events again.
@@ -207,14 +181,13 @@ fn new_caps_that_a_flush_catches_in_the_queue_are_not_lost() {
     pad.push(gray_frame(1, 1)).unwrap();
     let out = harness.pull().unwrap();
     let caps = harness.sinkpad().unwrap().current_caps().unwrap();
-    assert_eq!((caps.structure(0).unwrap().get::<i32>("width"), out.size()), (Ok(16), 32));
+    assert_eq!(caps.structure(0).unwrap().get::<i32>("width"), Ok(16));
+    assert_eq!(out.size(), 32);
 }
 
 #[test]
-fn a_stream_that_was_not_linked_goes_on_once_it_is() {
-    let element = dummy_element(&model(), &[("max-in-flight", "2")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn a_stream_continues_once_its_src_pad_is_linked_again() {
+    let Fixture { element, mut harness, .. } = Fixture::new(&[("max-in-flight", "2")]);
     harness.push_and_pull(gray_frame(0, 0)).unwrap();
     let (src, peer) = (element.static_pad("src").unwrap(), harness.sinkpad().unwrap());
     src.unlink(&peer).unwrap();
@@ -225,49 +198,35 @@ fn a_stream_that_was_not_linked_goes_on_once_it_is() {
 }
 
 #[test]
-fn the_end_of_a_flush_does_not_wake_an_inactive_pad() {
-    let model = model();
-    let element = dummy_element(&model, &[]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn flush_stop_does_not_start_the_task_of_an_inactive_pad() {
+    let Fixture { element, mut harness, .. } = Fixture::new(&[]);
     harness.push_and_pull(gray_frame(0, 0)).unwrap();
     let src = element.static_pad("src").unwrap();
     src.set_active(false).unwrap();
-    harness.push_event(gst::event::FlushStart::new());
-    harness.push_event(gst::event::FlushStop::new(true));
-    harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+    flush(&mut harness);
     assert_eq!(harness.push(gray_frame(1, 1)), Err(gst::FlowError::Flushing));
     assert_ne!(src.task_state(), gst::TaskState::Started);
 }
 
 #[test]
-fn a_failure_downstream_after_eos_is_posted_once() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "4")]);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
-    (0..3).for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
+fn a_downstream_failure_after_eos_is_posted_once() {
+    let Fixture { model, element, mut harness } = Fixture::held(&[("max-in-flight", "4")]);
+    let bus = with_bus(&element);
+    push_frames(&mut harness, 0..3);
     assert!(harness.push_event(gst::event::Eos::new()));
     refuse(&harness.sinkpad().unwrap(), gst::FlowError::Error, |_| true);
     let pushed = record(&element);
     model.gate().open();
     wait_message(&bus, &[gst::MessageType::Error]);
     let last = std::iter::from_fn(|| pushed.recv_timeout(Duration::from_secs(30)).ok()).find(|what| what == "eos");
-    assert_eq!(last.as_deref(), Some("eos"), "downstream can finish its file");
+    assert_eq!(last.as_deref(), Some("eos"), "downstream gets EOS and can finish its file");
     assert_eq!(bus.iter_filtered(&[gst::MessageType::Error]).count(), 0);
     element.set_bus(None);
 }
 
 #[test]
-fn a_flush_frees_a_query_that_waits() {
-    let model = model();
-    model.gate().hold();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn a_flush_unblocks_a_waiting_query() {
+    let Fixture { model, mut harness, .. } = Fixture::held(&[("max-in-flight", "8")]);
     harness.push(gray_frame(0, 0)).unwrap();
     let pad = harness.srcpad().unwrap();
     let drain = std::thread::spawn(move || pad.peer_query(&mut gst::query::Drain::new()));
@@ -276,31 +235,29 @@ fn a_flush_frees_a_query_that_waits() {
     assert!(!completes_within(Duration::from_secs(5), "the query", move || drain.join().unwrap()));
 }
 
-/// The task has taken new caps from the queue, and has not pushed them, when a flush finds newer ones there.
+/// A flush finds newer caps in the queue after the task has taken older ones and before it has pushed them.
 #[test]
-fn caps_on_their_way_out_do_not_outlive_newer_ones() {
-    let element = dummy_element(&model(), &[]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn a_flush_replaces_caps_that_the_task_is_about_to_push() {
+    let Fixture { element, mut harness, .. } = Fixture::new(&[]);
     harness.push_and_pull(gray_frame(0, 0)).unwrap();
-    // The task stands where it says what it is about to push.
-    let (stand, standing) = std::sync::mpsc::channel();
-    let gate = std::sync::Arc::new(std::sync::Barrier::new(2));
-    let way = std::sync::Arc::clone(&gate);
+    // A log function holds the task at the message before the push.
+    let (at_message, task_holds) = std::sync::mpsc::channel();
+    let barrier = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let task_barrier = std::sync::Arc::clone(&barrier);
     gst::log::remove_default_log_function();
     gst::log::set_threshold_for_name("upscalefilter", gst::DebugLevel::Debug);
-    let held = gst::log::add_log_function(move |_, _, _, _, _, _, message| {
+    let log_function = gst::log::add_log_function(move |_, _, _, _, _, _, message| {
         let text = message.get().map(|text| text.to_string()).unwrap_or_default();
         if text.starts_with("Pushing caps") && text.contains("width=(int)20") {
-            stand.send(()).unwrap();
-            way.wait();
+            at_message.send(()).unwrap();
+            task_barrier.wait();
         }
     });
     let caps = |width: i32| gst::event::Caps::new(&GRAY.replace("width=4", &format!("width={width}")).parse().unwrap());
     // Straight to the pad: a harness would send its sticky events again.
     let pad = harness.srcpad().unwrap();
     assert!(pad.push_event(caps(10)));
-    standing.recv_timeout(Duration::from_secs(30)).expect("the task pushes the caps");
+    task_holds.recv_timeout(Duration::from_secs(30)).expect("the task pushes the caps");
     assert!(pad.push_event(caps(12)));
     let flusher = std::thread::spawn({
         let pad = pad.clone();
@@ -312,9 +269,9 @@ fn caps_on_their_way_out_do_not_outlive_newer_ones() {
         assert!(std::time::Instant::now() < deadline, "the flush does not pause the task");
         std::thread::yield_now();
     }
-    gate.wait();
+    barrier.wait();
     assert!(flusher.join().unwrap());
-    gst::log::remove_log_function(held);
+    gst::log::remove_log_function(log_function);
     let width = source.current_caps().unwrap().structure(0).unwrap().get::<i32>("width");
     assert_eq!(width, Ok(24));
 }

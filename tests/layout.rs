@@ -1,4 +1,4 @@
-//! Frames that describe their own rows, also wrongly: nothing is read beyond their memory.
+//! Frames with a video meta, right or wrong: nothing is read outside their memory.
 
 mod common;
 
@@ -10,18 +10,18 @@ use gst_video::VideoFormat;
 const NV12: &str = "video/x-raw,format=NV12,width=4,height=4,framerate=25/1";
 const MARK: u8 = 40;
 
-/// Memory in pieces of these sizes, and a description of its rows that the binding would not let pass.
-fn frame(pieces: &[usize], format: VideoFormat, (width, height): (u32, u32), layout: [(usize, i32); 2]) -> gst::Buffer {
+/// A frame in memory blocks of these sizes, with a video meta that the binding would refuse.
+fn frame(blocks: &[usize], format: VideoFormat, (width, height): (u32, u32), layout: [(usize, i32); 2]) -> gst::Buffer {
     init();
     let mut buffer = gst::Buffer::new();
     let frame = buffer.get_mut().unwrap();
-    for piece in pieces {
-        frame.append_memory(gst::Memory::from_mut_slice(vec![MARK; *piece]));
+    for size in blocks {
+        frame.append_memory(gst::Memory::from_mut_slice(vec![MARK; *size]));
     }
     frame.set_pts(gst::ClockTime::from_mseconds(120));
     let offsets = [layout[0].0, layout[1].0, 0, 0];
     let strides = [layout[0].1, layout[1].1, 0, 0];
-    // SAFETY: the buffer is writable, and the arrays are of the length that C asks for.
+    // SAFETY: the buffer is writable, and the arrays have the length that C expects.
     unsafe {
         gst_video::ffi::gst_buffer_add_video_meta_full(
             frame.as_mut_ptr(),
@@ -37,11 +37,10 @@ fn frame(pieces: &[usize], format: VideoFormat, (width, height): (u32, u32), lay
     buffer
 }
 
-/// What comes of a frame: the bytes of its output, or the text of the warning with which it is left out.
+/// Pushes one frame; returns the bytes of its output, or the warning with which it is dropped.
 fn outcome(buffer: gst::Buffer, duplicates: &str) -> Result<Vec<u8>, String> {
     let element = dummy_element(&model(), &[("workers", "1"), ("duplicates", duplicates)]);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
+    let bus = with_bus(&element);
     let mut harness = harness(&element);
     harness.set_src_caps_str(NV12);
     assert_eq!(harness.push(buffer), Ok(gst::FlowSuccess::Ok));
@@ -50,7 +49,7 @@ fn outcome(buffer: gst::Buffer, duplicates: &str) -> Result<Vec<u8>, String> {
         Some(message) => {
             let gst::MessageView::Warning(warning) = message.view() else { unreachable!() };
             assert!(warning.error().matches(gst::ResourceError::Read));
-            goes_on_after_a_gap(&element, &mut harness);
+            check_gap(&element, &mut harness);
             Err(warning.error().to_string())
         }
     };
@@ -59,23 +58,22 @@ fn outcome(buffer: gst::Buffer, duplicates: &str) -> Result<Vec<u8>, String> {
     result
 }
 
-/// After one frame was left out.
-fn goes_on_after_a_gap(element: &gst::Element, harness: &mut gst_check::Harness) {
+/// After a dropped frame, the stream continues with a discontinuity.
+fn check_gap(element: &gst::Element, harness: &mut gst_check::Harness) {
     for n in 4..6 {
         let mut good = frame(&[24], VideoFormat::Nv12, (4, 4), [(0, 4), (16, 4)]);
         good.get_mut().unwrap().set_pts(gst::ClockTime::from_mseconds(40 * n));
         let out = harness.push_and_pull(good).unwrap();
-        assert_eq!((pts_ms(&out), out.flags().contains(gst::BufferFlags::DISCONT)), (40 * n, n == 4));
+        assert_eq!(pts_ms(&out), 40 * n);
+        assert_eq!(out.flags().contains(gst::BufferFlags::DISCONT), n == 4);
     }
     element.set_state(gst::State::Null).unwrap();
-    let stats = element.property::<gst::Structure>("stats");
-    let figures = ["frames-in", "frames-out", "unreadable", "dropped"].map(|name| stats.get::<u64>(name).unwrap());
-    assert_eq!(figures, [3, 2, 1, 0]);
+    assert_stats(element, &[("frames-in", 3), ("frames-out", 2), ("unreadable", 1), ("dropped", 0)]);
 }
 
-/// Memory that cannot be mapped: it is locked by somebody who writes into it.
+/// The memory is mapped for writing, so that the element cannot map it.
 #[test]
-fn a_frame_that_cannot_be_mapped_is_left_out() {
+fn a_frame_that_cannot_be_mapped_is_dropped() {
     init();
     for duplicates in ["off", "exact", "similar"] {
         let memory = gst::Memory::from_mut_slice(vec![MARK; 24]);
@@ -92,21 +90,21 @@ fn a_frame_that_cannot_be_mapped_is_left_out() {
         assert_ne!(mapped, 0);
         let warning = outcome(buffer.clone(), duplicates).unwrap_err();
         assert!(warning.starts_with("Frame 0 (PTS 0:00:00.120000000): "), "{warning}");
-        // SAFETY: as it was mapped.
+        // SAFETY: it is mapped with this map.
         unsafe { gst::ffi::gst_memory_unmap(memory, map.as_mut_ptr()) };
         assert!(outcome(buffer, duplicates).is_ok());
     }
 }
 
 #[test]
-fn a_plane_across_pieces_of_memory_is_read_whole() {
+fn a_plane_may_span_memory_blocks() {
     let same = frame(&[24], VideoFormat::Nv12, (4, 4), [(0, 4), (16, 4)]);
     let expected = outcome(same, "off").unwrap();
     assert!(expected.iter().all(|byte| *byte == MARK), "{expected:?}");
-    for pieces in [&[1, 23][..], &[10, 10, 4], &[17, 7], &[16, 8], &[2; 12]] {
+    for blocks in [&[1, 23][..], &[10, 10, 4], &[17, 7], &[16, 8], &[2; 12]] {
         for duplicates in ["off", "exact", "similar"] {
-            let in_pieces = frame(pieces, VideoFormat::Nv12, (4, 4), [(0, 4), (16, 4)]);
-            assert_eq!(outcome(in_pieces, duplicates).as_ref(), Ok(&expected), "{pieces:?}, {duplicates}");
+            let split = frame(blocks, VideoFormat::Nv12, (4, 4), [(0, 4), (16, 4)]);
+            assert_eq!(outcome(split, duplicates).as_ref(), Ok(&expected), "{blocks:?}, {duplicates}");
         }
     }
     // The last row may end with its last pixel.
@@ -115,8 +113,8 @@ fn a_plane_across_pieces_of_memory_is_read_whole() {
 }
 
 #[test]
-fn rows_outside_of_the_memory_are_a_warning_that_names_the_frame() {
-    for (pieces, layout) in [
+fn rows_outside_the_memory_are_a_warning_that_names_the_frame() {
+    for (blocks, layout) in [
         (&[23][..], [(0, 4), (16, 4)]),
         (&[], [(0, 4), (16, 4)]),
         (&[24], [(0, 4), (1 << 40, 4)]),
@@ -126,26 +124,26 @@ fn rows_outside_of_the_memory_are_a_warning_that_names_the_frame() {
         (&[24], [(0, 3), (16, 4)]),
     ] {
         for duplicates in ["off", "exact"] {
-            let warning = outcome(frame(pieces, VideoFormat::Nv12, (4, 4), layout), duplicates).unwrap_err();
+            let warning = outcome(frame(blocks, VideoFormat::Nv12, (4, 4), layout), duplicates).unwrap_err();
             assert!(warning.starts_with("Frame 0 (PTS 0:00:00.120000000): "), "{warning}");
         }
     }
 }
 
 #[test]
-fn frames_with_a_description_of_others_are_left_out() {
+fn frames_whose_video_meta_contradicts_the_caps_are_dropped() {
     for (format, size) in [(VideoFormat::Nv21, (4, 4)), (VideoFormat::Nv12, (3, 4)), (VideoFormat::Nv12, (4, 2))] {
         let warning = outcome(frame(&[24], format, size, [(0, 4), (16, 4)]), "off").unwrap_err();
         assert!(warning.contains("video meta"), "{warning}");
     }
-    // A decoder's may be larger: it tells of what is coded, the caps of what is seen.
+    // A decoder's meta may be larger: it has the coded size, the caps have the visible size.
     let coded = frame(&[64 + 32], VideoFormat::Nv12, (8, 8), [(0, 8), (64, 8)]);
     assert!(outcome(coded, "off").unwrap().iter().all(|byte| *byte == MARK));
 }
 
 #[test]
-fn a_hardware_decoders_layout_is_read_as_it_is_told() {
-    // 4x4 visible of 16x8 coded, rows 64 bytes apart, with a description of what is visible.
+fn a_hardware_decoders_layout_is_read_by_its_metas() {
+    // 4x4 visible of 16x8 coded, rows 64 bytes apart, with a crop meta.
     let mut decoded = frame(&[64 * 12], VideoFormat::Nv12, (16, 8), [(0, 64), (64 * 8, 64)]);
     {
         let frame = decoded.get_mut().unwrap();
@@ -155,7 +153,7 @@ fn a_hardware_decoders_layout_is_read_as_it_is_told() {
             map[row..row + 4].fill(MARK);
         }
         drop(map);
-        // SAFETY: the buffer is writable; the meta is filled in before anybody looks at it.
+        // SAFETY: the buffer is writable; the meta is filled in before anything reads it.
         unsafe {
             let meta = gst::ffi::gst_buffer_add_meta(
                 frame.as_mut_ptr(),

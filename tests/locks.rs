@@ -1,4 +1,4 @@
-//! What the element calls that may call back into it, it calls without its locks: a clock, and whatever hears of a buffer that goes.
+//! The element holds no lock while it calls what may call back into it: the clock, and the release of a buffer.
 
 mod common;
 
@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A clock that asks the element for its figures before it says the time. At 5 s it stands still.
+/// A clock that reads the element's statistics before it returns the time, which is always 5 s.
 mod asking {
     use super::*;
 
@@ -50,7 +50,7 @@ glib::wrapper! {
 }
 
 #[test]
-fn a_clock_may_ask_the_element() {
+fn a_clock_may_read_the_statistics() {
     init();
     for mode in ["upscale", "drop", "fallback"] {
         completes_within(LIMIT, mode, move || {
@@ -63,14 +63,14 @@ fn a_clock_may_ask_the_element() {
             element.set_base_time(gst::ClockTime::ZERO);
             harness.set_src_caps_str(GRAY);
             harness.query_latency();
-            (0..4).for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
+            push_frames(&mut harness, 0..4);
             element.set_state(gst::State::Null).unwrap();
             assert!(*clock.imp().1.lock() > 0, "the time is read");
         });
     }
 }
 
-/// Asks the element for its figures whenever a pool gets a buffer back.
+/// Reads the element's statistics whenever a pool gets a buffer back.
 fn ask_at_each_release(element: &gst::Element) {
     static ELEMENT: LazyLock<Mutex<glib::WeakRef<gst::Element>>> = LazyLock::new(Mutex::default);
     thread_local! {
@@ -93,7 +93,7 @@ fn ask_at_each_release(element: &gst::Element) {
 
 const CAPS: &str = "video/x-raw,format=GRAY8,width=128,height=128,framerate=25/1";
 
-/// Frame number `n`, which differs from the others in some places alone.
+/// Frame number `n`, which differs from the others in a small region.
 fn frame(n: u64) -> gst::Buffer {
     let mut pixels = vec![9; 128 * 128];
     pixels[n as usize * 40..][..8].fill(200);
@@ -110,15 +110,14 @@ fn start(model: &Arc<DummyModel>, properties: &[(&str, &str)]) -> (gst::Element,
     (element, harness)
 }
 
-/// What such a frame was to be put upon has nobody else to hold it.
+/// The failed frame holds the last reference to the frame that it is based on.
 #[test]
-fn the_frame_before_one_that_fails_is_released_without_a_lock() {
+fn the_frame_before_a_failed_one_is_released_without_a_lock() {
     completes_within(LIMIT, "the failure", || {
         let model = model();
         (1..400).for_each(|run| model.fail_run(run, Failure::Error("on purpose".into())));
         let (element, mut harness) = start(&model, &[("workers", "1"), ("cache-size", "0")]);
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
+        let bus = with_bus(&element);
         drop(harness.push_and_pull(frame(0)).unwrap());
         harness.push(frame(1)).unwrap();
         wait_message(&bus, &[gst::MessageType::Error]);
@@ -127,7 +126,7 @@ fn the_frame_before_one_that_fails_is_released_without_a_lock() {
 }
 
 #[test]
-fn flushes_caps_and_the_end_release_buffers_without_a_lock() {
+fn flushes_new_caps_and_state_changes_release_buffers_without_a_lock() {
     for duplicates in ["exact", "similar", "off"] {
         completes_within(LIMIT, duplicates, move || {
             let model = Arc::new(DummyModel::new(Channels::Luma, 2));
@@ -138,16 +137,14 @@ fn flushes_caps_and_the_end_release_buffers_without_a_lock() {
                 element.set_property("cache-size", 100_000u64 * turn);
                 model.gate().hold();
                 (6..9).for_each(|n| assert!(harness.push(frame(n)).is_ok()));
-                harness.push_event(gst::event::FlushStart::new());
-                harness.push_event(gst::event::FlushStop::new(true));
-                harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+                flush(&mut harness);
                 model.gate().open();
                 harness.set_src_caps_str(&CAPS.replace("25/1", &format!("{}/1", 26 + turn)));
                 (0..3).for_each(|n| drop(harness.push_and_pull(frame(n)).unwrap()));
                 element.set_state(gst::State::Null).unwrap();
                 element.set_state(gst::State::Playing).unwrap();
                 harness.set_src_caps_str(CAPS);
-                harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+                send_segment(&mut harness);
             }
             element.set_state(gst::State::Null).unwrap();
         });

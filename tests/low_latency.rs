@@ -1,4 +1,4 @@
-//! Low latency: a device runs one frame at a time, with all cores, and what comes out is the same.
+//! Low latency: each device runs one frame at a time with all cores, and the output does not change.
 
 mod common;
 
@@ -18,59 +18,44 @@ fn cores() -> usize {
     available_parallelism().unwrap().get()
 }
 
-fn push(harness: &mut gst_check::Harness, frames: std::ops::Range<u64>) {
-    frames.for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
-}
-
-fn pull(harness: &mut gst_check::Harness, frames: std::ops::Range<u64>) {
-    for n in frames {
-        let out = harness.pull().unwrap();
-        assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8));
-    }
-}
-
-fn workers(element: &gst::Element) -> u64 {
-    element.property::<gst::Structure>("stats").get("workers").unwrap()
-}
-
-/// Whether or not parts of its frames could be computed by themselves.
+/// With a local network as with a global one.
 #[test]
 fn one_frame_at_a_time_has_all_cores() {
-    let global = || Locality::Global { reason: "it looks everywhere".into() };
+    let global = || Locality::Global { reason: "it sees the whole picture".into() };
     for model in [model(), Arc::new(DummyModel::new(Channels::Luma, 2).with_info(|info| info.locality = global()))] {
         model.gate().hold();
-        let element = dummy_element(&model, &[("workers", "4"), ("latency-mode", "low")]);
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(GRAY);
-        push(&mut harness, 0..3);
+        let (element, mut harness) = start(&model, &[("workers", "4"), ("latency-mode", "low")]);
+        push_frames(&mut harness, 0..3);
         for run in 0..3 {
             assert_eq!(model.gate().wait_waiting(1)[0].run, run);
             model.gate().release(1);
             model.gate().wait_finished(run + 1);
         }
-        pull(&mut harness, 0..3);
+        pull_frames(&mut harness, 0..3);
         assert_eq!(model.threads(), [cores(); 3]);
-        assert_eq!((model.sessions_opened(), workers(&element)), (1, 1));
+        assert_eq!(model.sessions_opened(), 1);
+        assert_stats(&element, &[("workers", 1)]);
     }
 }
 
 #[test]
-fn in_live_pipelines_it_is_the_default() {
-    for (live, expected) in [(true, (1, cores())), (false, (2, (cores() / 2).max(1)))] {
+fn low_latency_is_the_default_in_live_pipelines() {
+    for (live, workers, threads) in [(true, 1, cores()), (false, 2, (cores() / 2).max(1))] {
         let model = model();
         let element = dummy_element(&model, &[("workers", "2")]);
         let mut harness = harness(&element);
         harness.set_live(live);
         harness.set_src_caps_str(GRAY);
         harness.query_latency();
-        push(&mut harness, 0..1);
-        pull(&mut harness, 0..1);
-        assert_eq!((workers(&element) as usize, model.threads()[0]), expected);
+        push_frames(&mut harness, 0..1);
+        pull_frames(&mut harness, 0..1);
+        assert_stats(&element, &[("workers", workers)]);
+        assert_eq!(model.threads()[0], threads);
     }
 }
 
 #[test]
-fn each_of_several_devices_has_a_frame() {
+fn each_of_several_devices_runs_a_frame() {
     let models = [model(), model()];
     models.iter().for_each(|model| model.gate().hold());
     let element = element(&[("workers", "3"), ("latency-mode", "low")]);
@@ -78,36 +63,35 @@ fn each_of_several_devices_has_a_frame() {
     element.downcast_ref::<UpscaleFilter>().unwrap().set_test_models(listed);
     let mut harness = harness(&element);
     harness.set_src_caps_str(GRAY);
-    // One in each, and two that wait or are pushed.
-    push(&mut harness, 0..4);
+    // Each device holds one frame; the other two wait.
+    push_frames(&mut harness, 0..4);
     for model in &models {
         assert_eq!(model.gate().wait_waiting(1).len(), 1);
     }
-    assert_eq!(workers(&element), 2);
+    assert_stats(&element, &[("workers", 2)]);
     models.iter().for_each(|model| model.gate().open());
-    pull(&mut harness, 0..4);
+    pull_frames(&mut harness, 0..4);
     assert!(models.iter().all(|model| model.sessions_opened() == 1));
 }
 
 #[test]
-fn workers_that_the_memory_has_no_room_for_leave_their_cores_to_the_others() {
+fn workers_that_do_not_fit_into_memory_leave_their_cores_to_the_others() {
     const FRAME: u64 = 176 * 8;
     let model = Arc::new(
         DummyModel::new(Channels::Luma, 2)
             .with_info(|info| info.live_elements = Some(8))
             .with_device(100 * FRAME, |pixels| 176 * pixels),
     );
-    let element = dummy_element(&model, &[("workers", "4"), ("vram-limit", &FRAME.to_string())]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
-    push(&mut harness, 0..4);
-    pull(&mut harness, 0..4);
-    assert_eq!((workers(&element), model.threads()), (1, vec![cores(); 4]));
+    let (element, mut harness) = start(&model, &[("workers", "4"), ("vram-limit", &FRAME.to_string())]);
+    push_frames(&mut harness, 0..4);
+    pull_frames(&mut harness, 0..4);
+    assert_stats(&element, &[("workers", 1)]);
+    assert_eq!(model.threads(), vec![cores(); 4]);
 }
 
-/// Elsewhere than on the processor its threads do little, and a session takes long to open.
+/// On a GPU, CPU threads matter little and a session takes long to open.
 #[test]
-fn a_gpus_sessions_are_not_opened_anew_for_threads() {
+fn gpu_sessions_are_not_reopened_for_another_number_of_threads() {
     let model = Arc::new(DummyModel::new(Channels::Luma, 2).with_info(|info| info.provider = Provider::Cuda));
     let element = dummy_element(&model, &[("workers", "2")]);
     let mut harness = harness(&element);
@@ -115,15 +99,16 @@ fn a_gpus_sessions_are_not_opened_anew_for_threads() {
     harness.set_src_caps_str(GRAY);
     harness.query_latency();
     for n in 0..3 {
-        push(&mut harness, n..n + 1);
-        pull(&mut harness, n..n + 1);
+        push_frames(&mut harness, n..n + 1);
+        pull_frames(&mut harness, n..n + 1);
     }
-    assert_eq!((model.sessions_opened(), workers(&element)), (1, 1));
+    assert_eq!(model.sessions_opened(), 1);
+    assert_stats(&element, &[("workers", 1)]);
 }
 
-/// All formats with real networks: whole frames, and frames that differ from the one before in parts.
+/// All formats with real networks: whole frames, and frames of which a region has changed.
 #[test]
-fn the_output_is_the_same_to_the_byte() {
+fn the_output_is_the_same_bytes() {
     if !have_runtime() {
         return;
     }
@@ -139,7 +124,7 @@ fn the_output_is_the_same_to_the_byte() {
                 let mut bytes: Vec<u8> = (0..info.size() as u64).map(|i| (i * i % 7919 % 256) as u8).collect();
                 (0..4usize)
                     .map(|n| {
-                        // A part of it changes.
+                        // A region changes.
                         let change = info.size() / 3 + n * 40..info.size() / 2 + n * 40;
                         bytes[change].iter_mut().for_each(|byte| *byte = byte.wrapping_add(7 + n as u8));
                         let mut frame = gst::Buffer::from_mut_slice(bytes.clone());

@@ -12,7 +12,7 @@ use gstupscale::model::dummy::DummyModel;
 use gstupscale::types::Channels;
 
 #[test]
-fn only_the_size_of_the_caps_changes_and_metadata_stays() {
+fn only_the_size_in_the_caps_changes_and_metadata_is_kept() {
     let element = dummy_element(&model(), &[]);
     let mut harness = harness(&element);
     harness
@@ -33,10 +33,13 @@ fn only_the_size_of_the_caps_changes_and_metadata_stays() {
     let out = harness.push_and_pull(buffer).unwrap();
     let caps = harness.sinkpad().unwrap().current_caps().unwrap();
     let structure = caps.structure(0).unwrap();
-    assert_eq!((structure.get::<i32>("width"), structure.get::<i32>("height")), (Ok(8), Ok(4)));
+    assert_eq!(structure.get::<i32>("width"), Ok(8));
+    assert_eq!(structure.get::<i32>("height"), Ok(4));
     assert_eq!(structure.get::<gst::Fraction>("pixel-aspect-ratio"), Ok(gst::Fraction::new(4, 3)));
     assert_eq!(structure.get::<i32>("x"), Ok(5));
-    assert_eq!((pts_ms(&out), out.duration(), out.offset()), (120, Some(gst::ClockTime::from_mseconds(40)), 77));
+    assert_eq!(pts_ms(&out), 120);
+    assert_eq!(out.duration(), Some(gst::ClockTime::from_mseconds(40)));
+    assert_eq!(out.offset(), 77);
     assert!(out.flags().contains(gst::BufferFlags::DISCONT | gst::BufferFlags::MARKER));
     assert_eq!(out.meta::<gst_video::VideoRegionOfInterestMeta>().unwrap().rect(), (2, 0, 4, 2));
     assert_eq!(out.meta::<gst::ReferenceTimestampMeta>().unwrap().timestamp(), gst::ClockTime::SECOND);
@@ -44,10 +47,8 @@ fn only_the_size_of_the_caps_changes_and_metadata_stays() {
 }
 
 #[test]
-fn padded_strides_and_plane_offsets_are_read_by_their_meta() {
-    let element = dummy_element(&model(), &[]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn strides_and_offsets_come_from_the_video_meta() {
+    let Fixture { mut harness, .. } = Fixture::new(&[]);
     let mut buffer = gst::Buffer::from_mut_slice([&[99; 3][..], &[1, 2, 3, 4, 99], &[5, 6, 7, 8]].concat());
     let frame = buffer.get_mut().unwrap();
     gst_video::VideoMeta::add_full(
@@ -67,7 +68,7 @@ fn padded_strides_and_plane_offsets_are_read_by_their_meta() {
 }
 
 #[test]
-fn caps_change_without_loss() {
+fn no_frame_is_lost_when_caps_change() {
     let model = model();
     model.gate().hold();
     let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "8")]);
@@ -80,9 +81,9 @@ fn caps_change_without_loss() {
         gst::PadProbeReturn::Ok
     });
     harness.set_src_caps_str(GRAY);
-    (0..2).for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
+    push_frames(&mut harness, 0..2);
     harness.set_src_caps_str("video/x-raw,format=GRAY8,width=8,height=1,framerate=25/1");
-    // The same bytes as a frame before, and yet another picture.
+    // The same bytes as earlier frames, but another size.
     (0..2).for_each(|n| assert!(harness.push(gray_frame(2 + n, n as u8)).is_ok()));
     harness.set_src_caps_str("video/x-raw,format=RGB,width=2,height=1,framerate=25/1");
     assert!(harness.push(gray_frame(4, 4)).is_ok());
@@ -91,34 +92,34 @@ fn caps_change_without_loss() {
     assert_eq!(seen.try_iter().collect::<Vec<_>>(), [(8, 32), (8, 32), (16, 32), (16, 32), (4, 24)]);
 }
 
-/// Caps of this interlace mode; "" for caps that do not say it.
+/// Caps with this interlace mode; "" for caps without the field.
 fn of_mode(mode: &str) -> String {
     let features = if mode == "alternate" { "(format:Interlaced)" } else { "" };
     let field = if mode.is_empty() { String::new() } else { format!(",interlace-mode={mode}") };
     format!("video/x-raw{features},format=I420,width=4,height=4,framerate=25/1{field}")
 }
 
-const TAKEN: [&str; 3] = ["", "progressive", "mixed"];
-const NOT_TAKEN: [&str; 3] = ["interleaved", "fields", "alternate"];
+const ACCEPTED: [&str; 3] = ["", "progressive", "mixed"];
+const REFUSED: [&str; 3] = ["interleaved", "fields", "alternate"];
 
 #[test]
-fn caps_that_will_be_refused_are_not_said_to_be_taken() {
+fn caps_queries_and_accept_caps_agree_with_negotiation() {
     let element = dummy_element(&model(), &[]);
-    // In the first state there is no model and no scale.
+    // In NULL there is no model yet, hence no scale.
     for state in [gst::State::Null, gst::State::Paused] {
         element.set_state(state).unwrap();
         for pad in ["sink", "src"].map(|name| element.static_pad(name).unwrap()) {
-            for (modes, taken) in [(TAKEN, true), (NOT_TAKEN, false)] {
+            for (modes, accepted) in [(ACCEPTED, true), (REFUSED, false)] {
                 for mode in modes {
                     let caps: gst::Caps = of_mode(mode).parse().unwrap();
                     let what = format!("{}, {state:?}, {mode:?}", pad.name());
-                    assert_eq!(pad.query_accept_caps(&caps), taken, "{what}");
-                    assert_eq!(!pad.query_caps(Some(&caps)).is_empty(), taken, "{what}");
-                    assert_eq!(pad.query_caps(None).can_intersect(&caps), taken, "{what}");
-                    assert_eq!(pad.pad_template_caps().can_intersect(&caps), taken, "{what}");
+                    assert_eq!(pad.query_accept_caps(&caps), accepted, "{what}");
+                    assert_eq!(!pad.query_caps(Some(&caps)).is_empty(), accepted, "{what}");
+                    assert_eq!(pad.query_caps(None).can_intersect(&caps), accepted, "{what}");
+                    assert_eq!(pad.pad_template_caps().can_intersect(&caps), accepted, "{what}");
                 }
             }
-            // As before, what lacks a field that is needed is not taken.
+            // Caps without a required field are refused.
             for caps in ["video/x-raw", "video/x-raw,width=4,height=4,framerate=25/1", "audio/x-raw"] {
                 assert!(!pad.query_accept_caps(&caps.parse().unwrap()), "{caps}");
             }
@@ -128,10 +129,9 @@ fn caps_that_will_be_refused_are_not_said_to_be_taken() {
 }
 
 #[test]
-fn of_mixed_video_progressive_frames_are_upscaled_and_an_interlaced_one_is_an_error() {
+fn in_mixed_mode_progressive_frames_pass_and_an_interlaced_frame_is_an_error() {
     let element = dummy_element(&model(), &[]);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
+    let bus = with_bus(&element);
     let mut harness = harness(&element);
     let caps = "video/x-raw,format=I420,width=6,height=6,framerate=25/1,interlace-mode=mixed";
     let info = gst_video::VideoInfo::from_caps(&caps.parse::<gst::Caps>().unwrap()).unwrap();
@@ -143,7 +143,7 @@ fn of_mixed_video_progressive_frames_are_upscaled_and_an_interlaced_one_is_an_er
         frame.set_video_flags(flags);
         buffer
     };
-    // What is telecined is progressive, too.
+    // Telecined frames are progressive, too.
     for (n, flags) in [gst_video::VideoBufferFlags::empty(), gst_video::VideoBufferFlags::RFF].into_iter().enumerate() {
         let out = harness.push_and_pull(frame(n as u64, flags)).unwrap();
         let caps = harness.sinkpad().unwrap().current_caps().unwrap();
@@ -154,27 +154,27 @@ fn of_mixed_video_progressive_frames_are_upscaled_and_an_interlaced_one_is_an_er
     }
     let interlaced = gst_video::VideoBufferFlags::INTERLACED;
     assert_eq!(harness.push(frame(2, interlaced | gst_video::VideoBufferFlags::TFF)), Err(gst::FlowError::Error));
-    let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("it is told");
+    let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("an error is posted");
     let gst::MessageView::Error(error) = error.view() else { unreachable!() };
     let text = error.error().to_string();
     assert!(text.contains("`deinterlace`") && text.contains("PTS 0:00:00.080000000"), "{text}");
     element.set_bus(None);
 }
 
-/// The interlace modes of what goes into the element and of what comes out, and the number of frames.
+/// The interlace modes at the element's input and output, and the number of frames.
 fn played(description: &str, element: &gst::Element) -> ([String; 2], usize) {
     let pipeline = gst::Pipeline::new();
     let before = gst::parse::bin_from_description(description, true).unwrap();
     let sink = gst::ElementFactory::make("fakesink").build().unwrap();
     pipeline.add_many([before.upcast_ref(), element, &sink]).unwrap();
     gst::Element::link_many([before.upcast_ref(), element, &sink]).unwrap();
-    let frames = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let frames = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let seen = frames.clone();
     let mode = |pad: &gst::Pad| {
         let caps = pad.current_caps().expect("it has caps");
         caps.structure(0).unwrap().get::<String>("interlace-mode").unwrap_or_default()
     };
-    let modes = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let modes = Arc::new(std::sync::Mutex::new(Vec::new()));
     for pad in [element.static_pad("sink").unwrap(), sink.static_pad("sink").unwrap()] {
         let (modes, seen) = (modes.clone(), seen.clone());
         pad.add_probe(gst::PadProbeType::BUFFER, move |pad, _| {
@@ -194,7 +194,7 @@ fn played(description: &str, element: &gst::Element) -> ([String; 2], usize) {
 fn negotiation_makes_interlaced_video_progressive() {
     let source = "videotestsrc num-buffers=4 ! video/x-raw,format=I420,width=32,height=32,framerate=25/1";
     for (description, frames) in [
-        // One for each field; of mixed video these are progressive.
+        // One frame per field of interleaved video; the frames of mixed video are progressive.
         (format!("{source},interlace-mode=interleaved ! deinterlace"), 8),
         (format!("{source},interlace-mode=mixed ! deinterlace"), 4),
         (format!("{source},interlace-mode={{interleaved,progressive}} ! identity"), 4),
@@ -208,15 +208,14 @@ fn negotiation_makes_interlaced_video_progressive() {
 }
 
 #[test]
-fn interlaced_video_is_refused_by_name_of_the_remedy() {
+fn interlaced_video_is_refused_with_a_hint_at_deinterlace() {
     let element = dummy_element(&model(), &[]);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
+    let bus = with_bus(&element);
     let mut harness = harness(&element);
     for mode in ["interleaved", "fields"] {
         harness.set_src_caps_str(&of_mode(mode));
         assert_eq!(harness.push(gray_frame(0, 0)), Err(gst::FlowError::NotNegotiated), "{mode}");
-        let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("it is told");
+        let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("an error is posted");
         let gst::MessageView::Error(error) = error.view() else { unreachable!() };
         assert!(error.error().to_string().contains("`deinterlace`"), "{mode}: {error:?}");
         assert!(error.error().matches(gst::CoreError::Negotiation));
@@ -227,29 +226,26 @@ fn interlaced_video_is_refused_by_name_of_the_remedy() {
 #[test]
 fn latency_is_that_of_the_frames_in_flight() {
     let element = dummy_element(&model(), &[("max-in-flight", "5")]);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
+    let bus = with_bus(&element);
     let mut harness = harness(&element);
     harness.set_upstream_latency(gst::ClockTime::from_mseconds(7));
     harness.set_src_caps_str(GRAY);
-    assert!(bus.pop_filtered(&[gst::MessageType::Latency]).is_some(), "the pipeline is told");
+    assert!(bus.pop_filtered(&[gst::MessageType::Latency]).is_some(), "a LATENCY message is posted");
     assert_eq!(harness.query_latency(), Some(gst::ClockTime::from_mseconds(5 * 40 + 7)));
     element.set_bus(None);
 }
 
 #[test]
-fn upstream_is_told_how_many_buffers_stay() {
-    let element = dummy_element(&model(), &[("max-in-flight", "5")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn the_allocation_answer_says_how_many_buffers_the_element_holds() {
+    let Fixture { harness, .. } = Fixture::new(&[("max-in-flight", "5")]);
     let mut query = gst::query::Allocation::new(Some(&GRAY.parse().unwrap()), true);
     assert!(harness.srcpad().unwrap().peer_query(&mut query));
     assert_eq!(query.allocation_pools().map(|(_, size, min, max)| (size, min, max)).collect::<Vec<_>>(), [(8, 6, 0)]);
     assert!(query.find_allocation_meta::<gst_video::VideoMeta>().is_some());
 }
 
-/// What an upstream that has negotiated `caps` is asked for.
-fn buffers_asked(harness: &mut gst_check::Harness, caps: &str) -> u32 {
+/// The minimum pool size that the element asks of upstream after it has negotiated `caps`.
+fn min_buffers(harness: &mut gst_check::Harness, caps: &str) -> u32 {
     harness.set_src_caps_str(caps);
     let mut query = gst::query::Allocation::new(Some(&caps.parse().unwrap()), true);
     assert!(harness.srcpad().unwrap().peer_query(&mut query));
@@ -257,20 +253,20 @@ fn buffers_asked(harness: &mut gst_check::Harness, caps: &str) -> u32 {
 }
 
 #[test]
-fn upstream_is_asked_for_what_is_held_in_low_latency() {
+fn the_minimum_pool_size_follows_the_latency_mode() {
     for (mode, live, expected) in
         [("low", false, 4), ("auto", true, 4), ("auto", false, 2 * 16 + 2 + 1), ("throughput", true, 2 * 16 + 2 + 1)]
     {
         let element = dummy_element(&model(), &[("workers", "16"), ("latency-mode", mode)]);
         let mut harness = harness(&element);
         harness.set_live(live);
-        // Nobody has asked for the latency yet.
-        assert_eq!(buffers_asked(&mut harness, GRAY), expected, "{mode}, live: {live}");
+        // Before any latency query.
+        assert_eq!(min_buffers(&mut harness, GRAY), expected, "{mode}, live: {live}");
     }
 }
 
 #[test]
-fn upstream_is_asked_for_what_is_held_where_memory_leaves_few_workers() {
+fn the_minimum_pool_size_follows_the_workers_that_fit_into_memory() {
     const RUN: u64 = 176 * 8;
     let model = DummyModel::new(Channels::Luma, 2)
         .with_info(|info| info.live_elements = Some(8))
@@ -279,18 +275,16 @@ fn upstream_is_asked_for_what_is_held_where_memory_leaves_few_workers() {
     let element = dummy_element(&Arc::new(model), &[("workers", "16"), ("vram-limit", &limit)]);
     let mut harness = harness(&element);
     harness.set_live(false);
-    assert_eq!(buffers_asked(&mut harness, GRAY), 2 * 3 + 2 + 1);
-    // Smaller frames: more workers.
+    assert_eq!(min_buffers(&mut harness, GRAY), 2 * 3 + 2 + 1);
+    // Smaller frames leave room for more workers.
     let small = GRAY.replace("width=4", "width=2");
-    assert_eq!(buffers_asked(&mut harness, &small), 2 * 6 + 2 + 1);
+    assert_eq!(min_buffers(&mut harness, &small), 2 * 6 + 2 + 1);
 }
 
 #[test]
 fn an_upstream_pool_of_four_buffers_is_enough() {
-    let model = model();
-    let element = dummy_element(&model, &[("workers", "3"), ("max-in-flight", "32"), ("duplicates", "off")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let Fixture { element, mut harness, .. } =
+        Fixture::new(&[("workers", "3"), ("max-in-flight", "32"), ("duplicates", "off")]);
     let pool = gst::BufferPool::new();
     let mut config = pool.config();
     config.set_params(Some(&GRAY.parse().unwrap()), 8, 4, 4);
@@ -307,14 +301,14 @@ fn an_upstream_pool_of_four_buffers_is_enough() {
                 harness.pull().unwrap();
             }
         }
-        // What is still on its way.
+        // The frames still in flight.
         let pulled = 100 - harness.buffers_received() as u64;
         (0..pulled).for_each(|_| drop(harness.pull().unwrap()));
         harness
     });
     drop(harness);
     element.set_state(gst::State::Null).unwrap();
-    // All have come home.
+    // All buffers are back in the pool.
     let kept: Vec<_> = (0..4).map(|_| pool.acquire_buffer(Some(&dont_wait())).unwrap()).collect();
     drop(kept);
     pool.set_active(false).unwrap();

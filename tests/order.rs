@@ -1,30 +1,19 @@
-//! Frames leave in PTS order, whatever the workers do.
+//! Frames leave in PTS order, in whatever order their runs end.
 
 mod common;
 
-use std::sync::Arc;
-
 use common::*;
-use gstupscale::model::dummy::{DummyModel, Failure};
-use gstupscale::types::Channels;
+use gst::prelude::*;
+use gstupscale::model::dummy::Failure;
 use proptest::prelude::*;
-
-fn held_model() -> Arc<DummyModel> {
-    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-    model.gate().hold();
-    model
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whichever run ends first: the order is that of arrival, and every frame carries its own picture.
+    /// Whichever run ends first, frames leave in order of arrival, each with its own content.
     #[test]
-    fn completion_order_does_not_show(workers in 1usize..5, choices in proptest::collection::vec(any::<prop::sample::Index>(), 12)) {
-        let model = held_model();
-        let element = dummy_element(&model, &[("workers", &workers.to_string()), ("max-in-flight", "16")]);
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(GRAY);
+    fn completion_order_does_not_change_the_output(workers in 1usize..5, choices in proptest::collection::vec(any::<prop::sample::Index>(), 12)) {
+        let Fixture { model, mut harness, .. } = Fixture::held(&[("workers", &workers.to_string()), ("max-in-flight", "16")]);
         let frames = choices.len();
         for n in 0..frames {
             prop_assert_eq!(harness.push(gray_frame(n as u64, 10 + n as u8)), Ok(gst::FlowSuccess::Ok));
@@ -37,61 +26,49 @@ proptest! {
         }
         for n in 0..frames {
             let out = harness.pull().unwrap();
-            prop_assert_eq!((pts_ms(&out), mark(&out)), (40 * n as u64, 10 + n as u8));
+            assert_frame(&out, 40 * n as u64, 10 + n as u8);
         }
     }
 
-    /// Frames that arrive out of order while they can still be sorted leave sorted.
+    /// Frames that arrive out of order leave in order while none of them has left.
     #[test]
     fn waiting_frames_are_sorted_by_pts(order in Just((0u64..8).collect::<Vec<_>>()).prop_shuffle()) {
-        let model = held_model();
-        let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "16")]);
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(GRAY);
+        let Fixture { model, element, mut harness } = Fixture::held(&[("workers", "2"), ("max-in-flight", "16")]);
         for n in &order {
             prop_assert_eq!(harness.push(gray_frame(*n, *n as u8)), Ok(gst::FlowSuccess::Ok));
         }
         model.gate().open();
         for n in 0..8 {
             let out = harness.pull().unwrap();
-            prop_assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8));
+            assert_frame(&out, 40 * n, n as u8);
         }
-        let arrived_after_a_later_one =
-            (0..order.len()).filter(|i| order[..*i].iter().any(|before| *before > order[*i])).count() as u64;
-        let stats = element.property::<gst::Structure>("stats");
-        prop_assert_eq!(stats.get::<u64>("reorders"), Ok(arrived_after_a_later_one));
+        let out_of_order =
+            (0..order.len()).filter(|i| order[..*i].iter().any(|earlier| *earlier > order[*i])).count() as u64;
+        assert_stats(&element, &[("reorders", out_of_order)]);
     }
 }
 
-use gst::prelude::*;
-
 #[test]
-fn a_frame_that_comes_too_late_goes_out_at_once_and_is_counted() {
-    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-    let element = dummy_element(&model, &[]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+fn a_frame_that_arrives_too_late_to_be_sorted_leaves_at_once_and_is_counted() {
+    let Fixture { element, mut harness, .. } = Fixture::new(&[]);
     for n in [0, 2, 1] {
         harness.push(gray_frame(n, n as u8)).unwrap();
         assert_eq!(pts_ms(&harness.pull().unwrap()), 40 * n);
     }
-    let stats = element.property::<gst::Structure>("stats");
-    assert_eq!(stats.get::<u64>("reorders-failed"), Ok(1));
+    assert_stats(&element, &[("reorders-failed", 1)]);
 }
 
-/// 0 to 480 ms, twice: a loop, whose second round passes nothing, however much of the first has left by then.
+/// 0 to 480 ms, twice, as when a player loops: no frame of the second round overtakes one of the first, whatever has left by then.
 #[test]
 fn a_loop_keeps_its_order() {
     const ROUND: u64 = 13;
     for (in_flight, waiting) in (0..6).map(|waiting| (6, waiting)).chain([(32, 0), (32, 5), (32, 13)]) {
-        let model = held_model();
-        let element = dummy_element(&model, &[("workers", "1"), ("max-in-flight", &in_flight.to_string())]);
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(GRAY);
+        let Fixture { model, mut harness, .. } =
+            Fixture::held(&[("workers", "1"), ("max-in-flight", &in_flight.to_string())]);
         let gate = model.gate();
         let pad = harness.srcpad().unwrap();
         let (sender, pushed) = std::sync::mpsc::channel();
-        let (begin, second_round) = std::sync::mpsc::channel();
+        let (start_second, second_round) = std::sync::mpsc::channel();
         let pusher = std::thread::spawn(move || {
             for n in 0..2 * ROUND {
                 if n == ROUND {
@@ -101,12 +78,12 @@ fn a_loop_keeps_its_order() {
                 sender.send(n).unwrap();
             }
         });
-        // So many of the first round leave before the second one comes.
+        // This many of the first round leave before the second starts.
         let first = ROUND - waiting;
         gate.release(first as usize);
         let mut out: Vec<_> = (0..first).map(|_| mark(&harness.pull().unwrap())).collect();
-        begin.send(()).unwrap();
-        assert!(pushed.iter().any(|n| n == ROUND), "the second round has begun");
+        start_second.send(()).unwrap();
+        assert!(pushed.iter().any(|n| n == ROUND), "the second round has started");
         gate.open();
         out.extend((first..2 * ROUND).map(|_| mark(&harness.pull().unwrap())));
         pusher.join().unwrap();
@@ -114,14 +91,11 @@ fn a_loop_keeps_its_order() {
     }
 }
 
-/// Six frames in flight: the first of the other five may be 200 ms back.
+/// With six frames in flight, a frame may be at most five frames (200 ms) older than the newest.
 #[test]
-fn only_a_step_back_that_fits_into_the_frames_in_flight_is_sorted() {
+fn only_frames_within_the_queue_length_are_sorted() {
     for (arrival, due) in [([0, 6, 1], [0, 1, 6]), ([0, 7, 1], [0, 7, 1]), ([30, 40, 31], [30, 40, 31])] {
-        let model = held_model();
-        let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "6")]);
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(GRAY);
+        let Fixture { model, mut harness, .. } = Fixture::held(&[("workers", "2"), ("max-in-flight", "6")]);
         arrival.iter().for_each(|n| assert!(harness.push(gray_frame(*n, *n as u8)).is_ok()));
         model.gate().open();
         assert_eq!(due.map(|_| pts_ms(&harness.pull().unwrap()) / 40), due, "{arrival:?}");
@@ -130,10 +104,7 @@ fn only_a_step_back_that_fits_into_the_frames_in_flight_is_sorted() {
 
 #[test]
 fn reverse_playback_keeps_the_order_of_arrival() {
-    let model = held_model();
-    let element = dummy_element(&model, &[("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let Fixture { model, mut harness, .. } = Fixture::held(&[("max-in-flight", "8")]);
     let mut segment = gst::FormattedSegment::<gst::ClockTime>::new();
     segment.set_rate(-1.0);
     segment.set_stop(gst::ClockTime::from_seconds(1));
@@ -148,12 +119,9 @@ fn reverse_playback_keeps_the_order_of_arrival() {
 }
 
 #[test]
-fn duplicates_wait_for_the_run_of_the_first_and_share_its_memory() {
-    let model = held_model();
-    let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "8")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
-    // A-B-A, and A once more, while A is under way.
+fn duplicates_wait_for_the_first_run_and_share_its_memory() {
+    let Fixture { model, element, mut harness } = Fixture::held(&[("workers", "2"), ("max-in-flight", "8")]);
+    // A-B-A-A, all while the run on A has not ended.
     for (n, mark) in [(0, 1), (1, 2), (2, 1), (3, 1)] {
         harness.push(gray_frame(n, mark)).unwrap();
     }
@@ -166,56 +134,47 @@ fn duplicates_wait_for_the_run_of_the_first_and_share_its_memory() {
     let memory = |buffer: &gst::Buffer| buffer.map_readable().unwrap().as_ptr();
     assert_eq!(memory(&out[0]), memory(&out[2]));
     assert_eq!(memory(&out[0]), memory(&out[3]));
+    assert_stats(&element, &[("unique", 2), ("duplicates", 2)]);
     let stats = element.property::<gst::Structure>("stats");
-    assert_eq!((stats.get::<u64>("unique"), stats.get::<u64>("duplicates")), (Ok(2), Ok(2)));
     assert_eq!(stats.get::<f64>("duplicate-percentage"), Ok(50.0));
 }
 
 #[test]
 fn without_duplicate_detection_every_frame_is_run() {
-    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-    let element = dummy_element(&model, &[("duplicates", "off")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let Fixture { model, mut harness, .. } = Fixture::new(&[("duplicates", "off")]);
     for n in 0..5 {
         harness.push(gray_frame(n, 7)).unwrap();
         let out = harness.pull().unwrap();
-        assert_eq!((pts_ms(&out), mark(&out)), (40 * n, 7));
-        assert!(out.is_all_memory_writable(), "nobody else has it");
+        assert_frame(&out, 40 * n, 7);
+        assert!(out.is_all_memory_writable(), "nothing else holds it");
     }
     assert_eq!(model.runs(), 5);
 }
 
 #[test]
-fn the_cache_forgets_the_least_recently_used() {
-    let model = Arc::new(DummyModel::new(Channels::Luma, 2));
+fn the_cache_evicts_the_least_recently_used_frame() {
     // Room for two frames of 8 x 4 pixels.
-    let element = dummy_element(&model, &[("cache-size", "64")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
+    let Fixture { model, element, mut harness } = Fixture::new(&[("cache-size", "64")]);
     for (n, mark) in [1, 2, 1, 3, 1, 2].into_iter().enumerate() {
         harness.push(gray_frame(n as u64, mark)).unwrap();
         assert_eq!(common::mark(&harness.pull().unwrap()), mark);
     }
     assert_eq!(model.runs(), 4, "1, 2, 3, and 2 again");
-    assert!(element.property::<gst::Structure>("stats").get::<u64>("cache-bytes").unwrap() <= 64);
+    assert!(stat(&element, "cache-bytes") <= 64);
 }
 
 #[test]
-fn a_frame_that_fails_is_an_error_with_its_pts_and_upstream_gets_it() {
+fn a_failed_frame_posts_an_error_with_its_pts_and_upstream_gets_the_flow_error() {
     for failure in
         [Failure::Error("on purpose".into()), Failure::WrongSize, Failure::OutOfMemory, Failure::Panic("oh".into())]
     {
-        let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-        // Again in the new session in which it is tried once more; a panic is not.
+        let model = model();
+        // The retry in a new session fails, too. After a panic there is no retry.
         for run in [2, 3] {
             model.fail_run(run, failure.clone());
         }
-        let element = dummy_element(&model, &[("workers", "1"), ("max-in-flight", "2")]);
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(GRAY);
+        let (element, mut harness) = start(&model, &[("workers", "1"), ("max-in-flight", "2")]);
+        let bus = with_bus(&element);
         let refused = (0..20).map(|n| harness.push(gray_frame(n, n as u8))).find_map(Result::err);
         assert_eq!(refused, Some(gst::FlowError::Error), "{failure:?}");
         let errors: Vec<_> = bus.iter_filtered(&[gst::MessageType::Error]).collect();
@@ -223,7 +182,7 @@ fn a_frame_that_fails_is_an_error_with_its_pts_and_upstream_gets_it() {
         let gst::MessageView::Error(error) = errors[0].view() else { unreachable!() };
         let text = error.error().to_string();
         assert!(text.contains("Frame 2") && text.contains("0:00:00.080"), "{failure:?}: {text}");
-        assert_eq!([0, 40].map(|_| pts_ms(&harness.pull().unwrap())), [0, 40], "{failure:?}: those before it came");
+        assert_eq!([0, 40].map(|_| pts_ms(&harness.pull().unwrap())), [0, 40], "{failure:?}: earlier frames leave");
         assert_eq!(harness.try_pull().map(|out| pts_ms(&out)), None, "{failure:?}");
         element.set_bus(None);
     }

@@ -1,7 +1,6 @@
-//! Parts of frames that are as they were: upscaled once, and the output is the same as if every frame were upscaled.
+//! Reuse of unchanged regions: the output is the same as if every frame were upscaled as a whole.
 //!
-//! Some tests need ONNX Runtime (`./script/env cargo test` finds it), one the networks of other people; where they are not there, the
-//! tests say so and pass.
+//! Some tests need ONNX Runtime (`./script/env cargo test` finds it), one the third-party networks of the shared test data.
 
 mod common;
 
@@ -14,7 +13,7 @@ use gstupscale::types::{Channels, Provider, Size};
 use proptest::prelude::*;
 
 use common::clip::{Clip, Edit, TALL, drawn, edit, enlarged};
-use common::{LOCAL_MODELS, dummy_element, element, harness, have_runtime, shared_data};
+use common::*;
 
 /// A few edits of each kind.
 const SOME: [Edit; 9] = [
@@ -30,7 +29,7 @@ const SOME: [Edit; 9] = [
 ];
 
 #[test]
-fn the_output_is_the_same_to_the_byte_for_every_format() {
+fn the_output_is_the_same_bytes_for_every_format() {
     if !have_runtime() {
         return;
     }
@@ -55,9 +54,9 @@ fn the_output_is_the_same_with_a_network_that_sees_colour() {
 }
 
 #[test]
-fn the_output_is_the_same_with_other_peoples_models() {
+fn the_output_is_the_same_with_third_party_models() {
     let (true, Some(models)) = (have_runtime(), shared_data("models")) else { return };
-    // Of one with a large fixed size a frame is one tile, as a whole.
+    // With the large fixed size of ACNet, a frame is a single tile.
     for (model, format) in LOCAL_MODELS.into_iter().chain([("acnet/ACNetHDNL0", "I420")]) {
         let path = models.join(format!("{model}.onnx"));
         let edits = if model.starts_with("acnet") { &SOME[..1] } else { &SOME[..5] };
@@ -66,11 +65,11 @@ fn the_output_is_the_same_with_other_peoples_models() {
 }
 
 #[test]
-fn what_comes_and_goes_beside_other_changes_is_never_taken_for_what_was_before() {
+fn boxes_that_alternate_with_overlapping_dirty_regions_are_not_confused() {
     if !have_runtime() {
         return;
     }
-    // A tall box and a small one beside it, each a part of its own though what they cover overlaps.
+    // A tall box next to a small one: two dirty regions whose receptive fields overlap.
     for (tall, small) in [(TALL, 5), (TALL + 1, 4), (TALL + 2, 5), (TALL + 1, 6)] {
         let edits: Vec<Edit> = (0..16).map(|n| Edit::Toggle(if n % 2 == 0 { tall } else { small })).collect();
         let clip = Clip::new("I420", (161, 115), &edits);
@@ -81,7 +80,7 @@ fn what_comes_and_goes_beside_other_changes_is_never_taken_for_what_was_before()
 }
 
 #[test]
-fn tiles_and_parts_go_together() {
+fn tiles_and_reuse_work_together() {
     if !have_runtime() {
         return;
     }
@@ -107,7 +106,7 @@ proptest! {
     }
 }
 
-/// A frame of 64x64 in which one dot is where the number says.
+/// A frame of 64x64 with one dot, whose position depends on the number.
 fn dotted(n: u64, format: &str) -> gst::Buffer {
     let clip = Clip::new(
         format,
@@ -119,7 +118,7 @@ fn dotted(n: u64, format: &str) -> gst::Buffer {
     buffer
 }
 
-/// Pushes and pulls frames; each must be its own.
+/// Pushes and pulls frames; each must have its own content.
 fn pass(harness: &mut gst_check::Harness, frames: std::ops::Range<u64>) {
     for n in frames.clone() {
         harness.push(dotted(n, "GRAY8")).unwrap();
@@ -132,16 +131,18 @@ fn pass(harness: &mut gst_check::Harness, frames: std::ops::Range<u64>) {
 
 const CAPS: &str = "video/x-raw,format=GRAY8,width=64,height=64,framerate=25/1";
 
+fn start(model: &Arc<DummyModel>, properties: &[(&str, &str)]) -> (gst::Element, gst_check::Harness) {
+    start_with_caps(model, properties, CAPS)
+}
+
 #[test]
-fn a_flush_and_other_caps_in_the_middle_leave_no_trace() {
+fn flushes_and_new_caps_leave_no_stale_regions() {
     let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-    let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "16")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(CAPS);
+    let (element, mut harness) = start(&model, &[("workers", "2"), ("max-in-flight", "16")]);
     for round in 0..20u64 {
         pass(&mut harness, 10 * round..10 * round + 5);
         assert!(element.property::<gst::Structure>("stats").get::<f64>("reused-percentage").unwrap() > 0.0);
-        // These are under way, each on the one before, when the flush comes.
+        // These are in flight, each based on the previous frame, when the flush starts.
         let finished = model.finished();
         model.gate().hold();
         for n in 10 * round + 5..10 * round + 10 {
@@ -152,7 +153,7 @@ fn a_flush_and_other_caps_in_the_middle_leave_no_trace() {
         model.gate().open();
         model.gate().wait_finished(finished + 2);
         harness.push_event(gst::event::FlushStop::new(true));
-        harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+        send_segment(&mut harness);
         while harness.try_pull().is_some() {}
         let framerate = if round % 2 == 0 { "30/1" } else { "25/1" };
         harness.set_src_caps_str(&CAPS.replace("25/1", framerate));
@@ -160,24 +161,20 @@ fn a_flush_and_other_caps_in_the_middle_leave_no_trace() {
 }
 
 #[test]
-fn frames_whose_parts_fail_are_tried_again() {
+fn frames_whose_regions_fail_are_retried() {
     let model = Arc::new(DummyModel::new(Channels::Luma, 2).with_info(|info| info.provider = Provider::Cuda));
     for run in [3, 5, 9] {
-        model.fail_run(run, Failure::Error("as the test says".into()));
+        model.fail_run(run, Failure::Error("on purpose".into()));
     }
-    let element = dummy_element(&model, &[("workers", "4"), ("max-in-flight", "64")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(CAPS);
+    let (_element, mut harness) = start(&model, &[("workers", "4"), ("max-in-flight", "64")]);
     pass(&mut harness, 0..40);
 }
 
 #[test]
-fn parts_wait_for_the_frame_before_and_other_workers_go_on() {
+fn regions_wait_for_the_previous_frame_while_other_workers_continue() {
     let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-    let element = dummy_element(&model, &[("workers", "4"), ("max-in-flight", "64")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(CAPS);
-    // The first frame stands at the gate while all others pass.
+    let (_element, mut harness) = start(&model, &[("workers", "4"), ("max-in-flight", "64")]);
+    // The gate holds the first frame and lets all others pass.
     model.gate().hold();
     harness.push(dotted(0, "GRAY8")).unwrap();
     let first = model.gate().wait_waiting(1)[0].run;
@@ -195,11 +192,9 @@ fn parts_wait_for_the_frame_before_and_other_workers_go_on() {
 }
 
 #[test]
-fn a_frame_that_comes_late_is_put_together_before_the_one_it_builds_upon() {
+fn a_frame_may_leave_before_the_frame_that_it_is_based_on() {
     let model = Arc::new(DummyModel::new(Channels::Luma, 2));
-    let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "64")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(CAPS);
+    let (_element, mut harness) = start(&model, &[("workers", "2"), ("max-in-flight", "64")]);
     model.gate().hold();
     let order = [0, 2, 1, 4, 3, 5];
     for n in order {
@@ -214,22 +209,28 @@ fn a_frame_that_comes_late_is_put_together_before_the_one_it_builds_upon() {
 }
 
 #[test]
-fn updates_are_shown_around_what_was_upscaled_and_do_not_stay() {
+fn show_updates_outlines_what_was_upscaled_in_that_frame_only() {
     let dot = |n: u64| drawn(4, move |frame, x, y| if frame == n && (x, y) == (30, 30) { 255 } else { 16 });
     let clip = dot(1);
     let model = Arc::new(DummyModel::new(Channels::Luma, 2));
     let (frames, _) = clip.upscaled(&dummy_element(&model, &[("show-updates", "true"), ("workers", "1")]));
     let at = |frame: usize, x: usize, y: usize| frames[frame][y * 128 + x];
-    // The first is new as a whole, the second in the cell of 8x8 around the dot; the third is the first again, and the last the third.
-    assert_eq!((at(0, 0, 0), at(0, 127, 127), at(0, 64, 64)), (!16, !16, 16));
-    assert_eq!((at(1, 0, 0), at(1, 48, 48), at(1, 63, 63), at(1, 56, 50), at(1, 60, 60)), (16, !16, !16, 16, 255));
+    // Frame 0 is new as a whole, frame 1 in the 8x8 block around the dot. Frames 2 and 3 are duplicates of frame 0.
+    assert_eq!(at(0, 0, 0), !16);
+    assert_eq!(at(0, 127, 127), !16);
+    assert_eq!(at(0, 64, 64), 16);
+    assert_eq!(at(1, 0, 0), 16);
+    assert_eq!(at(1, 48, 48), !16);
+    assert_eq!(at(1, 63, 63), !16);
+    assert_eq!(at(1, 56, 50), 16);
+    assert_eq!(at(1, 60, 60), 255);
     for frame in [2, 3] {
-        assert!(frames[frame].iter().all(|code| *code == 16), "frame {frame}");
+        assert!(frames[frame].iter().all(|value| *value == 16), "frame {frame}");
     }
 }
 
 #[test]
-fn a_gpu_gets_few_sizes() {
+fn a_gpu_gets_few_tensor_sizes() {
     let edits: Vec<Edit> = (1..40)
         .map(|n| Edit::Box { plane: 0, at: (n * 5, n * 3), size: (n as usize, 40 - n as usize), by: n })
         .collect();
@@ -244,20 +245,18 @@ fn a_gpu_gets_few_sizes() {
 }
 
 #[test]
-fn sessions_stay_open_in_a_stream_of_parts() {
-    // Each whole frame takes a session's whole share.
+fn sessions_stay_open_while_regions_are_upscaled() {
+    // A run on a whole frame takes all of a session's share.
     let frame = |pixels: u64| 100 * pixels;
     let model = Arc::new(DummyModel::new(Channels::Luma, 2).with_device(1 << 30, frame));
     let limit = (2 * frame(64 * 64)).to_string();
-    let element = dummy_element(&model, &[("workers", "2"), ("vram-limit", &limit), ("max-in-flight", "16")]);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(CAPS);
+    let (_element, mut harness) = start(&model, &[("workers", "2"), ("vram-limit", &limit), ("max-in-flight", "16")]);
     pass(&mut harness, 0..100);
     assert!(model.sessions_opened() <= 3, "{} sessions", model.sessions_opened());
 }
 
 #[test]
-fn frames_of_another_size_and_another_mode_begin_anew() {
+fn another_size_or_mode_starts_with_a_whole_frame() {
     let model = Arc::new(DummyModel::new(Channels::Luma, 2));
     let element = dummy_element(&model, &[("workers", "2"), ("max-in-flight", "16")]);
     let mut harness = harness(&element);
@@ -279,23 +278,21 @@ fn frames_of_another_size_and_another_mode_begin_anew() {
 }
 
 #[test]
-fn a_network_whose_parts_differ_in_the_last_bit_is_run_on_whole_frames_where_bytes_are_promised() {
+fn a_network_that_is_not_exact_on_regions_runs_on_whole_frames_with_duplicates_exact() {
     let inexact = |info: &mut gstupscale::model::ModelInfo| {
         let gstupscale::model::graph::Locality::Local(local) = &mut info.locality else { unreachable!() };
         local.exact = false;
     };
     for (mode, reuses) in [("exact", false), ("similar", true)] {
         let model = Arc::new(DummyModel::new(Channels::Luma, 2).with_info(inexact));
-        let element = dummy_element(&model, &[("duplicates", mode)]);
-        let mut harness = harness(&element);
-        harness.set_src_caps_str(CAPS);
+        let (element, mut harness) = start(&model, &[("duplicates", mode)]);
         pass(&mut harness, 0..10);
         let reused = element.property::<gst::Structure>("stats").get::<f64>("reused-percentage").unwrap();
         assert_eq!(reused > 0.0, reuses, "{mode}: {reused}");
     }
 }
 
-/// A frame of noise; one with a few other samples of chroma, one with other chroma everywhere, one with a few other samples of luma.
+/// Four frames: noise, then a few changed chroma samples, then all chroma changed, then a few changed luma samples.
 fn colours_change(format: &str) -> Clip {
     let mut clip = Clip::new(format, (64, 64), &[Edit::Box { plane: 1, at: (90, 120), size: (4, 4), by: 100 }]);
     let mut other = clip.frames[1].clone();
@@ -308,7 +305,7 @@ fn colours_change(format: &str) -> Clip {
 }
 
 #[test]
-fn where_chroma_alone_has_changed_a_network_of_luma_does_not_run() {
+fn a_luma_network_does_not_run_when_only_chroma_changes() {
     for format in ["I420", "NV12", "Y42B", "Y444", "I420_10LE", "P010_10LE"] {
         let clip = colours_change(format);
         for latency in ["throughput", "low"] {
@@ -318,9 +315,9 @@ fn where_chroma_alone_has_changed_a_network_of_luma_does_not_run() {
             assert_eq!(model.finished(), 4);
             let (frames, stats) = clip.upscaled(&make(&[("workers", "1"), ("latency-mode", latency)]));
             assert!(frames == whole, "{format}, {latency}");
-            // The first frame, and the part of the last one.
+            // The first frame, and a region of the last.
             assert_eq!(model.finished(), 4 + 2, "{format}, {latency}");
-            assert_eq!(["unique", "duplicates"].map(|name| stats.get::<u64>(name).unwrap()), [4, 0]);
+            assert_fields(&stats, &[("unique", 4), ("duplicates", 0)]);
             let reused = stats.get::<f64>("reused-percentage").unwrap();
             assert!((50.0..75.0).contains(&reused), "{format}, {latency}: {reused}");
         }
@@ -386,7 +383,7 @@ fn neither_does_one_that_runs_on_whole_frames_alone() {
 }
 
 #[test]
-fn a_frame_of_other_chroma_alone_is_in_stats_and_plan_as_what_it_costs() {
+fn stats_and_plan_count_a_chroma_change_by_its_cost() {
     let folder = tempfile::tempdir().unwrap();
     let location = folder.path().join("plan.json");
     let model = Arc::new(DummyModel::new(Channels::Luma, 2));
@@ -404,7 +401,7 @@ fn a_frame_of_other_chroma_alone_is_in_stats_and_plan_as_what_it_costs() {
     assert_eq!(model.finished(), 1);
     let stats = element.property::<gst::Structure>("stats");
     assert!((stats.get::<f64>("reused-percentage").unwrap() - 200.0 / 3.0).abs() < 1e-9);
-    // Two frames more would have taken the network twice as long again.
+    // Two more frames would have cost two more runs.
     let took = stats.get::<f64>("inference-ms-average").unwrap() / 1e3;
     assert!((stats.get::<f64>("saved-seconds").unwrap() - 2.0 * took).abs() < 1e-9);
     let plan: serde_json::Value = serde_json::from_slice(&std::fs::read(&location).unwrap()).unwrap();
@@ -412,10 +409,10 @@ fn a_frame_of_other_chroma_alone_is_in_stats_and_plan_as_what_it_costs() {
     assert!((plan["stats"]["reused_percentage"].as_f64().unwrap() - 200.0 / 3.0).abs() < 1e-9);
 }
 
-/// What comes out of a clip, frame by frame, as hashes.
+/// A hash of each output frame of a clip.
 fn hashes(clip: &std::path::Path, duplicates: &str) -> Vec<u64> {
     use std::hash::{DefaultHasher, Hash, Hasher};
-    common::init();
+    init();
     let pipeline = gst::parse::launch(&format!(
         "filesrc name=file ! decodebin ! upscalefilter model=lanczos2x duplicates={duplicates} cache-size=0 ! \
          appsink name=sink sync=false max-buffers=4"
@@ -430,7 +427,7 @@ fn hashes(clip: &std::path::Path, duplicates: &str) -> Vec<u64> {
     while let Ok(sample) = sink.pull_sample() {
         let info = gst_video::VideoInfo::from_caps(sample.caps().unwrap()).unwrap();
         let mut hasher = DefaultHasher::new();
-        common::clip::visible(&sample.buffer_owned().unwrap(), &info).hash(&mut hasher);
+        clip::visible(&sample.buffer_owned().unwrap(), &info).hash(&mut hasher);
         hashes.push(hasher.finish());
     }
     pipeline.set_state(gst::State::Null).unwrap();
@@ -438,9 +435,9 @@ fn hashes(clip: &std::path::Path, duplicates: &str) -> Vec<u64> {
 }
 
 #[test]
-fn real_clips_give_the_same_bytes_to_their_ends() {
+fn real_clips_give_the_same_bytes() {
     let (true, Some(clips)) = (have_runtime(), shared_data("clips")) else { return };
-    // A terminal, in which small parts change and change back, and held pictures with a codec's noise.
+    // A terminal, where small regions change and change back, and held frames with codec noise.
     for clip in ["vhs/neofetch.mp4", "derived/sintel360_on_twos_h264.mp4"] {
         let (whole, parts) = (hashes(&clips.join(clip), "off"), hashes(&clips.join(clip), "exact"));
         assert_eq!(whole.len(), parts.len());

@@ -1,4 +1,4 @@
-//! The network and its workers are changed while frames flow: none is lost, none is late for it, and the order stays.
+//! Changes of the network and its workers while frames flow: no frame is lost or delayed, and the order is kept.
 
 mod common;
 
@@ -21,21 +21,14 @@ fn set_model(element: &gst::Element, model: &Arc<DummyModel>) {
     element.downcast_ref::<UpscaleFilter>().unwrap().set_test_model(Arc::clone(model) as Arc<dyn Model>);
 }
 
-fn start(model: &Arc<DummyModel>, properties: &[(&str, &str)]) -> (gst::Element, gst_check::Harness) {
-    let element = dummy_element(model, properties);
-    let mut harness = harness(&element);
-    harness.set_src_caps_str(GRAY);
-    (element, harness)
-}
-
-/// Pushes frames from `first` on, one at a time, until one comes out with `size` bytes; gives the number of the next.
+/// Pushes and pulls frames, from number `first`, until one has `size` bytes; returns the number after it.
 fn push_until(harness: &mut gst_check::Harness, first: u64, size: usize) -> u64 {
     let deadline = Instant::now() + PATIENCE.into();
     for n in first.. {
-        assert!(Instant::now() < deadline, "the change never comes");
+        assert!(Instant::now() < deadline, "the change never takes effect");
         harness.push(gray_frame(n, n as u8)).unwrap();
         let out = harness.pull().unwrap();
-        assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8));
+        assert_frame(&out, 40 * n, n as u8);
         if out.size() == size {
             return n + 1;
         }
@@ -43,7 +36,7 @@ fn push_until(harness: &mut gst_check::Harness, first: u64, size: usize) -> u64 
     unreachable!()
 }
 
-/// Bytes of a 4x2 frame enlarged by `scale`, in GRAY8 with rows of a multiple of 4.
+/// Bytes of a 4x2 frame enlarged by `scale`, in GRAY8 with rows padded to a multiple of 4.
 fn bytes(scale: usize) -> usize {
     4 * scale * 2 * scale
 }
@@ -58,22 +51,23 @@ fn another_network_takes_over_between_two_frames() {
     let next = push_until(&mut harness, next, bytes(3));
     let caps = element.static_pad("src").unwrap().current_caps().unwrap();
     assert_eq!(caps.structure(0).unwrap().get::<i32>("width"), Ok(12));
-    // And back, by another property.
+    // Back, triggered by another property.
     set_model(&element, &first);
     element.set_property("workers", 1u32);
     push_until(&mut harness, next, bytes(2));
-    assert_eq!(element.property::<gst::Structure>("stats").get::<u64>("workers"), Ok(1));
+    assert_stats(&element, &[("workers", 1)]);
     element.set_state(gst::State::Null).unwrap();
-    // Both were let go, with all their sessions.
-    assert_eq!((first.sessions_open(), second.sessions_open()), (0, 0));
+    // All sessions of both are closed.
+    assert_eq!(first.sessions_open(), 0);
+    assert_eq!(second.sessions_open(), 0);
 }
 
 #[test]
-fn frames_under_way_are_finished_by_the_network_that_began_them() {
+fn frames_in_flight_finish_on_the_network_that_started_them() {
     let (first, second) = (luma(2), luma(3));
     first.gate().hold();
     let (element, mut harness) = start(&first, &[("workers", "2"), ("max-in-flight", "1000")]);
-    (0..4).for_each(|n| assert!(harness.push(gray_frame(n, n as u8)).is_ok()));
+    push_frames(&mut harness, 0..4);
     first.gate().wait_arrived(2);
     set_model(&element, &second);
     element.set_property("model", "another");
@@ -85,25 +79,25 @@ fn frames_under_way_are_finished_by_the_network_that_began_them() {
         pushed += 1;
         std::thread::yield_now();
     }
-    // The second one's results wait for the first one's.
+    // Results of the second network wait for those of the first.
     first.gate().open();
     let mut sizes = Vec::new();
     for n in 0..pushed {
         let out = harness.pull().unwrap();
-        assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8));
+        assert_frame(&out, 40 * n, n as u8);
         sizes.push(out.size());
     }
     assert!(sizes.is_sorted() && sizes[3] == bytes(2) && sizes[pushed as usize - 1] == bytes(3), "{sizes:?}");
     element.set_state(gst::State::Null).unwrap();
-    assert_eq!((first.sessions_open(), second.sessions_open()), (0, 0));
+    assert_eq!(first.sessions_open(), 0);
+    assert_eq!(second.sessions_open(), 0);
 }
 
 #[test]
-fn what_cannot_be_loaded_is_a_warning_and_all_goes_on() {
+fn a_network_that_cannot_be_loaded_is_a_warning_and_the_old_one_stays() {
     let (first, second) = (luma(2), luma(3));
     let (element, mut harness) = start(&first, &[]);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
+    let bus = with_bus(&element);
     let next = push_until(&mut harness, 0, bytes(2));
     second.fail_session(0, "on purpose");
     set_model(&element, &second);
@@ -116,7 +110,7 @@ fn what_cannot_be_loaded_is_a_warning_and_all_goes_on() {
 }
 
 #[test]
-fn a_change_that_comes_to_nothing_loads_nothing() {
+fn setting_a_property_to_its_present_value_loads_nothing() {
     let model = luma(2);
     let (element, mut harness) = start(&model, &[("workers", "1")]);
     push_until(&mut harness, 0, bytes(2));
@@ -148,7 +142,7 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Whatever is changed when: all frames since the last flush come out, in order, with their own picture.
+    /// Whatever changes when, all frames since the last flush leave in order with their own content.
     #[test]
     fn nothing_is_lost_in_any_order_of_changes(steps in proptest::collection::vec(step(), 1..24)) {
         let models: Vec<_> = (1..4).map(luma).collect();
@@ -157,7 +151,7 @@ proptest! {
         let pull = |harness: &mut gst_check::Harness, due: &mut Vec<u64>| {
             for n in due.drain(..) {
                 let out = harness.pull().unwrap();
-                assert_eq!((pts_ms(&out), mark(&out)), (40 * n, n as u8));
+                assert_frame(&out, 40 * n, n as u8);
             }
         };
         for (turn, step) in steps.into_iter().enumerate() {
@@ -176,9 +170,7 @@ proptest! {
                 Step::Workers(workers) => element.set_property("workers", workers),
                 Step::Flush => {
                     pull(&mut harness, &mut due);
-                    harness.push_event(gst::event::FlushStart::new());
-                    harness.push_event(gst::event::FlushStop::new(true));
-                    harness.push_event(gst::event::Segment::new(&gst::FormattedSegment::<gst::ClockTime>::new()));
+                    flush(&mut harness);
                 }
                 Step::Caps(other) => {
                     width = other;

@@ -1,4 +1,4 @@
-//! Trick modes: what players ask for beside playing on.
+//! Trick modes, as players request them.
 
 mod common;
 
@@ -12,7 +12,7 @@ use gstupscale::upscalefilter::UpscaleFilter;
 
 const LENGTH: gst::ClockTime = gst::ClockTime::from_seconds(2);
 
-/// A source that seeks, the element, a sink; and the PTS in ms of all that reaches the sink.
+/// A seekable source, the element and a sink, in PAUSED. The channel receives each PTS, in ms, that reaches the sink.
 fn scene(model: &Arc<DummyModel>, sync: bool) -> (gst::Pipeline, Receiver<u64>) {
     init();
     let pipeline = gst::parse::launch(&format!(
@@ -36,10 +36,10 @@ fn scene(model: &Arc<DummyModel>, sync: bool) -> (gst::Pipeline, Receiver<u64>) 
     (pipeline, seen)
 }
 
-/// Waits for the preroll after a seek, and forgets what was seen before.
+/// Waits for the preroll after a seek; returns its PTS, in ms, and discards those before.
 fn settle(pipeline: &gst::Pipeline, seen: &Receiver<u64>) -> u64 {
     assert!(pipeline.state(PATIENCE).0.is_ok());
-    seen.try_iter().last().expect("a frame is there")
+    seen.try_iter().last().expect("the sink has prerolled")
 }
 
 fn end(pipeline: &gst::Pipeline, message: gst::MessageType) {
@@ -82,7 +82,7 @@ fn a_segment_ends_with_segment_done_and_the_next_one_follows() {
     let first = settle(&pipeline, &seen);
     pipeline.set_state(gst::State::Playing).unwrap();
     wait_message(&pipeline.bus().unwrap(), &[gst::MessageType::SegmentDone]);
-    // Without a flush, as players loop.
+    // Players loop without a flush.
     pipeline.seek(1.0, gst::SeekFlags::empty(), gst::SeekType::Set, gst::ClockTime::ZERO, stop, LENGTH / 4).unwrap();
     end(&pipeline, gst::MessageType::Eos);
     let all: Vec<_> = std::iter::once(first).chain(seen.try_iter()).collect();
@@ -105,7 +105,7 @@ fn one_frame_at_a_time() {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// The sink paces it; here it is that nothing is lost or held up.
+/// The sink sets the pace; the element must not lose or hold back frames.
 #[test]
 fn another_speed_at_once() {
     let (pipeline, seen) = scene(&model(), true);

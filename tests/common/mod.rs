@@ -1,7 +1,9 @@
 //! What the element's tests share.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses a part of it")]
 
+mod check;
 pub mod clip;
+mod fixture;
 pub mod process;
 
 use std::path::PathBuf;
@@ -13,15 +15,17 @@ use gstupscale::model::dummy::DummyModel;
 use gstupscale::types::Channels;
 use gstupscale::upscalefilter::UpscaleFilter;
 
-/// Longer than anything may take.
+pub use check::*;
+pub use fixture::*;
+
+/// A limit for every wait; nothing takes that long.
 pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
 /// Starts GStreamer with the plugin; warnings of GLib are fatal.
 pub fn init() {
     static INIT: Once = Once::new();
     INIT.call_once(|| {
-        // SAFETY: the first thing a test does, before GStreamer starts threads of its own; Rust's own reads of the environment
-        // take the same lock.
+        // SAFETY: this runs before GStreamer starts any thread, and Rust's own reads of the environment take the same lock.
         unsafe { std::env::set_var("G_DEBUG", "fatal_warnings") };
         gst::init().expect("GStreamer starts");
         gstupscale::plugin_register_static().expect("the plugin registers");
@@ -61,7 +65,7 @@ pub fn gray_frame(n: u64, mark: u8) -> gst::Buffer {
     buffer
 }
 
-/// The first visible byte, by which a test can tell a frame.
+/// The first visible byte, which identifies a frame.
 pub fn mark(buffer: &gst::Buffer) -> u8 {
     buffer.map_readable().expect("it can be read")[0]
 }
@@ -70,7 +74,7 @@ pub fn pts_ms(buffer: &gst::BufferRef) -> u64 {
     buffer.pts().expect("it has a PTS").mseconds()
 }
 
-/// Waits for a message of one of these types; an error that is not among them fails the test.
+/// Waits for a message of one of these types. Any other error fails the test.
 pub fn wait_message(bus: &gst::Bus, types: &[gst::MessageType]) -> gst::Message {
     let mut wanted = types.to_vec();
     wanted.push(gst::MessageType::Error);
@@ -87,28 +91,28 @@ pub fn completes_within<T: Send + 'static>(limit: Duration, what: &str, f: impl 
     let (sender, receiver) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let result = f();
-        // The test may have given up.
+        // The test may have stopped waiting.
         sender.send(()).ok();
         result
     });
     match receiver.recv_timeout(limit) {
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("{what} takes longer than {limit:?}"),
-        // A panic inside is the test's.
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("{what} took longer than {limit:?}"),
+        // A panic on the thread is passed on to the test.
         _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
 }
 
-/// The shared test data, if it is here; says loudly what is left out if not.
+/// Test data from beside the checkout; prints what is skipped if it is missing.
 pub fn shared_data(what: &str) -> Option<PathBuf> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(what);
     if !path.exists() {
-        eprintln!("*** SKIPPED: {} is not here ***", path.display());
+        eprintln!("*** SKIPPED: {} does not exist ***", path.display());
         return None;
     }
     Some(path)
 }
 
-/// Whether ONNX Runtime is to be had; says loudly what is left out if not.
+/// Whether ONNX Runtime is available; prints what is skipped if it is not.
 pub fn have_runtime() -> bool {
     let have = std::env::var_os("ORT_DYLIB_PATH").is_some();
     if !have {
@@ -117,12 +121,12 @@ pub fn have_runtime() -> bool {
     have
 }
 
-/// A network that sees luma and doubles.
+/// A network that doubles luma.
 pub fn model() -> Arc<DummyModel> {
     Arc::new(DummyModel::new(Channels::Luma, 2))
 }
 
-/// Everything that is pushed on the source pad, as text: "40" for a buffer of that PTS in ms, the type's name for an event.
+/// Records what the element pushes, as text: a buffer as its PTS in ms ("40"), an event as the name of its type.
 pub fn record(element: &gst::Element) -> std::sync::mpsc::Receiver<String> {
     let (sender, receiver) = std::sync::mpsc::channel();
     let pad = element.static_pad("src").unwrap();
@@ -138,7 +142,7 @@ pub fn record(element: &gst::Element) -> std::sync::mpsc::Receiver<String> {
     receiver
 }
 
-/// Local networks of other people in the shared test data, each with a format to try it with.
+/// Third-party networks in the shared test data whose receptive field is local, each with a format to test it with.
 pub const LOCAL_MODELS: [(&str, &str); 6] = [
     ("animejanai/2x_AnimeJaNai_HD_V3.1_Performance_SPANF3_b5f48_unshuffle_fp16", "NV12"),
     ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32", "RGB"),
@@ -148,9 +152,9 @@ pub const LOCAL_MODELS: [(&str, &str); 6] = [
     ("qualityscaler/RealESR_Animex4_fp16", "Y42B"),
 ];
 
-/// Bytes of memory that the process has.
+/// The process's resident memory, in bytes.
 pub fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux reports VmRSS");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
