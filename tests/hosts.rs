@@ -1,7 +1,7 @@
-//! Programs that have nothing to do with this project use the element: players, editors, servers, in C and in Python.
+//! The element in other programs: players, editors and servers, in C and in Python.
 //!
-//! Each program in `tests/hosts/` checks by itself the number of frames, their size, their order and the bus; here it is seen that it ended
-//! well and had nothing to complain of. They take packages that `script/setup --test` installs.
+//! Each program in `tests/hosts/` checks the number, size and order of its frames, and the bus. These tests check that it exits with 0 and
+//! prints no warning. The programs need packages that `script/setup --test` installs.
 
 mod common;
 
@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::have_runtime;
 use common::process::{Ended, program, run};
+use common::{have, have_runtime};
 
 const HERE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts");
+const PYGOBJECT: &str = "PyGObject (python3-gi, gir1.2-gstreamer-1.0)";
 
-/// The Python that has PyGObject: often that of the system alone.
+/// A Python that has PyGObject, which often only the system's Python has.
 fn python() -> Option<&'static str> {
     static FOUND: OnceLock<Option<&str>> = OnceLock::new();
     let has = |python: &&str| {
@@ -24,45 +25,36 @@ fn python() -> Option<&'static str> {
     *FOUND.get_or_init(|| ["python3", "/usr/bin/python3"].into_iter().find(has))
 }
 
-/// Whether what a test needs is here. Says loudly what is left out if not; where everything has to be here, that is a failure.
-fn have(what: &str, is_here: bool) -> bool {
-    if !is_here {
-        assert!(std::env::var_os("UPSCALE_TEST_ALL").is_none(), "{what} is missing");
-        eprintln!("*** SKIPPED: {what} is missing; `script/setup --test` installs it ***");
-    }
-    is_here && have_runtime()
-}
-
 fn have_element(name: &str) -> bool {
     let mut command = program("gst-inspect-1.0");
     run(command.args(["--exists", "--atleast-version=0.0.0", name])).code == Some(0)
 }
 
-/// Runs `tests/hosts/NAME.py`, unless one of the `elements` or typelibs (`NAME-VERSION`) is not here.
+/// Runs `tests/hosts/NAME.py`, unless one of the `elements` or typelibs (`NAME-VERSION`) is missing.
 fn host(name: &str, typelibs: &[&str], elements: &[&str]) {
-    let Some(python) = python() else {
-        have("PyGObject (python3-gi, gir1.2-gstreamer-1.0)", false);
+    if !have(PYGOBJECT, python().is_some()) || !have_runtime() {
         return;
-    };
+    }
+    let python = python().expect("PyGObject was found");
     let typelib = |name: &&str| {
         let (name, version) = name.split_once('-').expect("name and version");
         let code = format!("import gi; gi.require_version('{name}', '{version}')");
-        !Command::new(python).args(["-c", &code]).output().expect("it has run before").status.success()
+        !Command::new(python).args(["-c", &code]).output().expect("Python starts").status.success()
     };
     let missing = typelibs.iter().copied().find(typelib).or(elements.iter().copied().find(|name| !have_element(name)));
-    if !have(missing.unwrap_or("nothing"), missing.is_none()) {
+    if !have(missing.unwrap_or_default(), missing.is_none()) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let ended = run(script(python, &Path::new(HERE).join(name).with_extension("py")).arg(folder.path()));
     let Ended { stdout, .. } = ended.expect_clean();
     print!("{stdout}");
-    assert!(!stdout.is_empty(), "it tells what it saw");
+    assert!(!stdout.is_empty(), "the program prints its result");
 }
 
 fn script(python: &str, file: &Path) -> Command {
     let mut command = program(python);
-    // No compiled files beside the sources.
+    // -B: no compiled files next to the sources.
     command.arg("-B").arg(file).env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY");
     command
 }
@@ -88,7 +80,7 @@ fn rtsp_live_from_server_to_client() {
 }
 
 #[test]
-fn rtp_with_packets_lost() {
+fn rtp_with_packet_loss() {
     host("rtp", &[], &["rtpjitterbuffer", "x264enc"]);
 }
 
@@ -107,9 +99,9 @@ fn webrtc_live() {
     host("webrtc", &["GstWebRTC-1.0"], &["webrtcbin", "nicesrc", "vp8enc"]);
 }
 
-/// A clip of so many frames, with sound, in a folder that goes with it.
+/// A clip with this many frames and sound, in a temporary folder.
 fn clip(frames: usize) -> Option<(tempfile::TempDir, PathBuf)> {
-    if !have("PyGObject (python3-gi, gir1.2-gstreamer-1.0)", python().is_some()) {
+    if !have(PYGOBJECT, python().is_some()) || !have_runtime() {
         return None;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -121,9 +113,9 @@ fn clip(frames: usize) -> Option<(tempfile::TempDir, PathBuf)> {
 
 #[test]
 fn gst_play_with_the_element_in_its_sink() {
-    // It has no option for a filter, but its sink may be a whole chain.
-    let is_here = Command::new("gst-play-1.0").arg("--version").output().is_ok();
-    let Some((folder, clip)) = have("gst-play-1.0", is_here).then(|| clip(25)).flatten() else { return };
+    // gst-play has no option for a filter, but its sink may be a chain of elements.
+    let is_installed = Command::new("gst-play-1.0").arg("--version").output().is_ok();
+    let Some((folder, clip)) = have("gst-play-1.0", is_installed).then(|| clip(25)).flatten() else { return };
     for player in [&[][..], &["--use-playbin3"]] {
         let plan = folder.path().join("plan.json");
         let chain = format!(
@@ -144,10 +136,11 @@ fn gst_play_with_the_element_in_its_sink() {
 fn the_player_in_python() {
     let Some((_folder, clip)) = clip(40) else { return };
     let player = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/player.py");
-    let python = python().expect("it has made the clip");
+    let python = python().expect("Python has made the clip");
     let ended = run(script(python, &player).arg(&clip).arg("lanczos2x")).expect_clean();
     assert!(ended.stdout.lines().last().is_some_and(|line| line.starts_with("40 frames, ")), "{}", ended.stdout);
-    // What goes wrong is told in a line.
+    // An error is one line.
     let ended = run(script(python, &player).arg(clip.with_file_name("nothing.mp4")));
-    assert_eq!((ended.code, ended.stderr.lines().count()), (Some(1), 1), "{}", ended.stderr);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
 }

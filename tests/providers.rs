@@ -1,6 +1,6 @@
-//! Execution providers: those that are not here say which library is missing; OpenVINO runs on the CPU.
+//! Execution providers: an unavailable provider names the missing library; OpenVINO runs on the CPU.
 //!
-//! A process has one ONNX Runtime, so that what needs that of OpenVINO runs in a process of its own.
+//! A process has one ONNX Runtime, so the tests that need OpenVINO's run in a process of their own.
 
 mod common;
 
@@ -11,11 +11,9 @@ use gstupscale::model::{self, LoadOptions, Model, ModelError, Source};
 use gstupscale::types::Provider;
 use gstupscale::types::Size;
 
-use common::{element, harness, have_runtime, shared_data};
+use common::{element, harness, have_runtime, openvino_runtime, shared_data, with_bus};
 
-/// Names the library of an ONNX Runtime that has OpenVINO; `script/setup --test` fetches one.
-const OPENVINO: &str = "UPSCALE_TEST_OPENVINO";
-/// Set in the process that runs with it.
+/// Set in the process that runs with OpenVINO.
 const CHILD: &str = "UPSCALE_TEST_OPENVINO_CHILD";
 
 fn load(name: &str, provider: Provider) -> Result<std::sync::Arc<dyn Model>, ModelError> {
@@ -23,7 +21,7 @@ fn load(name: &str, provider: Provider) -> Result<std::sync::Arc<dyn Model>, Mod
 }
 
 #[test]
-fn a_provider_that_is_not_here_says_which_library_is_missing() {
+fn an_unavailable_provider_names_the_missing_library() {
     if !have_runtime() {
         return;
     }
@@ -64,22 +62,21 @@ fn a_provider_that_is_not_here_says_which_library_is_missing() {
         if provider == Provider::WebGpu && has_webgpu {
             continue;
         }
-        let Err(error) = load("lanczos2x", provider) else { panic!("{provider:?} was taken") };
+        let Err(error) = load("lanczos2x", provider) else { panic!("{provider:?} was accepted") };
         assert!(matches!(&error, ModelError::Provider { provider: named, .. } if *named == provider), "{error}");
         assert_eq!(error.to_string(), reason);
     }
 }
 
 #[test]
-fn the_element_refuses_a_provider_that_is_not_here_and_takes_the_cpu_by_itself() {
+fn the_element_refuses_an_unavailable_provider_and_auto_selects_the_cpu() {
     if !have_runtime() {
         return;
     }
     let missing = element(&[("execution-provider", "cuda")]);
-    let bus = gst::Bus::new();
-    missing.set_bus(Some(&bus));
+    let bus = with_bus(&missing);
     assert!(missing.set_state(gst::State::Ready).is_err());
-    let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("the reason is told");
+    let error = bus.pop_filtered(&[gst::MessageType::Error]).expect("an error is posted");
     let gst::MessageView::Error(error) = error.view() else { unreachable!() };
     assert!(error.error().to_string().contains("libonnxruntime_providers_cuda.so"), "{error:?}");
     missing.set_bus(None);
@@ -89,10 +86,7 @@ fn the_element_refuses_a_provider_that_is_not_here_and_takes_the_cpu_by_itself()
 
 #[test]
 fn openvino_runs_on_the_cpu() {
-    let Some(library) = std::env::var_os(OPENVINO) else {
-        eprintln!("*** SKIPPED: {OPENVINO} is not set; script/test sets it ***");
-        return;
-    };
+    let Some(library) = openvino_runtime() else { return };
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "openvino_in_a_process_of_its_own", "--nocapture"])
         .env("ORT_DYLIB_PATH", library)
@@ -102,7 +96,7 @@ fn openvino_runs_on_the_cpu() {
     assert!(status.success(), "{status}");
 }
 
-/// A picture with smooth parts, edges and some grain, 0 to 1.
+/// A picture with smooth areas, edges and some grain, 0 to 1.
 fn picture(size: Size, channels: usize) -> Vec<f32> {
     let pixel = |n: u32| {
         let (x, y) = (n % size.width, n / size.width);
@@ -144,7 +138,7 @@ fn openvino_in_a_process_of_its_own() {
     through_the_element();
 }
 
-/// Frames go through, also in parts, and are nearly those of the whole frame.
+/// Frames go through the element; with reuse, they differ from whole frames by at most one.
 fn through_the_element() {
     let frames = |duplicates: &str| -> Vec<Vec<u8>> {
         let element =
@@ -159,8 +153,8 @@ fn through_the_element() {
         }
         (0..5).map(|_| harness.pull().unwrap().map_readable().unwrap().to_vec()).collect()
     };
-    for (whole, parts) in frames("off").iter().zip(frames("exact")) {
-        let worst = whole.iter().zip(&parts).map(|(a, b)| a.abs_diff(*b)).max();
+    for (whole, reused) in frames("off").iter().zip(frames("exact")) {
+        let worst = whole.iter().zip(&reused).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(worst <= Some(1), "{worst:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong outside of the element does no more than it has to: numbers that are none, files that go, other libraries.
+//! Faults outside the element do limited harm: NaN from the network, deleted model files, other libraries in the process.
 
 mod common;
 
@@ -10,7 +10,7 @@ use gst::prelude::*;
 use gstupscale::model::dummy::{DummyModel, Failure};
 use gstupscale::types::Channels;
 
-/// The frame that comes out where the network gives `value` everywhere.
+/// The output frame if the network returns `value` everywhere.
 fn frame_of(value: f32, channels: Channels, format: &str) -> (Vec<u8>, gst_video::VideoInfo) {
     let model = std::sync::Arc::new(DummyModel::new(channels, 2));
     model.fail_run(0, Failure::Output(value));
@@ -25,20 +25,20 @@ fn frame_of(value: f32, channels: Channels, format: &str) -> (Vec<u8>, gst_video
     (out.map_readable().unwrap().to_vec(), info)
 }
 
-/// The codes of luma, or of red, green and blue, whichever the first plane has.
-fn codes(bytes: &[u8], info: &gst_video::VideoInfo) -> Vec<u32> {
+/// The samples of the first plane: luma, or red, green and blue.
+fn samples(bytes: &[u8], info: &gst_video::VideoInfo) -> Vec<u32> {
     let pixels = info.width() as usize * info.height() as usize * info.comp_pstride(0) as usize;
     if info.comp_depth(0) == 8 {
         bytes[..pixels].iter().map(|byte| u32::from(*byte)).collect()
     } else {
         let pairs = bytes[..pixels].chunks_exact(2).map(|pair| u32::from(u16::from_le_bytes([pair[0], pair[1]])));
-        let spare = if info.format() == gst_video::VideoFormat::P01010le { 6 } else { 0 };
-        pairs.map(|code| code >> spare).collect()
+        let shift = if info.format() == gst_video::VideoFormat::P01010le { 6 } else { 0 };
+        pairs.map(|sample| sample >> shift).collect()
     }
 }
 
 #[test]
-fn numbers_that_are_none_become_codes_that_the_format_has() {
+fn nan_and_infinity_become_valid_samples() {
     for (channels, format) in [
         (Channels::Luma, "GRAY8"),
         (Channels::Luma, "I420"),
@@ -50,24 +50,23 @@ fn numbers_that_are_none_become_codes_that_the_format_has() {
         (Channels::Rgb, "NV12"),
         (Channels::Rgb, "GBR_10LE"),
     ] {
-        let darkest = codes(&frame_of(-1e30, channels, format).0, &frame_of(-1e30, channels, format).1);
-        let (bytes, info) = frame_of(1e30, channels, format);
-        let brightest = codes(&bytes, &info);
-        let most = (1u32 << info.comp_depth(0)) - 1;
-        assert!(darkest.iter().chain(&brightest).all(|code| *code <= most), "{format}");
         let of = |value| {
             let (bytes, info) = frame_of(value, channels, format);
-            codes(&bytes, &info)
+            let samples = samples(&bytes, &info);
+            let max = (1u32 << info.comp_depth(0)) - 1;
+            assert!(samples.iter().all(|sample| *sample <= max), "{format}");
+            samples
         };
-        assert_eq!(of(f32::NEG_INFINITY), darkest, "{format}: -inf is as dark as can be");
-        assert_eq!(of(f32::INFINITY), brightest, "{format}: inf is as bright as can be");
-        assert_eq!(of(f32::NAN), darkest, "{format}: no number is dark");
+        let (darkest, brightest) = (of(-1e30), of(1e30));
+        assert_eq!(of(f32::NEG_INFINITY), darkest, "{format}: -inf becomes the minimum");
+        assert_eq!(of(f32::INFINITY), brightest, "{format}: inf becomes the maximum");
+        assert_eq!(of(f32::NAN), darkest, "{format}: NaN becomes the minimum");
     }
 }
 
 #[test]
-fn they_are_counted() {
-    for (value, due) in [(f32::NAN, 64), (f32::INFINITY, 64), (1e30, 0)] {
+fn nan_and_infinity_are_counted() {
+    for (value, expected) in [(f32::NAN, 64), (f32::INFINITY, 64), (1e30, 0)] {
         let model = std::sync::Arc::new(DummyModel::new(Channels::Luma, 2));
         model.fail_run(1, Failure::Output(value));
         let element = dummy_element(&model, &[("workers", "1"), ("duplicates", "off")]);
@@ -76,18 +75,17 @@ fn they_are_counted() {
         for _ in 0..3 {
             harness.push_and_pull(gst::Buffer::from_mut_slice(vec![9; 16])).unwrap();
         }
-        assert_eq!(element.property::<gst::Structure>("stats").get::<u64>("non-finite"), Ok(due), "{value}");
+        assert_eq!(stat(&element, "non-finite"), expected, "{value}");
     }
 }
 
 #[test]
-fn a_tensor_that_no_memory_holds_is_an_error_and_not_the_end_of_the_process() {
+fn a_tensor_that_exceeds_memory_is_an_error_and_does_not_abort_the_process() {
     for side in [1_000_000, 2_000_000_000] {
         let huge = gstupscale::types::Size { width: side, height: side };
         let model = DummyModel::new(Channels::Luma, 2).with_info(|info| info.fixed_size = Some(huge));
         let element = dummy_element(&std::sync::Arc::new(model), &[("workers", "1")]);
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
+        let bus = with_bus(&element);
         let mut harness = harness(&element);
         harness.set_src_caps_str(GRAY);
         harness.push(gray_frame(0, 7)).unwrap();
@@ -98,7 +96,7 @@ fn a_tensor_that_no_memory_holds_is_an_error_and_not_the_end_of_the_process() {
 }
 
 #[test]
-fn a_model_file_that_goes_while_it_plays_is_not_missed() {
+fn a_model_file_may_be_deleted_while_it_plays() {
     if !have_runtime() {
         return;
     }
@@ -106,7 +104,7 @@ fn a_model_file_that_goes_while_it_plays_is_not_missed() {
     let file = folder.path().join("net.onnx");
     let network = concat!(env!("CARGO_MANIFEST_DIR"), "/models/lanczos2x.onnx");
     std::fs::copy(network, &file).unwrap();
-    // Sessions are opened when there is work for them: most of these after the file has gone.
+    // Sessions open when there is work for them: most of these after the file has been overwritten.
     let element = element(&[("model", file.to_str().unwrap()), ("workers", "3"), ("duplicates", "off")]);
     let mut harness = harness(&element);
     harness.set_src_caps_str(GRAY);
@@ -119,28 +117,25 @@ fn a_model_file_that_goes_while_it_plays_is_not_missed() {
     assert_eq!(bytes(&harness.push_and_pull(gray_frame(6, 7)).unwrap()), bytes(&first));
 }
 
-/// Set in the process that loads two of them.
+/// Set in the process that loads two runtimes.
 const CHILD: &str = "UPSCALE_TEST_TWO_RUNTIMES_CHILD";
 const OVER: &str = "both are loaded, and ours works";
 
 #[test]
-fn another_onnx_runtime_in_the_process_is_no_trouble() {
+fn another_onnx_runtime_in_the_process_does_no_harm() {
     if let Ok(order) = std::env::var(CHILD) {
-        return beside_another(&order);
+        return load_both(&order);
     }
-    let Some(other) = std::env::var_os("UPSCALE_TEST_OPENVINO").filter(|_| have_runtime()) else {
-        eprintln!("*** SKIPPED: there is no second ONNX Runtime here ***");
-        return;
-    };
+    let (true, Some(other)) = (have_runtime(), openvino_runtime()) else { return };
     for order in ["before", "after"] {
         let mut command = program(std::env::current_exe().unwrap());
-        command.args(["--exact", "another_onnx_runtime_in_the_process_is_no_trouble", "--nocapture"]);
+        command.args(["--exact", "another_onnx_runtime_in_the_process_does_no_harm", "--nocapture"]);
         let ended = run(command.env(CHILD, order).env("UPSCALE_TEST_OPENVINO", &other));
         assert!(ended.code == Some(0) && ended.stdout.contains(OVER), "{order}: {ended:?}");
     }
 }
 
-fn beside_another(order: &str) {
+fn load_both(order: &str) {
     let pass = || {
         let element = element(&[("model", "lanczos2x"), ("workers", "2")]);
         let mut harness = harness(&element);
@@ -152,9 +147,9 @@ fn beside_another(order: &str) {
     }
     let path = std::env::var_os("UPSCALE_TEST_OPENVINO").unwrap();
     let flags = libloading::os::unix::RTLD_NOW | libloading::os::unix::RTLD_GLOBAL;
-    // SAFETY: what the library does when it is loaded, it does in other processes of these tests as well.
+    // SAFETY: other tests load this library as well, so its initializers are known to work.
     let other = unsafe { libloading::os::unix::Library::open(Some(&path), flags) }.unwrap();
-    // SAFETY: it is not called.
+    // SAFETY: the function is not called.
     let entry = unsafe { other.get::<*const ()>(b"OrtGetApiBase") };
     assert!(entry.is_ok(), "it is an ONNX Runtime");
     pass();
@@ -163,14 +158,14 @@ fn beside_another(order: &str) {
 }
 
 #[test]
-fn the_runtime_tells_nobody_and_leaves_nothing_in_the_home_folder() {
+fn the_runtime_sends_no_telemetry_and_leaves_nothing_in_the_home_folder() {
     if !have_runtime() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
     let mut command = program("gst-launch-1.0");
     command.env("HOME", home.path()).env_remove("XDG_CACHE_HOME").env_remove("XDG_DATA_HOME");
-    // With these it would keep quiet by itself.
+    // Each of these would turn telemetry off.
     for variable in ["ORT_DISABLE_TELEMETRY", "CI", "GITHUB_ACTIONS", "TF_BUILD"] {
         command.env_remove(variable);
     }
@@ -178,7 +173,7 @@ fn the_runtime_tells_nobody_and_leaves_nothing_in_the_home_folder() {
         "-q videotestsrc num-buffers=3 ! video/x-raw,width=32,height=16 ! upscalefilter model=lanczos2x ! fakesink";
     run(command.args(pipeline.split(' '))).expect_clean();
     let left = std::fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
-    // ONNX Runtime's identifier and its queue of events would be in .cache/Microsoft.
+    // ONNX Runtime would keep its device identifier and its event queue in .cache/Microsoft.
     assert!(!home.path().join(".cache/Microsoft").exists(), "{left:?}");
 }
 
@@ -188,11 +183,10 @@ fn a_process_that_uses_the_element_may_fork() {
         let output = Command::new(python).args(["-c", "import gi"]).output();
         output.is_ok_and(|output| output.status.success())
     });
-    let (Some(python), true) = (python, have_runtime()) else {
-        assert!(std::env::var_os("UPSCALE_TEST_ALL").is_none(), "PyGObject is missing");
-        eprintln!("*** SKIPPED: PyGObject is missing ***");
+    if !have("PyGObject", python.is_some()) || !have_runtime() {
         return;
-    };
+    }
+    let python = python.expect("PyGObject was found");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/fork.py");
     let ended = run(program(python).args(["-B", script])).expect_clean();
     print!("{}", ended.stdout);

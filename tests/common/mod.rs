@@ -6,6 +6,7 @@ pub mod clip;
 mod fixture;
 pub mod process;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
@@ -112,13 +113,31 @@ pub fn shared_data(what: &str) -> Option<PathBuf> {
     Some(path)
 }
 
-/// Whether ONNX Runtime is available; prints what is skipped if it is not.
-pub fn have_runtime() -> bool {
-    let have = std::env::var_os("ORT_DYLIB_PATH").is_some();
-    if !have {
-        eprintln!("*** SKIPPED: ORT_DYLIB_PATH is not set; script/test sets it ***");
+/// Whether `is_here`, which a test needs, is true. If not, prints that the test is skipped; where `UPSCALE_TEST_ALL` says that
+/// everything has been installed, fails the test instead.
+#[track_caller]
+pub fn have(what: &str, is_here: bool) -> bool {
+    if !is_here {
+        assert!(std::env::var_os("UPSCALE_TEST_ALL").is_none(), "UPSCALE_TEST_ALL is set, but {what} is missing");
+        eprintln!("*** SKIPPED: {what} is missing ***");
     }
-    have
+    is_here
+}
+
+/// Whether `ORT_DYLIB_PATH` names an ONNX Runtime to test with; see [`have`].
+#[track_caller]
+pub fn have_runtime() -> bool {
+    have("ONNX Runtime (ORT_DYLIB_PATH, which script/test sets)", std::env::var_os("ORT_DYLIB_PATH").is_some())
+}
+
+/// An ONNX Runtime with OpenVINO, which `script/setup --test` fetches on x86_64, where this is as [`have`].
+#[track_caller]
+pub fn openvino_runtime() -> Option<OsString> {
+    let library = std::env::var_os("UPSCALE_TEST_OPENVINO");
+    if cfg!(target_arch = "x86_64") {
+        have("ONNX Runtime with OpenVINO (UPSCALE_TEST_OPENVINO, which script/test sets)", library.is_some());
+    }
+    library
 }
 
 /// A network that doubles luma.
