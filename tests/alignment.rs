@@ -1,4 +1,4 @@
-//! Networks that are local only on a grid: parts, tiles and low latency give the bytes of whole frames at sizes off that grid, too.
+//! Networks that are local only on a grid: with reuse, tiles and low latency, the output is the same bytes at sizes off that grid, too.
 //!
 //! Needs ONNX Runtime (`./script/env cargo test` finds it).
 
@@ -21,7 +21,7 @@ const EDITS: [Edit; 6] = [
     Edit::Corner { right: false, bottom: false, by: 90 },
 ];
 
-/// Compares what each way to compute frames gives with whole frames at a time.
+/// Fails if reuse, tiles or low latency change the output.
 fn check(name: &str, graph: Builder, size: (u32, u32)) {
     let mut file = tempfile::Builder::new().suffix(".onnx").tempfile().unwrap();
     file.write_all(&graph.build()).unwrap();
@@ -31,24 +31,24 @@ fn check(name: &str, graph: Builder, size: (u32, u32)) {
         clip.upscaled(&element(&all)).0
     };
     let whole = with(&[("duplicates", "off"), ("workers", "1")]);
-    let ways: [(&str, &[(&str, &str)]); 4] = [
-        ("parts", &[("duplicates", "exact"), ("cache-size", "0")]),
+    let modes: [(&str, &[(&str, &str)]); 4] = [
+        ("reuse", &[("duplicates", "exact"), ("cache-size", "0")]),
         ("tiles", &[("duplicates", "off"), ("tile-size", "200")]),
         ("low latency", &[("duplicates", "off"), ("latency-mode", "low"), ("workers", "3")]),
         ("all of them", &[("duplicates", "exact"), ("tile-size", "200"), ("latency-mode", "low"), ("workers", "2")]),
     ];
-    for (way, properties) in ways {
+    for (mode, properties) in modes {
         let frames = with(properties);
         for (n, (frame, whole)) in frames.iter().zip(&whole).enumerate() {
             let differ = frame.iter().zip(whole).filter(|(a, b)| a != b).count();
             let most = frame.iter().zip(whole).map(|(a, b)| a.abs_diff(*b)).max();
-            assert_eq!(differ, 0, "{name} at {size:?}, {way}: frame {n} differs by up to {most:?}");
+            assert_eq!(differ, 0, "{name} at {size:?}, {mode}: frame {n} differs by up to {most:?}");
         }
     }
 }
 
 #[test]
-fn a_u_net_gives_the_same_bytes_at_sizes_that_do_not_halve() {
+fn a_u_net_gives_the_same_bytes_at_odd_sizes() {
     if have_runtime() {
         check("U-Net", Builder::u_net(), (853, 481));
     }

@@ -1,4 +1,4 @@
-//! The built-in networks: that each is what its name says, and gives the picture quality that it gave when it was made.
+//! The built-in networks: each has the scale in its name and the quality that was measured when it was trained.
 //!
 //! Needs ONNX Runtime (`./script/env cargo test` finds it).
 
@@ -9,12 +9,12 @@ use gstupscale::model::{self, LoadOptions, Source};
 use gstupscale::types::Channels;
 use gstupscale::types::Size;
 
-/// Small enough for 2, 3 and 4 times; a multiple of all.
+/// The size of the large picture, a multiple of 2, 3 and 4.
 const LARGE: Size = Size { width: 192, height: 144 };
-/// Samples for each pixel and direction.
+/// Samples per pixel in each direction.
 const SAMPLES: usize = 4;
 
-/// PSNR in dB of each built-in on [`picture`], as measured when its weights were made.
+/// PSNR in dB of each built-in network on [`picture`], measured when it was trained.
 const FIGURES: [(&str, f64); 9] = [
     ("fast2x", 25.435),
     ("fast2x-compressed", 26.559),
@@ -27,7 +27,7 @@ const FIGURES: [(&str, f64); 9] = [
     ("lanczos2x", 21.758),
 ];
 
-/// Luma at a point of the picture, 0..1: a soft ground with a disc, slanted stripes, thin lines, and strokes as of letters.
+/// Luma at a point of the picture, 0..1: a soft background with a disc, slanted stripes, thin lines and letter-like strokes.
 fn luma(x: f64, y: f64) -> f64 {
     let ground = 0.35 + 0.25 * (x / 61.0).sin() * (y / 47.0).cos();
     let (dx, dy) = (x - 52.0, y - 50.0);
@@ -35,7 +35,7 @@ fn luma(x: f64, y: f64) -> f64 {
         return 0.85 - 0.004 * dx;
     }
     if x > 104.0 && y < 66.0 {
-        // Stripes that grow finer to the right, down to 7 pixels a period.
+        // Stripes that become finer to the right, down to a period of 7 pixels.
         let phase = (x - 104.0) * (0.04 + (x - 104.0) * 0.0006) + y * 0.05;
         return if phase.fract() < 0.5 { 0.2 } else { 0.8 };
     }
@@ -48,9 +48,9 @@ fn luma(x: f64, y: f64) -> f64 {
     if slanted < 1.5 { 0.1 } else { ground }
 }
 
-/// The picture, anti-aliased, in the order of rows.
+/// The anti-aliased picture, row by row.
 fn picture() -> Vec<f32> {
-    let sample = |n: usize, part: usize| n as f64 + (part as f64 + 0.5) / SAMPLES as f64;
+    let sample = |n: usize, subpixel: usize| n as f64 + (subpixel as f64 + 0.5) / SAMPLES as f64;
     let pixel = |x: usize, y: usize| -> f64 {
         let sum: f64 = (0..SAMPLES * SAMPLES).map(|n| luma(sample(x, n % SAMPLES), sample(y, n / SAMPLES))).sum();
         sum / (SAMPLES * SAMPLES) as f64
@@ -59,7 +59,7 @@ fn picture() -> Vec<f32> {
     (0..width * height).map(|n| pixel(n % width, n / width) as f32).collect()
 }
 
-/// Each pixel the mean of `scale` x `scale`, rounded to 8 bits.
+/// The picture reduced by `scale`: each pixel is the mean of `scale` x `scale`, rounded to 8 bits.
 fn reduced(large: &[f32], scale: usize) -> (Vec<f32>, Size) {
     let size = Size { width: LARGE.width / scale as u32, height: LARGE.height / scale as u32 };
     let at = |x: usize, y: usize| large[y * LARGE.width as usize + x];
@@ -71,18 +71,19 @@ fn reduced(large: &[f32], scale: usize) -> (Vec<f32>, Size) {
     ((0..width * height).map(|n| pixel(n % width, n / width)).collect(), size)
 }
 
-/// Of 8-bit pictures, without a border of 8 pixels.
+/// PSNR in dB of 8-bit pictures, without a border of 8 pixels.
 fn psnr(result: &[f32], large: &[f32]) -> f64 {
     let (width, height) = (LARGE.width as usize, LARGE.height as usize);
     let inner = (8..height - 8).flat_map(|y| (8..width - 8).map(move |x| y * width + x));
-    let code = |value: f32| f64::from((value * 255.0).round().clamp(0.0, 255.0));
-    let errors: Vec<f64> = inner.map(|n| (code(result[n]) - code(large[n])).powi(2)).collect();
+    let sample = |value: f32| f64::from((value * 255.0).round().clamp(0.0, 255.0));
+    let errors: Vec<f64> = inner.map(|n| (sample(result[n]) - sample(large[n])).powi(2)).collect();
     10.0 * (255.0f64.powi(2) / (errors.iter().sum::<f64>() / errors.len() as f64)).log10()
 }
 
 fn enlarged(builtin: &'static Builtin, large: &[f32]) -> Vec<f32> {
     let model = model::load(&Source::Builtin(builtin), LoadOptions::default()).unwrap();
-    assert_eq!((model.info().channels, model.info().scale), (Channels::Luma, builtin.scale), "{}", builtin.name);
+    assert_eq!(model.info().channels, Channels::Luma, "{}", builtin.name);
+    assert_eq!(model.info().scale, builtin.scale, "{}", builtin.name);
     let (small, size) = reduced(large, builtin.scale as usize);
     let mut result = Vec::new();
     model.open_session().unwrap().run(&small, size, &mut result).unwrap();
@@ -90,7 +91,7 @@ fn enlarged(builtin: &'static Builtin, large: &[f32]) -> Vec<f32> {
 }
 
 #[test]
-fn each_gives_the_quality_that_it_was_made_with() {
+fn each_network_has_the_quality_measured_in_training() {
     if !common::have_runtime() {
         return;
     }
@@ -98,15 +99,15 @@ fn each_gives_the_quality_that_it_was_made_with() {
     let large = picture();
     let measured = FIGURES.map(|(name, _)| psnr(&enlarged(builtin::find(name).unwrap(), &large), &large));
     for ((name, stored), measured) in FIGURES.into_iter().zip(measured) {
-        println!("{name}: {measured:.3} dB, stored {stored:.3}");
+        println!("{name}: {measured:.3} dB, in training {stored:.3} dB");
     }
     for ((name, stored), measured) in FIGURES.into_iter().zip(measured) {
-        assert!((measured - stored).abs() <= 0.05, "{name}: {measured:.3} dB where {stored:.3} were stored");
+        assert!((measured - stored).abs() <= 0.05, "{name}: {measured:.3} dB, but {stored:.3} dB in training");
     }
 }
 
 #[test]
-fn learned_ones_beat_the_filter_and_the_default_is_fast() {
+fn trained_networks_beat_the_filter_and_the_default_is_fast() {
     if !common::have_runtime() {
         return;
     }
@@ -117,7 +118,7 @@ fn learned_ones_beat_the_filter_and_the_default_is_fast() {
     assert!(filter + 1.0 < fast && fast < best, "{filter} {fast} {best}");
 }
 
-/// Flat areas stay flat: a network that paints a pattern shows it here.
+/// A network that adds a pattern to flat areas fails.
 #[test]
 fn flat_areas_stay_flat() {
     if !common::have_runtime() {
@@ -127,7 +128,7 @@ fn flat_areas_stay_flat() {
         let model = model::load(&Source::Builtin(builtin), LoadOptions::default()).unwrap();
         let mut session = model.open_session().unwrap();
         let size = Size { width: 48, height: 48 };
-        for value in [0.0f32, 16.0, 60.0, 128.0, 200.0, 235.0, 255.0].map(|code| code / 255.0) {
+        for value in [0.0f32, 16.0, 60.0, 128.0, 200.0, 235.0, 255.0].map(|sample| sample / 255.0) {
             let mut result = Vec::new();
             session.run(&[value; 48 * 48], size, &mut result).unwrap();
             let scale = builtin.scale as usize;
@@ -141,7 +142,7 @@ fn flat_areas_stay_flat() {
 }
 
 #[test]
-fn all_that_is_embedded_is_small() {
+fn the_embedded_networks_are_small() {
     let bytes: usize = builtin::BUILTINS.iter().map(|builtin| builtin.onnx.len()).sum();
     assert!(bytes < 2_000_000, "{bytes} bytes");
 }

@@ -1,4 +1,4 @@
-//! Real clips by other people, from the shared test data.
+//! Real clips from the shared test data.
 
 mod common;
 
@@ -34,22 +34,22 @@ const CLIPS: &[&str] = &[
     "vhs/neofetch.webm",
 ];
 
-/// What passed a pad: PTS, duration and a fingerprint of the visible pixels where asked for.
+/// The buffers that passed a pad: PTS, duration and, if requested, a fingerprint of the visible pixels.
 type Passed = Arc<Mutex<Vec<(Option<gst::ClockTime>, Option<gst::ClockTime>, Option<Fingerprint>)>>>;
 
-fn watch(pad: &gst::Pad, look: bool) -> Passed {
+fn watch(pad: &gst::Pad, hash: bool) -> Passed {
     let passed = Passed::default();
     let seen = Arc::clone(&passed);
     pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
         let buffer = info.buffer().expect("the probe is for buffers");
-        let fingerprint = look.then(|| fingerprint(&pad.current_caps().expect("caps come first"), buffer));
+        let fingerprint = hash.then(|| fingerprint(&pad.current_caps().expect("caps come first"), buffer));
         seen.lock().unwrap().push((buffer.pts(), buffer.duration(), fingerprint));
         gst::PadProbeReturn::Ok
     });
     passed
 }
 
-/// Of the visible pixels alone: what stands between the rows is anything.
+/// A fingerprint of the visible pixels, without the padding between rows.
 fn fingerprint(caps: &gst::Caps, buffer: &gst::BufferRef) -> Fingerprint {
     let info = gst_video::VideoInfo::from_caps(caps).unwrap();
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).unwrap();
@@ -64,7 +64,7 @@ fn run(clip: &Path, element: &gst::Element, frames: usize, hash: bool) -> (Passe
     let pipeline = gst::Pipeline::new();
     let source = gst::parse::bin_from_description("filesrc name=file ! decodebin name=decode", false).unwrap();
     source.by_name("file").unwrap().set_property("location", clip.to_str().unwrap());
-    // Decoders end in different ways when they are told to in mid-stream, so the rest is decoded and dropped.
+    // Decoders differ in how they stop in mid-stream, so the rest is decoded and dropped.
     let limit = gst::ElementFactory::make("identity").build().unwrap();
     let passed = AtomicUsize::new(0);
     limit.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, _| {
@@ -94,7 +94,7 @@ fn run(clip: &Path, element: &gst::Element, frames: usize, hash: bool) -> (Passe
 }
 
 #[test]
-fn every_frame_and_every_timestamp_comes_through() {
+fn every_frame_and_timestamp_passes_through() {
     let Some(clips) = shared_data("clips") else { return };
     for clip in CLIPS {
         let model = Arc::new(DummyModel::new(Channels::Luma, 1));
@@ -121,8 +121,9 @@ fn interlaced_clips_go_through_a_deinterlacer() {
     }
     let (before, after, end) = run(&clip, bin.upcast_ref(), 10, false);
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
-    // Two fields in a frame, and each becomes one.
-    assert_eq!((before.lock().unwrap().len(), after.lock().unwrap().len()), (10, 20));
+    // A frame has two fields, and each becomes a frame.
+    assert_eq!(before.lock().unwrap().len(), 10);
+    assert_eq!(after.lock().unwrap().len(), 20);
 }
 
 /// A player puts its deinterlacer in front of its filter.

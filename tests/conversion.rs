@@ -1,8 +1,7 @@
-//! Pictures converted on the network's device, through the whole element, on the CPU provider: beside the processor's conversion, and
-//! parts and tiles beside whole frames.
+//! Pixel conversion on the network's device, through the whole element, on the CPU provider: compared with conversion on the processor,
+//! and with and without reuse and tiles.
 //!
-//! Needs ONNX Runtime (`./script/env cargo test` finds it). The networks of other people lie outside the project; where they are not
-//! there, the test that uses them says so and passes.
+//! Needs ONNX Runtime (`./script/env cargo test` finds it), and one test the third-party networks of the shared test data.
 
 mod common;
 
@@ -16,7 +15,7 @@ use gstupscale::types::Channels;
 use common::clip::{Clip, Edit};
 use common::{LOCAL_MODELS, dummy_element, element, harness, have_runtime, shared_data};
 
-/// A hold, changes in a few places, a frame that comes back, and a cut.
+/// A hold, changes in small regions, a frame that returns, and a cut.
 const EDITS: [Edit; 6] = [
     Edit::Box { plane: 0, at: (120, 90), size: (5, 7), by: 100 },
     Edit::Box { plane: 1, at: (20, 230), size: (2, 2), by: 30 },
@@ -28,32 +27,32 @@ const EDITS: [Edit; 6] = [
 
 const FORMATS: [&str; 8] = ["I420", "NV12", "P010_10LE", "I422_10LE", "RGBA", "BGR", "GBR_10LE", "GRAY8"];
 
-/// A network of the tests' own.
+/// A network in `tests/data`.
 fn own(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).display().to_string()
 }
 
-/// The largest difference between the codes of two outputs.
+/// The largest difference between samples of two outputs.
 fn worst(a: &[u8], b: &[u8], format: &str) -> u16 {
     assert_eq!(a.len(), b.len());
-    // P010 has its codes in the upper bits.
+    // P010 has its samples in the upper bits.
     let unit = if format.starts_with("P010") { 64 } else { 1 };
-    let codes = |bytes: &[u8]| -> Vec<u16> {
+    let samples = |bytes: &[u8]| -> Vec<u16> {
         if format.contains("10LE") {
             bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes) / unit).collect()
         } else {
             bytes.iter().map(|byte| u16::from(*byte)).collect()
         }
     };
-    codes(a).iter().zip(codes(b)).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
+    samples(a).iter().zip(samples(b)).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
 }
 
-/// Fails if the device's output is further than a code value from the processor's, or depends on reuse, tiles or workers.
+/// Fails if the device's output differs from the processor's by more than one, or depends on reuse, tiles or workers.
 #[track_caller]
 fn check(model: &str, format: &str, size: (u32, u32), edits: &[Edit]) {
     let mut clip = Clip::new(format, size, edits);
     if format.ends_with("_10LE") && !format.starts_with("P010") {
-        // Bits above a sample's ten mean nothing, and nobody sets them.
+        // The bits above a sample's ten are zero in real video.
         clip.frames.iter_mut().for_each(|frame| frame.iter_mut().skip(1).step_by(2).for_each(|byte| *byte &= 3));
     }
     let device = [("model", model), ("execution-provider", "cpu"), ("conversion", "device")];
@@ -65,15 +64,15 @@ fn check(model: &str, format: &str, size: (u32, u32), edits: &[Edit]) {
     let (processor, whole) = (with(&[("conversion", "processor")]), with(&[("conversion", "device")]));
     for (n, (processor, device)) in processor.iter().zip(&whole).enumerate() {
         let worst = worst(processor, device, format);
-        assert!(worst <= 1, "frame {n} of {format} through {model}: {worst} code values");
+        assert!(worst <= 1, "frame {n} of {format} through {model}: differs by {worst}");
     }
-    assert!(processor == with(&[]), "on the CPU the processor converts by itself");
+    assert!(processor == with(&[]), "on the CPU provider, auto means the processor");
     let tiles = with(&[("conversion", "device"), ("tile-size", "80"), ("workers", "2")]);
     assert!(tiles == whole, "{format} through {model}: tiles");
 }
 
 #[test]
-fn the_device_gives_what_the_processor_gives_to_a_code_value() {
+fn device_and_processor_differ_by_at_most_one() {
     if !have_runtime() {
         return;
     }
@@ -89,7 +88,7 @@ fn the_device_gives_what_the_processor_gives_to_a_code_value() {
 }
 
 #[test]
-fn other_peoples_networks_are_extended() {
+fn third_party_networks_are_extended() {
     let (true, Some(models)) = (have_runtime(), shared_data("models")) else { return };
     for (model, format) in LOCAL_MODELS {
         let path = models.join(format!("{model}.onnx"));
@@ -97,20 +96,19 @@ fn other_peoples_networks_are_extended() {
     }
 }
 
-/// The error that an element posts when a frame comes.
+/// The error that an element posts when it gets caps.
 fn refusal(element: &gst::Element) -> String {
     let mut harness = harness(element);
-    let bus = gst::Bus::new();
-    element.set_bus(Some(&bus));
+    let bus = common::with_bus(element);
     harness.set_src_caps_str("video/x-raw,format=I420,width=64,height=48,framerate=25/1");
-    let message = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Error]).expect("the reason is told");
+    let message = bus.timed_pop_filtered(common::PATIENCE, &[gst::MessageType::Error]).expect("an error is posted");
     element.set_bus(None);
     let gst::MessageView::Error(error) = message.view() else { unreachable!() };
     error.error().to_string()
 }
 
 #[test]
-fn a_device_that_cannot_convert_is_an_error_with_the_reason_only_if_it_is_asked_for() {
+fn a_device_that_cannot_convert_is_an_error_only_if_it_was_requested() {
     if !have_runtime() {
         return;
     }
@@ -125,7 +123,7 @@ fn a_device_that_cannot_convert_is_an_error_with_the_reason_only_if_it_is_asked_
 }
 
 #[test]
-fn the_place_may_change_while_the_video_plays() {
+fn the_conversion_may_change_while_the_video_plays() {
     if !have_runtime() {
         return;
     }
@@ -134,12 +132,12 @@ fn the_place_may_change_while_the_video_plays() {
     let element = element(&[("execution-provider", "cpu"), ("duplicates", "off"), ("workers", "1")]);
     let mut harness = harness(&element);
     harness.set_src_caps(clip.info.to_caps().unwrap());
-    for (n, (given, due)) in clip.frames.iter().zip(&frames).enumerate() {
+    for (n, (input, expected)) in clip.frames.iter().zip(&frames).enumerate() {
         let place = ["processor", "device", "auto"][n % 3];
         element.set_property_from_str("conversion", place);
-        let output = harness.push_and_pull(gst::Buffer::from_slice(given.clone())).unwrap();
+        let output = harness.push_and_pull(gst::Buffer::from_slice(input.clone())).unwrap();
         let caps = harness.sinkpad().unwrap().current_caps().unwrap();
         let output = common::clip::visible(&output, &gst_video::VideoInfo::from_caps(&caps).unwrap());
-        assert!(worst(due, &output, "NV12") <= 1, "frame {n}, {place}");
+        assert!(worst(expected, &output, "NV12") <= 1, "frame {n}, {place}");
     }
 }

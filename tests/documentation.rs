@@ -1,6 +1,6 @@
-//! The documentation says what the element does: `docs/properties.md` is made from the element's properties.
+//! The documentation matches the element: `docs/properties.md` is generated from its properties.
 //!
-//! `UPDATE_DOCS=1 cargo test --test documentation` writes the page anew.
+//! `UPDATE_DOCS=1 cargo test --test documentation` rewrites the page.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -68,7 +68,7 @@ fn kind(spec: &glib::ParamSpec) -> String {
 }
 
 #[test]
-fn the_page_of_properties_is_up_to_date() {
+fn the_properties_page_is_up_to_date() {
     gst::init().unwrap();
     gstupscale::plugin_register_static().unwrap();
     let page = page(&gst::ElementFactory::make("upscalefilter").build().unwrap());
@@ -81,7 +81,7 @@ fn the_page_of_properties_is_up_to_date() {
 }
 
 #[test]
-fn a_blurb_is_two_sentences_at_most() {
+fn a_blurb_has_at_most_two_sentences() {
     gst::init().unwrap();
     gstupscale::plugin_register_static().unwrap();
     let element = gst::ElementFactory::make("upscalefilter").build().unwrap();

@@ -1,4 +1,4 @@
-//! Every format and odd sizes through the whole element.
+//! Every pixel format, at odd sizes, through the whole element.
 
 mod common;
 
@@ -11,7 +11,7 @@ use gstupscale::model::dummy::DummyModel;
 use gstupscale::picture::format::PixelFormat;
 use gstupscale::types::Channels;
 
-/// Where a component's first sample stands in its plane. GStreamer 1.22 says 1 for V of P010, whose samples have two bytes.
+/// The byte offset of a component's first sample in its plane. GStreamer 1.22 returns 1 for V of P010, whose samples have two bytes.
 fn offset(info: &gst_video::VideoInfo, component: usize) -> usize {
     if info.format() == gst_video::VideoFormat::P01010le && component == 2 {
         2
@@ -20,7 +20,7 @@ fn offset(info: &gst_video::VideoInfo, component: usize) -> usize {
     }
 }
 
-/// A sample value for each component, in its own depth, that is inside the RGB gamut of any matrix and range.
+/// A frame of one colour that is inside the RGB gamut of any matrix and range.
 fn solid(info: &gst_video::VideoInfo, format: PixelFormat) -> gst::Buffer {
     let mut frame =
         gst_video::VideoFrame::from_buffer_writable(gst::Buffer::with_size(info.size()).unwrap(), info).unwrap();
@@ -63,15 +63,16 @@ fn check(element: &gst::Element, format: PixelFormat, (width, height): (u32, u32
     let info = gst_video::VideoInfo::from_caps(&caps.parse::<gst::Caps>().unwrap()).unwrap();
     harness.set_src_caps_str(&caps);
     let input = solid(&info, format);
-    let wanted: Vec<u16> = (0..info.n_components()).map(|component| samples(&input, &info, component)[0]).collect();
+    let expected: Vec<u16> = (0..info.n_components()).map(|component| samples(&input, &info, component)[0]).collect();
     let output = harness.push_and_pull(input).unwrap();
     let out_caps = harness.sinkpad().unwrap().current_caps().unwrap();
     let out_info = gst_video::VideoInfo::from_caps(&out_caps).unwrap();
-    assert_eq!((out_info.width(), out_info.height()), (width * scale, height * scale), "{caps}");
+    assert_eq!(out_info.width(), width * scale, "{caps}");
+    assert_eq!(out_info.height(), height * scale, "{caps}");
     for component in 0..out_info.n_components() {
         let values = samples(&output, &out_info, component);
-        let other = values.iter().find(|value| **value != wanted[component as usize]);
-        assert_eq!(other, None, "{caps}, component {component}: {} was wanted", wanted[component as usize]);
+        let other = values.iter().find(|value| **value != expected[component as usize]);
+        assert_eq!(other, None, "{caps}, component {component}: expected {}", expected[component as usize]);
     }
 }
 
@@ -80,7 +81,7 @@ const COLOURS: [&str; 4] =
     ["", ",colorimetry=bt709", ",colorimetry=bt2020,chroma-site=v-cosited+h-cosited", ",colorimetry=1:3:5:1"];
 
 #[test]
-fn a_solid_colour_stays_what_it_is() {
+fn a_solid_colour_does_not_change() {
     for channels in [Channels::Luma, Channels::Rgb] {
         for scale in [1, 2, 3] {
             let element = dummy_element(&Arc::new(DummyModel::new(channels, scale)), &[("workers", "1")]);
@@ -99,7 +100,7 @@ fn a_solid_colour_stays_what_it_is() {
 }
 
 #[test]
-fn a_solid_colour_stays_what_it_is_with_a_real_network() {
+fn a_solid_colour_does_not_change_with_a_real_network() {
     if !have_runtime() {
         return;
     }

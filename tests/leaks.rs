@@ -1,4 +1,4 @@
-//! Nothing leaks, by GStreamer's own account (`GST_TRACERS=leaks`), over flushes, errors, duplicates and stops in mid-stream.
+//! GStreamer's leaks tracer (`GST_TRACERS=leaks`) finds no leak after seeks, errors, duplicates and stops in mid-stream.
 
 mod common;
 
@@ -35,12 +35,12 @@ fn nothing_leaks() {
         .output()
         .unwrap();
     let log = String::from_utf8_lossy(&output.stderr);
-    // Not the exit status: the tracer's warning of what leaks on purpose is fatal.
+    // The exit status says nothing: the tracer's warning about the deliberate leak is fatal.
     assert!(log.contains(OVER), "{log}");
     let leaks: Vec<_> =
         log.lines().filter(|line| line.contains("object-alive, ") && !line.contains("format string")).collect();
     let (on_purpose, leaks): (Vec<_>, Vec<_>) = leaks.into_iter().partition(|line| line.contains("leaked/on-purpose"));
-    assert_eq!(on_purpose.len(), 1, "the tracer finds what leaks: {log}");
+    assert_eq!(on_purpose.len(), 1, "the tracer finds the deliberate leak: {log}");
     assert!(leaks.is_empty(), "{leaks:#?}");
 }
 
@@ -55,7 +55,7 @@ fn scenes() {
             }
             wait_message(bus, &[gst::MessageType::Eos]);
         });
-        // Stopped in mid-stream.
+        // A stop in mid-stream.
         play(&model, properties, |_, _| {});
         let failing = Arc::new(DummyModel::new(Channels::Rgb, 2));
         failing.fail_run(3, Failure::Panic("on purpose".into()));

@@ -1,4 +1,4 @@
-//! `duplicates=similar`: what is nearly as before is not upscaled again, and never falls behind.
+//! `duplicates=similar`: regions that hardly change are not upscaled again, and differences never accumulate.
 
 mod common;
 
@@ -28,7 +28,7 @@ fn worst(clip: &Clip, frames: &[Vec<u8>]) -> u8 {
 }
 
 #[test]
-fn noise_within_the_tolerance_is_not_upscaled_again_and_differences_do_not_add_up() {
+fn noise_within_the_tolerance_is_not_upscaled_again_and_does_not_accumulate() {
     let clip = drawn(60, |n, x, y| 100 + (((n * 7 + u64::from(x * 13 + y * 29)) * 2_654_435_761) >> 13) as u8 % 3);
     let (frames, reused) = similar(&clip, &[("similarity-max-age", "0")]);
     assert!(reused > 90.0, "{reused}");
@@ -41,18 +41,18 @@ fn noise_within_the_tolerance_is_not_upscaled_again_and_differences_do_not_add_u
 }
 
 #[test]
-fn a_slow_fade_follows_and_a_dot_is_never_lost() {
+fn slow_fades_and_single_dots_are_followed() {
     let fade = drawn(100, |n, x, _| (n / 4 + u64::from(x) / 4) as u8);
     let (frames, reused) = similar(&fade, &[]);
-    assert_eq!(worst(&fade, &frames), 0, "a whole code is more than half a one");
+    assert_eq!(worst(&fade, &frames), 0, "a mean difference of 1 exceeds the limit of 0.5");
     assert!(reused > 60.0, "{reused}");
     let dot = drawn(60, |n, x, y| if (u64::from(x), u64::from(y)) == (n, 30) { 255 } else { 16 });
     assert_eq!(worst(&dot, &similar(&dot, &[]).0), 0);
 }
 
 #[test]
-fn every_place_is_upscaled_again_before_it_is_too_old() {
-    // One code of difference in a few places is let pass, but not for ever.
+fn every_region_is_refreshed_within_the_maximum_age() {
+    // A few samples differ by one, which is within the tolerance, but only up to the maximum age.
     let clip = drawn(40, |n, x, y| 100 + u8::from(n > 0 && x % 8 == 0 && y % 8 == 0));
     let whole = similar(&clip, &[("similarity-max-age", "10")]).0;
     assert!(whole[12] == enlarged(&gst::Buffer::from_slice(clip.frames[12].clone())));
@@ -61,8 +61,8 @@ fn every_place_is_upscaled_again_before_it_is_too_old() {
 }
 
 #[test]
-fn what_is_only_similar_is_not_kept_for_frames_that_come_back() {
-    // B is similar to A in one half and new in the other; when B comes again after C, it must not build upon A twice.
+fn a_similar_result_is_not_cached_for_later_duplicates() {
+    // B is similar to A in one half and new in the other. When B returns after C, it must not reuse what B took from A.
     let clip = drawn(5, |n, x, y| {
         let scene = [0, 1, 2, 1, 3][n as usize];
         match scene {
@@ -77,16 +77,16 @@ fn what_is_only_similar_is_not_kept_for_frames_that_come_back() {
     assert_eq!(
         frames[3],
         enlarged(&gst::Buffer::from_slice(clip.frames[3].clone())),
-        "after a cut it is upscaled as it is"
+        "after a cut the whole frame is upscaled"
     );
 }
 
 #[test]
-fn what_changes_a_little_each_time_at_the_border_of_a_part_does_not_fall_behind() {
+fn slow_changes_around_a_dirty_region_are_followed() {
     if !have_runtime() {
         return;
     }
-    // A dot flickers, so that the same part is upscaled with every frame; around it everything rises by a code every two frames.
+    // A flickering dot makes the same region dirty in every frame, while its surroundings rise by one every two frames.
     let clip = drawn(40, |n, x, y| {
         let rise = if (20..44).contains(&x) && (20..44).contains(&y) { n / 2 } else { 0 };
         if (x, y) == (32, 32) { 200 * (n % 2) as u8 } else { 60 + rise as u8 }

@@ -1,7 +1,6 @@
-//! Tiles through the whole element: what comes out is what comes out without them.
+//! Tiles through the whole element: the output is the same as without them.
 //!
-//! Needs ONNX Runtime (`./script/env cargo test` finds it). The networks of other people lie outside the project; where they are not
-//! there, the test that uses them says so and passes.
+//! Needs ONNX Runtime (`./script/env cargo test` finds it), and one test the third-party networks of the shared test data.
 
 mod common;
 
@@ -11,14 +10,14 @@ use gstupscale::picture::format::PixelFormat;
 use common::clip::visible;
 use common::{LOCAL_MODELS, element, harness, have_runtime, shared_data};
 
-/// What an element gives for one picture that looks like nothing in particular.
+/// The output of an element for one frame of pseudo-random bytes.
 fn upscaled(format: &str, (width, height): (u32, u32), properties: &[(&str, &str)]) -> Vec<u8> {
     let element = element(properties);
     let mut harness = harness(&element);
     let caps = format!("video/x-raw,format={format},width={width},height={height},framerate=25/1");
     let info = gst_video::VideoInfo::from_caps(&caps.parse::<gst::Caps>().unwrap()).unwrap();
     harness.set_src_caps_str(&caps);
-    // A generator of pseudo-random numbers (Knuth's MMIX), smoothed by what the format's bytes mean.
+    // Knuth's MMIX generator.
     let mut state = 12_345u64;
     let bytes: Vec<u8> = std::iter::repeat_with(|| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -50,13 +49,13 @@ fn tiles_of_built_in_models_give_the_same_bytes_for_every_format_and_number_of_w
 }
 
 #[test]
-fn tiles_of_other_peoples_models_give_the_same_bytes() {
+fn tiles_of_third_party_models_give_the_same_bytes() {
     let (true, Some(models)) = (have_runtime(), shared_data("models")) else { return };
     let more = ("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp16", "I420");
     for (model, format) in LOCAL_MODELS.into_iter().chain([more]) {
         let path = models.join(format!("{model}.onnx"));
         let model = path.to_str().unwrap();
-        // Room for one border in each direction, whatever the network's receptive field.
+        // Large enough for one border between tiles in each direction, for every receptive field.
         let size = (109, 83);
         let whole = upscaled(format, size, &[("model", model), ("workers", "1")]);
         let tiled = upscaled(format, size, &[("model", model), ("workers", "1"), ("tile-size", "80")]);

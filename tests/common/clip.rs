@@ -1,4 +1,4 @@
-//! Clips made by editing one frame into the next, and what an element makes of them.
+//! Synthetic clips, in which each frame is an edited copy of the previous one, and their output.
 
 use gst::prelude::*;
 use gst_video::VideoFrameExt;
@@ -6,34 +6,22 @@ use proptest::prelude::*;
 
 use super::harness;
 
-/// What becomes of a frame's bytes, from one frame to the next. Fractions of the whole in 1/256.
+/// How a frame differs from the previous one. Positions are in 1/256 of the frame.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    /// Bytes of one plane: from this column and row on, so many across and down.
-    Box {
-        plane: usize,
-        at: (u8, u8),
-        size: (usize, usize),
-        by: u8,
-    },
-    /// A line at a border of the cells in which changes are told.
-    Line {
-        down: bool,
-        at: u8,
-        by: u8,
-    },
-    /// The frame's first, last, ... byte.
-    Corner {
-        right: bool,
-        bottom: bool,
-        by: u8,
-    },
-    /// One of a few boxes appears, or disappears again; those from [`TALL`] on are as high as the frame.
+    /// Adds `by` to a box of bytes in one plane.
+    Box { plane: usize, at: (u8, u8), size: (usize, usize), by: u8 },
+    /// Adds `by` to a line along a border of the blocks in which changes are tracked.
+    Line { down: bool, at: u8, by: u8 },
+    /// Adds `by` to a corner byte.
+    Corner { right: bool, bottom: bool, by: u8 },
+    /// One of 16 boxes appears or disappears. Boxes from number [`TALL`] on are as high as the frame.
     Toggle(u8),
-    /// Nothing.
+    /// No change.
     Hold,
-    /// The frame so many before comes again.
+    /// Repeats the frame this many before.
     Back(usize),
+    /// New noise.
     Cut,
 }
 
@@ -54,7 +42,7 @@ pub fn edit() -> impl Strategy<Value = Edit> {
 /// See [`Edit::Toggle`].
 pub const TALL: u8 = 12;
 
-/// Frames of a clip: each edit makes one of the frame before.
+/// The frames of a clip: noise, then one frame per edit.
 pub struct Clip {
     pub info: gst_video::VideoInfo,
     pub frames: Vec<Vec<u8>>,
@@ -79,7 +67,7 @@ impl Clip {
         match *edit {
             Edit::Hold => {}
             Edit::Toggle(number) => {
-                // Near enough for the receptive field of one to overlap the next, in rows and columns.
+                // So close that the receptive fields of neighbours overlap, in rows and columns.
                 let (bytes, rows) = self.plane(0);
                 let (column, row) = (usize::from(number % 4) * 27 % bytes, usize::from(number / 4) * 21 % rows);
                 let (at, size) = if number < TALL { ((column, row), (4, 7)) } else { ((column, 0), (9, rows)) };
@@ -109,7 +97,7 @@ impl Clip {
         frame
     }
 
-    /// Visible bytes of a row, and rows.
+    /// Visible bytes per row, and number of rows.
     pub fn plane(&self, plane: usize) -> (usize, usize) {
         let component =
             (0..self.info.n_components()).find(|c| self.info.comp_plane(*c as u8) as usize == plane).unwrap();
@@ -139,7 +127,7 @@ impl Clip {
         }
     }
 
-    /// What an element makes of it, frame by frame, and its figures at the end.
+    /// Runs the clip through an element; returns the visible bytes of each output frame, and the statistics at the end.
     pub fn upscaled(&self, element: &gst::Element) -> (Vec<Vec<u8>>, gst::Structure) {
         let mut harness = harness(element);
         harness.set_src_caps(self.info.to_caps().unwrap());
@@ -160,7 +148,7 @@ impl Clip {
         (frames.collect(), element.property("stats"))
     }
 
-    /// Fails if `make`'s element gives other bytes with reuse than without, for any number of workers.
+    /// Fails if reuse changes the output, for several numbers of workers. Returns the percentage reused.
     pub fn check(&self, make: impl Fn(&[(&str, &str)]) -> gst::Element, extra: &[(&str, &str)]) -> f64 {
         fn with<'a>(more: [(&'a str, &'a str); 2], extra: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
             [&more[..], &[("max-in-flight", "64")], extra].concat()
@@ -178,7 +166,7 @@ impl Clip {
     }
 }
 
-/// Pseudo-random bytes (Knuth's MMIX generator), each near the one before as in a picture.
+/// Pseudo-random bytes (Knuth's MMIX generator), each close to the previous one, as in a picture.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut value = 128i32;
@@ -191,7 +179,7 @@ pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     .collect()
 }
 
-/// The bytes that are seen, row by row: what stands between rows is nobody's.
+/// The visible bytes, plane by plane and row by row, without padding.
 pub fn visible(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Vec<u8> {
     let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, info).unwrap();
     let mut bytes = Vec::new();
@@ -205,7 +193,7 @@ pub fn visible(buffer: &gst::Buffer, info: &gst_video::VideoInfo) -> Vec<u8> {
     bytes
 }
 
-/// Gray frames of 64x64 made by a function of frame, column and row.
+/// A GRAY8 clip of 64x64, drawn by a function of frame, column and row.
 pub fn drawn(frames: u64, level: impl Fn(u64, u32, u32) -> u8) -> Clip {
     let mut clip = Clip::new("GRAY8", (64, 64), &[]);
     let pixels = |n| (0..64).flat_map(|y| (0..64).map(move |x| (x, y))).map(|(x, y)| level(n, x, y)).collect();
@@ -213,7 +201,7 @@ pub fn drawn(frames: u64, level: impl Fn(u64, u32, u32) -> u8) -> Clip {
     clip
 }
 
-/// What the dummy network makes of a frame of 64x64 gray pixels: every pixel four times.
+/// The output of the dummy network for a GRAY8 frame of 64x64: each pixel four times.
 pub fn enlarged(buffer: &gst::Buffer) -> Vec<u8> {
     let map = buffer.map_readable().unwrap();
     map.chunks_exact(64)

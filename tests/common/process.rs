@@ -1,4 +1,4 @@
-//! Other programs: they find the plugin that was built for these tests, and GLib's warnings are fatal for them.
+//! Runs other programs with the plugin that was built for these tests, and with fatal GLib warnings.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -9,10 +9,10 @@ use std::sync::Once;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Longer than any of them may take.
+/// A limit for each program.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// How a program ended, and what it said.
+/// The exit code and the output of a program.
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
@@ -21,15 +21,16 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Fails the test unless the program ended well and had nothing to complain of.
+    /// Fails the test unless the program exited with 0 and printed nothing to stderr.
     #[track_caller]
     pub fn expect_clean(self) -> Self {
-        assert_eq!((self.code, &*self.stderr), (Some(0), ""), "stdout: {}", self.stdout);
+        assert_eq!(self.code, Some(0), "stdout: {}", self.stdout);
+        assert_eq!(self.stderr, "", "stdout: {}", self.stdout);
         self
     }
 }
 
-/// A program of GStreamer's, or one that uses it.
+/// A command for a program that uses GStreamer.
 pub fn program(name: impl AsRef<OsStr>) -> Command {
     static SCANNED: Once = Once::new();
     let environment = |command: &mut Command| {
@@ -39,7 +40,7 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
             .env_remove("GST_DEBUG")
             .stdin(Stdio::null());
     };
-    // Without fatal warnings: a plugin of the system's that warns when it is looked at is not our matter.
+    // Fills the registry without fatal warnings, since plugins of the system may warn when they are scanned.
     SCANNED.call_once(|| {
         let mut command = Command::new("gst-inspect-1.0");
         environment(&mut command);
@@ -53,17 +54,17 @@ pub fn program(name: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs it to its end; ends it and fails the test if that does not come.
+/// Runs a program to its end. Kills it and fails the test if it takes too long.
 #[track_caller]
 pub fn run(command: &mut Command) -> Ended {
     run_within(LIMIT, command)
 }
 
-/// As [`run`], for what may take longer or has to be done sooner.
+/// As [`run`], with another limit.
 #[track_caller]
 pub fn run_within(limit: Duration, command: &mut Command) -> Ended {
     let end = Instant::now() + limit;
-    // A group of its own, so that it can be ended with the processes that it has started.
+    // In a process group of its own, so that its children can be killed, too.
     command.process_group(0);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
     let stdout = read(child.stdout.take().expect("it is piped"));
@@ -78,7 +79,7 @@ fn read(mut from: impl Read + Send + 'static) -> Receiver<String> {
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = from.read_to_end(&mut bytes);
-        // The test may have given up.
+        // The test may have stopped waiting.
         sender.send(read.map_or_else(|error| error.to_string(), |_| String::from_utf8_lossy(&bytes).into())).ok();
     });
     receiver
@@ -87,14 +88,14 @@ fn read(mut from: impl Read + Send + 'static) -> Receiver<String> {
 #[track_caller]
 fn text(child: &mut Child, from: &Receiver<String>, end: Instant) -> String {
     from.recv_timeout(end.saturating_duration_since(Instant::now())).unwrap_or_else(|_| {
-        // SAFETY: the group is our child's, which was not waited for yet.
+        // SAFETY: the group belongs to our child, which has not been waited for yet.
         unsafe { libc::kill(-(child.id() as libc::pid_t), libc::SIGKILL) };
         child.wait().ok();
-        panic!("it takes too long; it said: {}", from.recv_timeout(LIMIT).unwrap_or_default());
+        panic!("the program takes too long; its output: {}", from.recv_timeout(LIMIT).unwrap_or_default());
     })
 }
 
-/// A folder in which there is only the plugin.
+/// A folder that contains only the plugin.
 pub fn plugin_folder() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin");
     let name = format!("{}gstupscale{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
@@ -103,7 +104,7 @@ pub fn plugin_folder() -> PathBuf {
     std::fs::create_dir_all(&folder).expect("the folder can be made");
     let link = folder.join(name);
     if std::fs::read_link(&link).ok().as_ref() != Some(&built) {
-        // Other tests may be doing the same.
+        // By renaming, because other tests may do the same at the same time.
         let own = folder.join(format!("link.{}", std::process::id()));
         std::os::unix::fs::symlink(&built, &own).expect("a link can be made");
         std::fs::rename(&own, &link).expect("it can be renamed");

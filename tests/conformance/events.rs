@@ -1,4 +1,4 @@
-//! Every kind of event goes to the other side, once and as it is, but for those whose meaning is in pixels.
+//! Every kind of event is forwarded once and unchanged, except events that contain pixel positions.
 
 use gst::prelude::*;
 
@@ -51,46 +51,46 @@ fn upstream_events() -> Vec<gst::Event> {
     ]
 }
 
-/// Type, seqnum and fields of each. A sticky one that is not serialized comes at once, and again as pending: pads are like that.
-fn told(events: &[gst::Event]) -> Vec<(gst::EventType, gst::Seqnum, String)> {
+/// Type, seqnum and fields of each event. Pads forward a sticky event that is not serialized at once and again as pending; count it once.
+fn summary(events: &[gst::Event]) -> Vec<(gst::EventType, gst::Seqnum, String)> {
     let fields = |event: &gst::Event| event.structure().map_or_else(String::new, |fields| fields.to_string());
-    let mut told: Vec<_> = events.iter().map(|event| (event.type_(), event.seqnum(), fields(event))).collect();
-    told.dedup_by(|again, first| again == first && again.0.is_sticky() && !again.0.is_serialized());
-    told
+    let mut summary: Vec<_> = events.iter().map(|event| (event.type_(), event.seqnum(), fields(event))).collect();
+    summary.dedup_by(|again, first| again == first && again.0.is_sticky() && !again.0.is_serialized());
+    summary
 }
 
 #[test]
-fn what_comes_from_upstream_goes_downstream_in_order() {
+fn events_from_upstream_are_forwarded_in_order() {
     let neighbours = Neighbours::new();
     neighbours.taken_events();
     for event in downstream_events() {
         assert!(neighbours.before.push_event(event.clone()), "{event:?}");
         neighbours.drain();
-        assert_eq!(told(&neighbours.taken_events()), told(&[event]));
+        assert_eq!(summary(&neighbours.taken_events()), summary(&[event]));
     }
-    // The stream goes on after the flush, and its end is told behind the last frame.
+    // The stream continues after the flush, and EOS follows the last frame.
     neighbours.start();
     assert_eq!(neighbours.before.push(gray_frame(0, 1)), Ok(gst::FlowSuccess::Ok));
     neighbours.taken_events();
     let end = gst::event::Eos::new();
     assert!(neighbours.before.push_event(end.clone()));
-    assert_eq!(told(&[neighbours.next_event()]), told(&[end]));
+    assert_eq!(summary(&[neighbours.next_event()]), summary(&[end]));
 }
 
 #[test]
-fn what_comes_from_downstream_goes_upstream() {
+fn events_from_downstream_are_forwarded() {
     let neighbours = Neighbours::new();
     neighbours.taken_events();
     for event in upstream_events() {
         assert!(neighbours.behind.push_event(event.clone()), "{event:?}");
-        assert_eq!(told(&neighbours.taken_events()), told(&[event]));
+        assert_eq!(summary(&neighbours.taken_events()), summary(&[event]));
     }
 }
 
 #[test]
-fn an_event_that_was_not_asked_for_is_no_reason_to_fail() {
+fn unexpected_events_do_no_harm() {
     let neighbours = Neighbours::new();
-    // The end twice, a flush that stops without having started, caps that are there already.
+    // A second EOS, FLUSH_STOP without FLUSH_START, repeated FLUSH_START, and caps that have not changed.
     assert!(neighbours.before.push_event(gst::event::FlushStop::new(false)));
     neighbours.start();
     assert_eq!(neighbours.before.push(gray_frame(0, 1)), Ok(gst::FlowSuccess::Ok));

@@ -1,4 +1,4 @@
-//! What every element has to keep to: GStreamer's own generic element tests, made anew from what they are documented to check.
+//! What GStreamer expects of every element: checks like those of its generic element tests, written from their documentation.
 
 #[path = "../common/mod.rs"]
 mod common;

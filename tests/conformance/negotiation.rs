@@ -1,4 +1,4 @@
-//! Caps of every generality: ANY, EMPTY, unfixed, foreign.
+//! ANY, EMPTY, unfixed and unsupported caps.
 
 use gst::prelude::*;
 
@@ -9,7 +9,7 @@ fn template(pad: &gst::Pad) -> gst::Caps {
 }
 
 #[test]
-fn an_unlinked_pad_takes_what_its_template_says_in_every_state() {
+fn an_unlinked_pad_accepts_its_template_caps_in_every_state() {
     let element = dummy_element(&model(), &[]);
     for state in [gst::State::Null, gst::State::Ready, gst::State::Paused] {
         element.set_state(state).unwrap();
@@ -29,7 +29,7 @@ fn an_unlinked_pad_takes_what_its_template_says_in_every_state() {
 }
 
 #[test]
-fn only_what_is_offered_is_accepted() {
+fn only_offered_caps_are_accepted() {
     let element = dummy_element(&model(), &[]);
     element.set_state(gst::State::Ready).unwrap();
     let sink = element.static_pad("sink").unwrap();
@@ -47,7 +47,7 @@ fn only_what_is_offered_is_accepted() {
 }
 
 #[test]
-fn neighbours_that_take_anything_change_nothing() {
+fn a_peer_with_any_caps_changes_nothing() {
     init();
     let any = gst::PadTemplate::new("any", gst::PadDirection::Sink, gst::PadPresence::Always, &gst::Caps::new_any());
     let behind = gst::Pad::builder_from_template(&any.unwrap())
@@ -68,7 +68,7 @@ fn neighbours_that_take_anything_change_nothing() {
 }
 
 #[test]
-fn a_neighbour_that_takes_nothing_leaves_nothing() {
+fn a_peer_with_empty_caps_leaves_no_caps() {
     let element = dummy_element(&model(), &[]);
     let mut harness = harness(&element);
     harness.set_sink_caps(gst::Caps::new_empty());
@@ -76,7 +76,7 @@ fn a_neighbour_that_takes_nothing_leaves_nothing() {
 }
 
 #[test]
-fn frames_pass_a_harness_of_any_caps() {
+fn frames_pass_to_a_sink_with_any_caps() {
     let element = dummy_element(&model(), &[]);
     let mut harness = harness(&element);
     harness.set_caps(GRAY.parse().unwrap(), gst::Caps::new_any());
@@ -84,7 +84,7 @@ fn frames_pass_a_harness_of_any_caps() {
 }
 
 #[test]
-fn data_before_caps_is_not_negotiated_and_caps_later_mend_it() {
+fn a_frame_before_caps_is_not_negotiated_and_later_caps_start_the_stream() {
     let element = dummy_element(&model(), &[]);
     let mut harness = harness(&element);
     harness.play();
@@ -92,7 +92,7 @@ fn data_before_caps_is_not_negotiated_and_caps_later_mend_it() {
     let segment = gst::FormattedSegment::<gst::ClockTime>::new();
     assert!(harness.push_event(gst::event::Segment::new(&segment)));
     assert_eq!(harness.push(gray_frame(0, 3)), Err(gst::FlowError::NotNegotiated));
-    // A segment that came before the caps would be a warning of the pad's.
+    // The pad would warn about a segment that arrived before the caps.
     assert!(harness.push_event(gst::event::FlushStart::new()));
     assert!(harness.push_event(gst::event::FlushStop::new(true)));
     harness.set_src_caps_str(GRAY);

@@ -1,4 +1,4 @@
-//! The pads before and behind the element, and what comes to them.
+//! Bare pads upstream and downstream of the element, and the events and queries that they receive.
 
 use std::sync::mpsc::{Receiver, channel};
 
@@ -16,7 +16,7 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// A stream of [`GRAY`] has begun.
+    /// A stream with the caps [`GRAY`] has started.
     pub fn new() -> Self {
         let element = dummy_element(&model(), &[("workers", "2")]);
         let ((event_sender, events), (query_sender, queries)) = (channel(), channel());
@@ -55,7 +55,7 @@ impl Neighbours {
         self.drain();
     }
 
-    /// Waits until all that went in has come out: a serialized query is answered behind it.
+    /// Waits until everything pushed has left the element: a serialized query is answered after it.
     pub fn drain(&self) {
         let mut query = gst::query::Drain::new();
         self.before.peer_query(&mut query);
@@ -65,9 +65,9 @@ impl Neighbours {
         self.events.try_iter().collect()
     }
 
-    /// The next one, which may be still to come.
+    /// Waits for the next event.
     pub fn next_event(&self) -> gst::Event {
-        self.events.recv_timeout(PATIENCE.into()).expect("an event comes")
+        self.events.recv_timeout(PATIENCE.into()).expect("an event arrives")
     }
 
     pub fn taken_queries(&self) -> Vec<gst::QueryType> {
@@ -84,7 +84,7 @@ impl Drop for Neighbours {
     }
 }
 
-/// What a test can tell from an answer that nobody gave.
+/// An answer that no default produces.
 pub const SECONDS: gst::ClockTime = gst::ClockTime::from_seconds(77);
 
 fn answer(query: &mut gst::QueryRef) -> bool {

@@ -1,4 +1,4 @@
-//! Properties keep to their ranges, tell of changes, and may be read and written at any time.
+//! Properties keep their ranges, notify about changes, and may be read and written at any time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::common::{GRAY, dummy_element, gray_frame, harness, model};
 const CHILD: &str = "UPSCALE_TEST_PROPERTIES_CHILD";
 const OVER: &str = "all properties were tried";
 
-/// A value of the property's type, as text, and whether it is within the range.
+/// Values of the property's type, each with whether it is within the range.
 fn samples(spec: &glib::ParamSpec) -> Vec<(glib::Value, bool)> {
     fn numbers<T: Copy + Into<i128> + TryFrom<i128> + ToValue>(least: T, most: T) -> Vec<(glib::Value, bool)> {
         let (least, most) = (least.into(), most.into());
@@ -45,7 +45,7 @@ fn samples(spec: &glib::ParamSpec) -> Vec<(glib::Value, bool)> {
     }
 }
 
-/// As C programs do, for whom a value out of range is a warning and not a panic.
+/// Sets a property as C programs do: a value out of range is a warning, not a panic.
 fn set(element: &gst::Element, name: &str, value: &glib::Value) {
     // SAFETY: object, name and value are valid, and stay so.
     unsafe {
@@ -76,12 +76,12 @@ fn try_all() {
         let name = spec.name();
         let default = element.property_value(name);
         assert!(spec.flags().contains(glib::ParamFlags::READABLE), "{name}");
-        assert!(same(&spec, &default, spec.default_value()), "{name} begins with {default:?}");
+        assert!(same(&spec, &default, spec.default_value()), "{name} starts with {default:?}");
         assert!(spec.blurb().is_some_and(|blurb| blurb.len() > 20), "{name}");
         for (value, allowed) in samples(&spec) {
             set(&element, name, &value);
             let now = element.property_value(name);
-            // GLib keeps what is out of range away.
+            // GLib clamps values that are out of range.
             assert!(!allowed || same(&spec, &now, &value) || is_text(&value), "{name}: {value:?} became {now:?}");
             let mut copy = now.clone();
             // SAFETY: the value is of the property's type.
@@ -96,19 +96,19 @@ fn try_all() {
     eprintln!("{OVER}");
 }
 
-/// Empty texts stand for the default.
+/// An empty string means the default.
 fn is_text(value: &glib::Value) -> bool {
     value.get::<Option<String>>().is_ok_and(|text| text.is_none_or(|text| text.is_empty()))
 }
 
 #[test]
-fn ranges_are_kept_and_no_value_is_critical() {
+fn ranges_are_kept_and_no_value_causes_a_critical() {
     if std::env::var_os(CHILD).is_some() {
         return try_all();
     }
     let mut command = program(std::env::current_exe().unwrap());
-    // Only criticals are fatal: that a value is out of range is a warning, and meant.
-    command.args(["--exact", "properties::ranges_are_kept_and_no_value_is_critical", "--nocapture"]);
+    // Only criticals are fatal: values out of range cause warnings on purpose.
+    command.args(["--exact", "properties::ranges_are_kept_and_no_value_causes_a_critical", "--nocapture"]);
     let ended = run(command.env(CHILD, "1").env("G_DEBUG", "fatal-criticals"));
     assert!(ended.code == Some(0) && ended.stderr.contains(OVER), "{ended:?}");
     let warnings = ended.stderr.lines().filter(|line| line.contains("WARNING")).count();
@@ -117,18 +117,18 @@ fn ranges_are_kept_and_no_value_is_critical() {
 }
 
 #[test]
-fn a_change_is_told() {
+fn a_change_is_notified() {
     let element = dummy_element(&model(), &[]);
-    let (sender, told) = std::sync::mpsc::channel();
+    let (sender, changed) = std::sync::mpsc::channel();
     element.connect_notify(None, move |_, spec| sender.send(spec.name().to_owned()).unwrap());
     element.set_property("workers", 3u32);
     element.set_property("cache-size", 7u64);
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), ["workers", "cache-size"]);
+    assert_eq!(changed.try_iter().collect::<Vec<_>>(), ["workers", "cache-size"]);
 }
 
-/// GStreamer's harness has "stress" threads for this; its binding does not.
+/// As the stress threads of GStreamer's harness do, which its binding lacks.
 #[test]
-fn properties_may_be_read_and_written_while_frames_pass_and_states_change() {
+fn properties_may_be_read_and_written_while_frames_flow_and_states_change() {
     let model = model();
     let element = dummy_element(&model, &[("workers", "2")]);
     let done = AtomicBool::new(false);
@@ -167,7 +167,7 @@ fn properties_may_be_read_and_written_while_frames_pass_and_states_change() {
     });
 }
 
-/// Also when the test fails, else it would hang.
+/// Stops the threads even if the test fails, which would hang otherwise.
 struct StopAtEnd<'a>(&'a AtomicBool);
 
 impl Drop for StopAtEnd<'_> {

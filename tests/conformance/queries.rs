@@ -1,15 +1,15 @@
-//! Every kind of query gets the other side's answer, but for those that the element has to answer itself.
+//! Every kind of query is forwarded and gets the peer's answer, except those that the element answers itself.
 
 use gst::prelude::*;
 
 use crate::common::GRAY;
 use crate::neighbours::{Neighbours, SECONDS};
 
-/// Whether an answer is the other side's.
-type Tells = fn(&gst::QueryRef) -> bool;
+/// Whether an answer came from the peer.
+type IsAnswer = fn(&gst::QueryRef) -> bool;
 
-/// Queries that have the same answer here as on the other side, with what tells that it is the other side's.
-fn forwarded() -> Vec<(gst::Query, Tells)> {
+/// Queries that the element forwards, each with a check that the peer has answered.
+fn forwarded() -> Vec<(gst::Query, IsAnswer)> {
     use gst::QueryView::{Bitrate, Convert, Duration, Position, Seeking, Segment, Uri};
     vec![
         (
@@ -44,12 +44,12 @@ fn forwarded() -> Vec<(gst::Query, Tells)> {
 }
 
 #[test]
-fn both_ways_through_the_element() {
+fn queries_are_forwarded_both_ways() {
     let neighbours = Neighbours::new();
     for pad in [&neighbours.before, &neighbours.behind] {
         for (mut query, is_answer) in forwarded() {
             if query.type_() == gst::QueryType::Bitrate && pad.direction() == gst::PadDirection::Sink {
-                // Only downstream knows at what rate it takes what is sent; to ask upstream is a warning.
+                // GStreamer warns about a bitrate query to upstream.
                 continue;
             }
             neighbours.taken_queries();
@@ -61,7 +61,7 @@ fn both_ways_through_the_element() {
 }
 
 #[test]
-fn the_end_of_the_queue_is_where_a_serialized_query_is_answered() {
+fn a_serialized_query_reaches_downstream() {
     let neighbours = Neighbours::new();
     neighbours.taken_queries();
     let mut query = gst::query::Drain::new();
@@ -70,7 +70,7 @@ fn the_end_of_the_queue_is_where_a_serialized_query_is_answered() {
 }
 
 #[test]
-fn latency_is_the_others_and_ours() {
+fn the_latency_includes_that_of_upstream() {
     let neighbours = Neighbours::new();
     let mut query = gst::query::Latency::new();
     assert!(neighbours.behind.peer_query(&mut query));
@@ -79,14 +79,14 @@ fn latency_is_the_others_and_ours() {
 }
 
 #[test]
-fn buffers_are_the_elements_own_matter() {
+fn the_element_answers_the_allocation_query_itself() {
     let neighbours = Neighbours::new();
     neighbours.taken_queries();
     let mut query = gst::query::Allocation::new(Some(&GRAY.parse().unwrap()), true);
     assert!(neighbours.before.peer_query(&mut query));
-    // The sizes of the two sides differ. Whether upstream is live decides how many are held.
+    // Downstream is not asked, because frame sizes differ. Whether upstream is live decides how many buffers the element holds.
     assert_eq!(neighbours.taken_queries(), [gst::QueryType::Latency]);
-    // Without caps there is nothing to say, and nothing to fall over.
+    // A query without caps is refused.
     let mut query = gst::query::Allocation::new(None, true);
     assert!(!neighbours.before.peer_query(&mut query));
     assert_eq!(query.allocation_pools().count(), 0);
@@ -102,7 +102,7 @@ fn only_push_mode_is_offered() {
 }
 
 #[test]
-fn nothing_is_answered_for_neighbours_that_are_not_there() {
+fn without_peers_queries_are_not_answered() {
     let element = crate::common::dummy_element(&crate::common::model(), &[]);
     for state in [gst::State::Null, gst::State::Ready, gst::State::Playing] {
         element.set_state(state).unwrap();

@@ -1,4 +1,4 @@
-//! What GStreamer's own tools say of the element: nothing that they would not say of any.
+//! GStreamer's own tools run the element without warnings.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::common::have_runtime;
 use crate::common::process::{Ended, program, run};
 
-/// As little of the network as shows that it runs.
+/// A small source, so that the network runs fast.
 const SMALL: &str = "videotestsrc num-buffers=12 ! video/x-raw,format=I420,width=16,height=12,framerate=25/1";
 
 fn launch(variables: &[(&str, &str)], arguments: &[&str], pipeline: &str) -> Ended {
@@ -16,7 +16,7 @@ fn launch(variables: &[(&str, &str)], arguments: &[&str], pipeline: &str) -> End
 }
 
 #[test]
-fn gst_inspect_shows_it_without_a_complaint() {
+fn gst_inspect_shows_the_element_without_warnings() {
     for arguments in [&["upscalefilter"][..], &["upscale"], &["--print-plugin-auto-install-info", "upscale"]] {
         let ended = run(program("gst-inspect-1.0").args(arguments)).expect_clean();
         assert!(ended.stdout.contains("upscale"), "{arguments:?}: {}", ended.stdout);
@@ -30,13 +30,13 @@ fn gst_inspect_shows_it_without_a_complaint() {
 }
 
 #[test]
-fn gst_launch_shows_caps_and_ends_without_a_complaint() {
+fn gst_launch_shows_caps_and_exits_without_warnings() {
     if !have_runtime() {
         return;
     }
     let pipeline = format!("{SMALL} ! upscalefilter ! video/x-raw,width=32,height=24 ! fakesink");
     let ended = launch(&[], &["-v"], &pipeline).expect_clean();
-    // Not which pad's caps those are: with two threads, gst-launch takes one pad for the other now and then.
+    // Without the pad's name: with two threads, gst-launch sometimes prints the wrong pad.
     assert!(ended.stdout.contains("width=(int)32, height=(int)24"), "{}", ended.stdout);
     assert!(ended.stdout.contains("Got EOS from element"), "{}", ended.stdout);
 }
@@ -55,7 +55,7 @@ fn gst_launch_shows_messages_and_tags_of_a_live_source() {
 }
 
 #[test]
-fn an_interrupted_launch_ends_by_itself() {
+fn an_interrupted_gst_launch_ends_with_eos() {
     if !have_runtime() {
         return;
     }
@@ -66,8 +66,8 @@ fn an_interrupted_launch_ends_by_itself() {
     command.args("! upscalefilter name=u ! fakesink sync=true".split_whitespace());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    lines.find(|line| line.contains("u.GstPad:src: caps = ")).expect("frames come");
-    // SAFETY: the process is our child, and was not waited for yet.
+    lines.find(|line| line.contains("u.GstPad:src: caps = ")).expect("frames flow");
+    // SAFETY: the process is our child and has not been waited for yet.
     unsafe { libc::kill(child.id() as libc::pid_t, libc::SIGINT) };
     lines.find(|line| line.contains("EOS received - stopping pipeline")).expect("it ends");
     lines.for_each(drop);
@@ -76,15 +76,16 @@ fn an_interrupted_launch_ends_by_itself() {
 }
 
 #[test]
-fn gst_launch_says_why_it_cannot_begin() {
+fn gst_launch_says_why_it_cannot_start() {
     let ended = launch(&[], &["-q"], &format!("{SMALL} ! upscalefilter model=/nowhere.onnx ! fakesink"));
     assert_ne!(ended.code, Some(0));
-    let words = ended.stdout + &ended.stderr;
-    assert!(words.contains("/nowhere.onnx") && !words.contains("CRITICAL") && !words.contains("WARNING **"), "{words}");
+    let output = ended.stdout + &ended.stderr;
+    assert!(output.contains("/nowhere.onnx"), "{output}");
+    assert!(!output.contains("CRITICAL") && !output.contains("WARNING **"), "{output}");
 }
 
 #[test]
-fn the_tracers_find_no_leak_and_see_the_element() {
+fn the_leaks_tracer_finds_nothing_and_the_latency_tracer_sees_each_frame() {
     if !have_runtime() {
         return;
     }
@@ -98,7 +99,7 @@ fn the_tracers_find_no_leak_and_see_the_element() {
     let log = std::fs::read_to_string(log.path()).unwrap();
     let count = |text: &str| log.lines().filter(|line| line.contains(text) && !line.contains("format string")).count();
     assert_eq!(count("object-alive, "), 0, "{log}");
-    // One of each frame.
+    // One entry per frame.
     let through = log.lines().filter(|line| line.contains("element-latency, ") && line.contains("element=(string)u,"));
     assert_eq!(through.count(), 12, "{log}");
     assert!(count("buffer, ") > 0 && count("new-element, ") > 0, "the tracer sees the stream: {log}");

@@ -1,4 +1,4 @@
-//! Frames whose rows lie anywhere: what comes out is what the same rows give when they are packed, or an error that names the frame.
+//! Frames with any memory layout: the output is that of the same rows packed, or the frame is dropped with a warning that names it.
 
 use glib::translate::IntoGlib;
 use gst_video::prelude::*;
@@ -8,9 +8,9 @@ use gstupscale::types::Channels;
 use crate::Target;
 use crate::common::clip::visible;
 use crate::random::Random;
-use crate::stage::{Out, Stage, complaints, listen};
+use crate::stage::{Out, Stage, glib_warnings, listen};
 
-/// Decisions, each a byte of the input; all nought when that has ended.
+/// Decisions, each from a byte of the input; zero after its end.
 struct Decisions<'a>(&'a [u8]);
 
 impl Decisions<'_> {
@@ -26,18 +26,18 @@ impl Decisions<'_> {
 const FORMATS: [&str; 12] =
     ["GRAY8", "I420", "NV12", "YV12", "RGB", "BGRA", "Y42B", "Y444", "GRAY16_LE", "I420_10LE", "P010_10LE", "GBR"];
 
-/// How the rows of a frame lie in its memory, and in how many pieces that is.
+/// The layout of a frame in memory.
 struct Layout {
     offsets: [usize; 4],
     strides: [i32; 4],
     bytes: usize,
-    pieces: Vec<usize>,
-    /// Whether the frame says so itself; else it has to be as the caps say.
-    meta: Option<Told>,
+    blocks: Vec<usize>,
+    /// The other fields of the video meta. Without one, the caps define the layout.
+    meta: Option<MetaFields>,
 }
 
-/// What the frame's own description says beside that.
-struct Told {
+/// Fields of a video meta, except offsets and strides.
+struct MetaFields {
     format: gst_video::VideoFormat,
     width: u32,
     height: u32,
@@ -62,47 +62,47 @@ impl Target for Buffers {
         let memory: Vec<u8> = (0..layout.bytes).map(|n| (n * 37 + n / 61 + decisions.byte()) as u8).collect();
         let frame = frame(&layout, &memory);
         let packed = packed(&layout, &info, &memory);
-        let sound = is_sound(&layout, &info, packed.is_some());
+        let valid = is_valid(&layout, &info, packed.is_some());
 
         let make = || {
             let properties = [("workers", "1"), ("duplicates", duplicates)];
             Stage::new(DummyModel::new(Channels::Luma, 2), &properties, &caps)
         };
-        complaints();
+        glib_warnings();
         let first = make();
         let flow = first.sink.chain(frame.clone());
         let out = first.next();
         let what = format!("{caps}, {:?} {:?} of {} bytes", layout.offsets, layout.strides, layout.bytes);
         let outcome = match (&out, packed) {
-            (Out::Error(error), _) => panic!("{what} ends the stream: {error}"),
+            (Out::Error(error), _) => panic!("{what} stops the stream: {error}"),
             (Out::Warning(warning), packed) => {
                 assert!(warning.contains("PTS 0:00:01.000000000") && flow.is_ok(), "{what}: {warning}, {flow:?}");
-                assert!(!sound, "{what} is sound, in {:?}: {warning}", layout.pieces);
-                format!("left out {}", packed.is_some())
+                assert!(!valid, "{what} is valid, in {:?}: {warning}", layout.blocks);
+                format!("dropped {}", packed.is_some())
             }
-            (Out::Buffer(_), None) => panic!("{what} has rows outside of the memory, and was taken"),
+            (Out::Buffer(_), None) => panic!("{what} has rows outside its memory and was accepted"),
             (Out::Buffer(out), Some(packed)) => {
                 let second = make();
                 second.sink.chain(packed).unwrap();
-                let Out::Buffer(expected) = second.next() else { panic!("{what}: packed it fails") };
+                let Out::Buffer(expected) = second.next() else { panic!("{what}: the packed frame fails") };
                 let info = gst_video::VideoInfo::from_caps(&first.src.current_caps().unwrap()).unwrap();
-                assert!(visible(out, &info) == visible(&expected, &info), "{what} gives another picture");
-                format!("taken {format} {} {sound}", layout.meta.is_some())
+                assert!(visible(out, &info) == visible(&expected, &info), "{what} changes the output");
+                format!("accepted {format} {} {valid}", layout.meta.is_some())
             }
         };
         drop(first);
-        let complaints = complaints();
-        // GStreamer's own, where it maps what does not fit; see `is_sound`.
-        assert!(!sound || complaints.is_empty(), "{what}: {complaints:?}");
+        let glib_warnings = glib_warnings();
+        // GStreamer itself warns when it maps a frame that does not fit; see `is_valid`.
+        assert!(!valid || glib_warnings.is_empty(), "{what}: {glib_warnings:?}");
         outcome
     }
 
-    fn bend(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8> {
+    fn mutate(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = random.pick(from).clone();
         if random.once_in(3) {
             bytes = (0..4 + random.below(28)).map(|_| random.next() as u8).collect();
         }
-        random.bend(&mut bytes);
+        random.mutate(&mut bytes);
         bytes.truncate(48);
         bytes
     }
@@ -135,7 +135,7 @@ fn layout(decisions: &mut Decisions, info: &gst_video::VideoInfo) -> Layout {
         }
         bytes = end.min(1 << 16);
         let odd = decisions.below(32);
-        meta = Some(Told {
+        meta = Some(MetaFields {
             format: if odd == 1 { gst_video::VideoFormat::Rgbx } else { info.format() },
             width: info.width() + u32::from(odd == 2),
             height: info.height().saturating_sub(u32::from(odd == 3)),
@@ -148,11 +148,11 @@ fn layout(decisions: &mut Decisions, info: &gst_video::VideoInfo) -> Layout {
         2 => bytes += decisions.byte(),
         _ => {}
     }
-    let pieces = (0..decisions.below(20)).map(|_| 1 + decisions.byte()).collect();
-    Layout { offsets, strides, bytes, pieces, meta }
+    let blocks = (0..decisions.below(20)).map(|_| 1 + decisions.byte()).collect();
+    Layout { offsets, strides, bytes, blocks, meta }
 }
 
-/// Bytes of a row, and rows.
+/// Bytes per row, and number of rows.
 fn plane_size(info: &gst_video::VideoInfo, plane: usize) -> (usize, usize) {
     let component = (0..info.n_components()).find(|c| info.comp_plane(*c as u8) as usize == plane).unwrap() as u8;
     (info.comp_width(component) as usize * info.comp_pstride(component) as usize, info.comp_height(component) as usize)
@@ -163,27 +163,27 @@ fn frame(layout: &Layout, memory: &[u8]) -> gst::Buffer {
     let mut buffer = gst::Buffer::new();
     let frame = buffer.get_mut().unwrap();
     let mut rest = memory;
-    for piece in &layout.pieces {
-        if let Some(part) = rest.split_off(..(*piece).min(rest.len()))
-            && !part.is_empty()
+    for size in &layout.blocks {
+        if let Some(block) = rest.split_off(..(*size).min(rest.len()))
+            && !block.is_empty()
         {
-            frame.append_memory(gst::Memory::from_slice(part.to_vec()));
+            frame.append_memory(gst::Memory::from_slice(block.to_vec()));
         }
     }
     if !rest.is_empty() {
         frame.append_memory(gst::Memory::from_slice(rest.to_vec()));
     }
     frame.set_pts(gst::ClockTime::SECOND);
-    if let Some(told) = &layout.meta {
-        // SAFETY: the buffer is writable, and the arrays are of the length that C asks for. The binding would refuse most of these.
+    if let Some(meta) = &layout.meta {
+        // SAFETY: the buffer is writable, and the arrays have the length that C expects. The binding would refuse most of these.
         unsafe {
             gst_video::ffi::gst_buffer_add_video_meta_full(
                 frame.as_mut_ptr(),
                 gst_video::ffi::GST_VIDEO_FRAME_FLAG_NONE,
-                told.format.into_glib(),
-                told.width,
-                told.height,
-                told.planes,
+                meta.format.into_glib(),
+                meta.width,
+                meta.height,
+                meta.planes,
                 &raw const layout.offsets,
                 &raw const layout.strides,
             );
@@ -192,7 +192,7 @@ fn frame(layout: &Layout, memory: &[u8]) -> gst::Buffer {
     buffer
 }
 
-/// The same rows as the caps alone say, if all of them are there.
+/// The same rows in the default layout of the caps, if all of them are inside the memory.
 fn packed(layout: &Layout, info: &gst_video::VideoInfo, memory: &[u8]) -> Option<gst::Buffer> {
     let mut bytes = vec![0; info.size()];
     for plane in 0..info.n_planes() as usize {
@@ -209,18 +209,18 @@ fn packed(layout: &Layout, info: &gst_video::VideoInfo, memory: &[u8]) -> Option
     Some(buffer)
 }
 
-/// Whether it has to be taken. One whose rows overlap, run backwards, or of which the last row ends with the memory may be.
-fn is_sound(layout: &Layout, info: &gst_video::VideoInfo, complete: bool) -> bool {
+/// Whether the element must accept the frame. It may also accept rows that overlap, run backwards, or end with the memory.
+fn is_valid(layout: &Layout, info: &gst_video::VideoInfo, complete: bool) -> bool {
     let rows_apart = (0..info.n_planes() as usize).all(|plane| {
         let (row, rows) = plane_size(info, plane);
         let whole = layout.offsets[plane].saturating_add(rows.saturating_mul(layout.strides[plane].max(0) as usize));
         layout.strides[plane] >= row as i32 && whole <= layout.bytes
     });
-    let told_right = layout.meta.as_ref().is_none_or(|told| {
-        told.format == info.format()
-            && (told.width, told.height) == (info.width(), info.height())
-            && told.planes == info.n_planes()
+    let meta_matches = layout.meta.as_ref().is_none_or(|meta| {
+        meta.format == info.format()
+            && (meta.width, meta.height) == (info.width(), info.height())
+            && meta.planes == info.n_planes()
     });
-    // Without a description of its own a frame has to have the caps' size.
-    complete && rows_apart && told_right && (layout.meta.is_some() || layout.bytes >= info.size())
+    // Without a video meta, a frame needs the size that the caps define.
+    complete && rows_apart && meta_matches && (layout.meta.is_some() || layout.bytes >= info.size())
 }

@@ -1,4 +1,4 @@
-//! Caps of any kind: they are taken, and then frames come out in the larger size, or refused with a reason.
+//! Any caps: they are accepted, and frames come out in the larger size, or they are refused with a reason.
 
 use gst::prelude::*;
 use gstupscale::model::dummy::DummyModel;
@@ -8,11 +8,11 @@ use gstupscale::types::Size;
 use crate::Target;
 use crate::common::GRAY;
 use crate::random::Random;
-use crate::stage::{Out, Stage, complaints, listen};
+use crate::stage::{Out, Stage, glib_warnings, listen};
 
 const SCALE: i32 = 2;
 
-/// Fields that may stand in caps, sound and not.
+/// Fields of caps, valid and invalid.
 #[rustfmt::skip]
 const FIELDS: [&str; 74] = [
     "format=I420", "format=NV12", "format=RGB", "format=GRAY16_LE", "format=P010_10LE", "format=RGBA64_LE", "format=YUY2",
@@ -42,20 +42,20 @@ const KINDS: [&str; 6] = [
 ];
 
 pub struct Caps {
-    /// One that takes all sizes, and one that cuts frames into tiles on a grid.
+    /// One with whole frames of any size, and one with tiles on a grid.
     stages: [Stage; 2],
 }
 
 impl Caps {
     pub fn new() -> Self {
         listen();
-        let begin: gst::Caps = GRAY.parse().unwrap();
+        let initial: gst::Caps = GRAY.parse().unwrap();
         let two = Size { width: 2, height: 2 };
         let tiled = DummyModel::new(Channels::Rgb, SCALE as u32).with_info(|info| info.multiple = two);
         Caps {
             stages: [
-                Stage::new(DummyModel::new(Channels::Luma, SCALE as u32), &[("workers", "1")], &begin),
-                Stage::new(tiled, &[("workers", "1"), ("tile-size", "64"), ("vram-limit", "1000000")], &begin),
+                Stage::new(DummyModel::new(Channels::Luma, SCALE as u32), &[("workers", "1")], &initial),
+                Stage::new(tiled, &[("workers", "1"), ("tile-size", "64"), ("vram-limit", "1000000")], &initial),
             ],
         }
     }
@@ -67,21 +67,21 @@ impl Target for Caps {
     fn attempt(&mut self, input: &[u8]) -> String {
         let text = String::from_utf8_lossy(input).replace('\0', " ");
         let Ok(caps) = text.trim().parse::<gst::Caps>() else { return "no caps".into() };
-        complaints();
+        glib_warnings();
         let stage = &self.stages[input.len() % 2];
-        if complains(&caps, &stage.sink.pad_template_caps()) {
-            return "GStreamer complains of them".into();
+        if warns(&caps, &stage.sink.pad_template_caps()) {
+            return "GStreamer warns about them".into();
         }
-        let outcome = ask(stage, &caps) + &give(stage, &caps);
-        let complaints = complaints();
-        assert!(complaints.is_empty(), "{caps}: {complaints:?}");
+        let outcome = ask(stage, &caps) + &send(stage, &caps);
+        let glib_warnings = glib_warnings();
+        assert!(glib_warnings.is_empty(), "{caps}: {glib_warnings:?}");
         outcome
     }
 
-    fn bend(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8> {
+    fn mutate(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8> {
         let mut text = random.pick(from).clone();
         if random.once_in(4) {
-            random.bend(&mut text);
+            random.mutate(&mut text);
             return text;
         }
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -102,8 +102,8 @@ impl Target for Caps {
     }
 }
 
-/// Whether GStreamer itself stumbles over them, as over lists with ranges in them, and over names that it does not know.
-fn complains(caps: &gst::Caps, template: &gst::Caps) -> bool {
+/// Whether GStreamer itself warns about the caps, as it does about lists of ranges and about unknown names.
+fn warns(caps: &gst::Caps, template: &gst::Caps) -> bool {
     for mode in [gst::CapsIntersectMode::First, gst::CapsIntersectMode::ZigZag] {
         let both = caps.intersect_with_mode(template, mode);
         both.is_subset(caps);
@@ -113,10 +113,10 @@ fn complains(caps: &gst::Caps, template: &gst::Caps) -> bool {
     if caps.is_fixed() {
         drop(gst_video::VideoInfo::from_caps(caps));
     }
-    !complaints().is_empty()
+    !glib_warnings().is_empty()
 }
 
-/// What each pad says of them.
+/// The answers of both pads to CAPS and ACCEPT_CAPS queries.
 fn ask(stage: &Stage, caps: &gst::Caps) -> String {
     let mut outcome = String::new();
     for pad in [&stage.sink, &stage.src] {
@@ -129,8 +129,8 @@ fn ask(stage: &Stage, caps: &gst::Caps) -> String {
     outcome
 }
 
-/// Sends them, whatever was said, and a frame if that is not too much.
-fn give(stage: &Stage, caps: &gst::Caps) -> String {
+/// Sends the caps, whatever the answers were, and a frame unless it is too large.
+fn send(stage: &Stage, caps: &gst::Caps) -> String {
     if !caps.is_fixed() {
         return "unfixed".into();
     }
@@ -138,20 +138,20 @@ fn give(stage: &Stage, caps: &gst::Caps) -> String {
     if !stage.sink.send_event(gst::event::Caps::new(caps)) {
         let reason = match stage.now() {
             Some(Out::Error(reason)) => reason,
-            // What a pad would not accept never comes to the element.
+            // The pad itself refuses caps that it does not accept.
             None if !stage.sink.query_accept_caps(caps) => "not accepted".into(),
             other => panic!("{caps} are refused without a reason: {other:?}"),
         };
         let words = reason.split(' ').filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic()));
         return words.collect::<Vec<_>>().join(" ");
     }
-    let info = gst_video::VideoInfo::from_caps(caps).expect("they were taken");
+    let info = gst_video::VideoInfo::from_caps(caps).expect("they were accepted");
     if info.size() > 1 << 16 {
         return format!("{} large", info.format());
     }
     let mut frame = gst::Buffer::from_mut_slice(vec![0x40; info.size()]);
     frame.get_mut().unwrap().set_pts(gst::ClockTime::SECOND);
-    // Not the same frame as before, for which nothing would have to be done.
+    // A discontinuity, so that the frame is not a duplicate.
     frame.get_mut().unwrap().set_flags(gst::BufferFlags::DISCONT);
     stage.sink.chain(frame).unwrap_or_else(|flow| panic!("{caps}: {flow}, {:?}", stage.now()));
     match stage.next() {
@@ -163,7 +163,7 @@ fn give(stage: &Stage, caps: &gst::Caps) -> String {
     }
 }
 
-/// The output's caps differ from the input's in what they have to.
+/// The output caps differ from the input caps only in the size.
 fn check(from: &gst::CapsRef, to: &gst::CapsRef, buffer: &gst::BufferRef) {
     let info = gst_video::VideoInfo::from_caps(to).unwrap_or_else(|_| panic!("{from} gives {to}"));
     assert_eq!(buffer.size(), info.size(), "{from} gives {to}");

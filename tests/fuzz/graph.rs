@@ -1,4 +1,4 @@
-//! The analysis of ONNX files: an answer or an error, soon, whatever the file holds.
+//! The analysis of ONNX files returns a result or an error in limited time, whatever the file contains.
 
 use std::time::{Duration, Instant};
 
@@ -8,10 +8,10 @@ use crate::Target;
 use crate::random::Random;
 use crate::wire::{self, Field, Value};
 
-/// Far more than the second that it says, for a machine that is busy.
-const LONGEST: Duration = Duration::from_secs(10);
+/// Ten times the limit of one second that the analysis sets itself, for busy machines.
+const LIMIT: Duration = Duration::from_secs(10);
 
-/// Names that mean something to the analysis, to be put where others stand.
+/// Names that the analysis knows, to replace others.
 const NAMES: [&str; 64] = [
     "Conv",
     "ConvTranspose",
@@ -85,9 +85,9 @@ impl Target for Graphs {
     const NAME: &str = "graph";
 
     fn attempt(&mut self, input: &[u8]) -> String {
-        let begin = Instant::now();
+        let start = Instant::now();
         let analysis = analyse(input.to_vec().into(), None);
-        assert!(begin.elapsed() < LONGEST, "it takes {:?}", begin.elapsed());
+        assert!(start.elapsed() < LIMIT, "the analysis takes {:?}", start.elapsed());
         let text = match analysis {
             Ok(analysis) => match analysis.locality {
                 Locality::Local(local) => {
@@ -96,38 +96,38 @@ impl Target for Graphs {
                     format!("local {:?}", analysis.operators.keys())
                 }
                 Locality::Global { reason } => {
-                    assert!(!reason.contains('\n'), "it is one line: {reason}");
-                    // Behind the names, which may be any.
+                    assert!(!reason.contains('\n'), "more than one line: {reason}");
+                    // Without the names, which may be anything.
                     format!("global {}", reason.rsplit(": ").next().unwrap_or_default())
                 }
             },
             Err(error) => error,
         };
-        assert!(!text.contains('\n'), "it is one line: {text}");
-        // What differs in numbers and in names alone is of a kind.
+        assert!(!text.contains('\n'), "more than one line: {text}");
+        // Outcomes that differ only in numbers and names count as one.
         text.split(' ')
             .filter(|word| word.bytes().all(|byte| byte.is_ascii_alphabetic() || b":\"[],".contains(&byte)))
             .collect()
     }
 
-    fn bend(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8> {
+    fn mutate(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8> {
         let mut bytes = random.pick(from).clone();
         let Some(mut fields) = wire::read(&bytes).filter(|_| !random.once_in(5)) else {
-            random.bend(&mut bytes);
+            random.mutate(&mut bytes);
             return bytes;
         };
         for _ in 0..=random.below(4) {
             let donor: &Vec<u8> = random.pick(from);
             let other = wire::read(donor).unwrap_or_default();
             let list = wire::somewhere(random, &mut fields);
-            bend_field(random, list, other);
+            mutate_field(random, list, other);
         }
         wire::write(&fields)
     }
 }
 
-/// Changes one of the fields, takes it away, moves it, or puts one of another file in its place.
-fn bend_field(random: &mut Random, fields: &mut Vec<Field>, mut other: Vec<Field>) {
+/// Changes, removes, moves or duplicates a field, or replaces it by one of another file.
+fn mutate_field(random: &mut Random, fields: &mut Vec<Field>, mut other: Vec<Field>) {
     if fields.is_empty() {
         return fields.extend(other.pop());
     }
@@ -148,17 +148,17 @@ fn bend_field(random: &mut Random, fields: &mut Vec<Field>, mut other: Vec<Field
             }
         }
         4 => fields[at].number = 1 + random.below(20) as u64,
-        _ => bend_value(random, &mut fields[at].value),
+        _ => mutate_value(random, &mut fields[at].value),
     }
 }
 
-fn bend_value(random: &mut Random, value: &mut Value) {
+fn mutate_value(random: &mut Random, value: &mut Value) {
     match value {
         Value::Number(number) => *number = random.odd_number(),
         Value::Eight(bytes) => *bytes = random.odd_number().to_le_bytes(),
         Value::Four(bytes) => *bytes = (random.odd_number() as u32).to_le_bytes(),
         Value::Bytes(bytes) if random.once_in(2) => *bytes = random.pick(&NAMES).as_bytes().to_vec(),
-        Value::Bytes(bytes) => random.bend(bytes),
+        Value::Bytes(bytes) => random.mutate(bytes),
         Value::Message(fields) => {
             let at = random.below(fields.len() + 1);
             fields.truncate(at);

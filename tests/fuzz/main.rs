@@ -1,9 +1,8 @@
-//! Inputs that nobody would make, some thousands of them: files, caps, buffers. Always the same ones here; `script/fuzz` goes on for as long
-//! as it is told to, from another seed each time.
+//! Fuzzing with hostile files, caps and buffers. These tests try the same few thousand inputs each time; `script/fuzz` runs for a given
+//! time, with a new seed each time.
 //!
-//! Each target begins with the files in `tests/data/corpus/` and bends them. An input with an outcome that was not seen before joins them,
-//! so that what follows goes further; a long run keeps those in `.deps/fuzz/`. The input that is being tried is on the disk before that,
-//! so that it is there also when the process does not survive it.
+//! Each target starts with the files in `tests/data/corpus/` and mutates them. An input with a new outcome joins the corpus; a long run
+//! keeps such inputs in `.deps/fuzz/`. Each input is written to a file before it is tried, so that it survives a crash of the process.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -22,23 +21,23 @@ use std::time::{Duration, Instant};
 
 use random::Random;
 
-/// For how many seconds each target is tried, in place of a fixed number of times.
+/// Seconds per target, instead of a fixed number of inputs.
 const SECONDS: &str = "UPSCALE_FUZZ_SECONDS";
-/// The file of one input to try, and nothing else.
+/// A file with the only input to try.
 const INPUT: &str = "UPSCALE_FUZZ_INPUT";
-/// Of all inputs; longer ones are cut.
-const LONGEST: usize = 64 << 10;
+/// Longer inputs are truncated.
+const MAX_LENGTH: usize = 64 << 10;
 
-/// What is tried.
+/// Code under test.
 trait Target {
     const NAME: &str;
-    /// Tries one input. What is not as it has to be is a panic; else a word for what came of it, the same for inputs of a kind.
+    /// Tries one input and panics if the result is wrong. Returns the outcome, which is the same for similar inputs.
     fn attempt(&mut self, input: &[u8]) -> String;
-    /// Makes another input of those that there are.
-    fn bend(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8>;
+    /// Makes a new input from the corpus.
+    fn mutate(random: &mut Random, from: &[Vec<u8>]) -> Vec<u8>;
 }
 
-/// How long to go on.
+/// When to stop.
 enum Limit {
     Times(u64),
     Until(Instant),
@@ -59,7 +58,7 @@ fn fuzz<T: Target>(mut target: T, times: u64) {
         None => (Limit::Times(times), Random(1)),
     };
     let mut corpus = read_all(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/corpus").join(T::NAME));
-    assert!(!corpus.is_empty(), "there is something to begin with");
+    assert!(!corpus.is_empty(), "the corpus is not empty");
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join(".deps/fuzz").join(T::NAME);
     if seconds.is_some() {
         corpus.extend(read_all(&found));
@@ -73,11 +72,11 @@ fn fuzz<T: Target>(mut target: T, times: u64) {
         Limit::Times(times) => tried < times,
         Limit::Until(end) => Instant::now() < end,
     } {
-        let mut input = T::bend(&mut random, &corpus);
-        input.truncate(LONGEST);
-        let begin = Instant::now();
+        let mut input = T::mutate(&mut random, &corpus);
+        input.truncate(MAX_LENGTH);
+        let start = Instant::now();
         let outcome = attempt(&mut target, &input, &scratch);
-        slowest = slowest.max(begin.elapsed());
+        slowest = slowest.max(start.elapsed());
         if outcomes.insert(outcome) {
             if seconds.is_some() {
                 std::fs::create_dir_all(&found).expect("the folder can be made");
@@ -105,7 +104,7 @@ fn hash(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
-/// The contents of all files in a folder, always in the same order.
+/// The contents of all files in a folder, sorted by name.
 fn read_all(folder: &Path) -> Vec<Vec<u8>> {
     let mut files: Vec<PathBuf> = match std::fs::read_dir(folder) {
         Ok(entries) => entries.map(|entry| entry.expect("an entry").path()).collect(),

@@ -1,4 +1,4 @@
-//! Numbers that are the same each time, and the small changes that any bytes can go through.
+//! A seeded generator, and mutations of any bytes.
 
 /// SplitMix64 (Steele, Lea, Flood 2014).
 pub struct Random(pub u64);
@@ -12,12 +12,12 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// Below `limit`, which is not nought.
+    /// Below `limit`, which must not be zero.
     pub fn below(&mut self, limit: usize) -> usize {
         (self.next() % limit as u64) as usize
     }
 
-    /// Once in so many times.
+    /// True once in `times` calls, on average.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -26,7 +26,7 @@ impl Random {
         &from[self.below(from.len())]
     }
 
-    /// A number that code is likely not to have thought of.
+    /// A number that is likely to be an edge case.
     pub fn odd_number(&mut self) -> u64 {
         let edge = 1u64.checked_shl(self.below(65) as u32).unwrap_or(0);
         match self.below(4) {
@@ -37,8 +37,8 @@ impl Random {
         }
     }
 
-    /// Changes some of the bytes, or their number.
-    pub fn bend(&mut self, bytes: &mut Vec<u8>) {
+    /// Changes some bytes, or the length.
+    pub fn mutate(&mut self, bytes: &mut Vec<u8>) {
         for _ in 0..=self.below(3) {
             let at = self.below(bytes.len() + 1);
             match self.below(5) {

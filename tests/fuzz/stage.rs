@@ -1,4 +1,4 @@
-//! An element between two pads, with all that comes out of it, and all that GLib has to complain of.
+//! An element with its output, and with the warnings that GLib logs.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Once};
@@ -8,33 +8,33 @@ use gstupscale::model::dummy::DummyModel;
 
 use crate::common::{PATIENCE, dummy_element, init};
 
-static COMPLAINTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static GLIB_WARNINGS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-/// What GLib had to complain of since the last call.
-pub fn complaints() -> Vec<String> {
-    std::mem::take(&mut *COMPLAINTS.lock().unwrap())
+/// The warnings and criticals that GLib has logged since the last call.
+pub fn glib_warnings() -> Vec<String> {
+    std::mem::take(&mut *GLIB_WARNINGS.lock().unwrap())
 }
 
-/// Starts GStreamer; from here on GLib's complaints are kept.
+/// Starts GStreamer and collects what GLib logs from here on.
 pub fn listen() {
     static ONCE: Once = Once::new();
     init();
     ONCE.call_once(|| {
-        // Kept instead of fatal: what GStreamer says of hostile text is not our matter, and what it says of us comes with the input.
+        // Collected instead of fatal: GStreamer itself warns about hostile text, and a failure must show the input.
         glib::log_set_always_fatal(glib::LogLevels::empty());
         glib::log_set_default_handler(|domain, level, message| {
             if matches!(level, glib::LogLevel::Error | glib::LogLevel::Critical | glib::LogLevel::Warning) {
-                COMPLAINTS.lock().unwrap().push(format!("{}: {message}", domain.unwrap_or("?")));
+                GLIB_WARNINGS.lock().unwrap().push(format!("{}: {message}", domain.unwrap_or("?")));
             }
         });
     });
 }
 
-/// What came out.
+/// What the element pushes or posts.
 #[derive(Debug)]
 pub enum Out {
     Buffer(gst::Buffer),
-    /// The warning with which a frame is left out.
+    /// A frame was dropped, with this warning.
     Warning(String),
     Error(String),
 }
@@ -48,7 +48,7 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stream under these caps has begun.
+    /// An element that is playing, with a stream of these caps started.
     pub fn new(model: DummyModel, properties: &[(&str, &str)], caps: &gst::Caps) -> Self {
         listen();
         let element = dummy_element(&Arc::new(model), properties);
@@ -76,12 +76,12 @@ impl Stage {
         Stage { element, sink, src, behind, outs }
     }
 
-    /// The next thing that comes out.
+    /// Waits for the next output.
     pub fn next(&self) -> Out {
-        self.outs.recv_timeout(PATIENCE.into()).expect("something comes out")
+        self.outs.recv_timeout(PATIENCE.into()).expect("the element pushes or posts something")
     }
 
-    /// What has come out.
+    /// The next output, if there is one.
     pub fn now(&self) -> Option<Out> {
         self.outs.try_recv().ok()
     }

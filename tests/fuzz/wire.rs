@@ -1,4 +1,4 @@
-//! Protocol buffers as they are on the wire, as a tree: fields can be changed without making the file unreadable.
+//! The wire format of Protocol Buffers as a tree, so that mutations keep a file readable.
 
 use crate::random::Random;
 
@@ -35,7 +35,7 @@ fn chunk<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     bytes.split_off(..N)?.try_into().ok()
 }
 
-/// The fields of a message, or nothing if the bytes are none.
+/// The fields of a message; None if the bytes are no message.
 pub fn read(mut bytes: &[u8]) -> Option<Vec<Field>> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
@@ -47,7 +47,7 @@ pub fn read(mut bytes: &[u8]) -> Option<Vec<Field>> {
             2 => {
                 let length = usize::try_from(varint(&mut bytes)?).ok()?;
                 let inner = bytes.split_off(..length)?;
-                // Text can look like a message; a message of some fields seldom is text.
+                // Text can parse as a message, but a message of several fields is hardly ever text.
                 match read(inner) {
                     Some(fields) if !fields.is_empty() && !inner.iter().all(u8::is_ascii_graphic) => {
                         Value::Message(fields)
@@ -106,7 +106,7 @@ pub fn write(fields: &[Field]) -> Vec<u8> {
     out
 }
 
-/// A list of fields, somewhere within these.
+/// A random list of fields within these.
 pub fn somewhere<'a>(random: &mut Random, fields: &'a mut Vec<Field>) -> &'a mut Vec<Field> {
     let inner: Vec<usize> = (0..fields.len()).filter(|n| matches!(fields[*n].value, Value::Message(_))).collect();
     if inner.is_empty() || random.once_in(4) {
@@ -114,6 +114,6 @@ pub fn somewhere<'a>(random: &mut Random, fields: &'a mut Vec<Field>) -> &'a mut
     }
     match &mut fields[*random.pick(&inner)].value {
         Value::Message(fields) => somewhere(random, fields),
-        _ => unreachable!("only messages were picked from"),
+        _ => unreachable!("only messages are picked"),
     }
 }

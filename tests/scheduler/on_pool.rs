@@ -1,4 +1,4 @@
-//! Scenes with the worker pool. `set_active` and `cancel` come at any moment.
+//! Scenarios for the worker pool, with `set_active` and `cancel` at any moment.
 
 use std::collections::HashSet;
 
@@ -7,17 +7,18 @@ use shuttle::sync::atomic::AtomicUsize;
 use crate::pool::{Interruptible, Job, Outcome, WorkerPool};
 use crate::sync::{Arc, Condvar, Mutex, Ordering, thread};
 
-/// What happens on stage, for all threads to see.
+/// State that all threads of a scenario share.
 #[derive(Default)]
 pub struct Stage {
-    /// Jobs that ran to their end.
+    /// Numbers of the jobs that have finished.
     done: Mutex<Vec<u32>>,
-    /// Jobs that run now.
+    /// The number of jobs that run now.
     running: AtomicUsize,
-    /// Contexts that hold memory, and those that there are.
+    /// The number of contexts that hold memory.
     holding: AtomicUsize,
+    /// The number of all contexts.
     contexts: AtomicUsize,
-    /// What jobs have found wrong.
+    /// Panics in jobs.
     failures: Mutex<Vec<String>>,
 }
 
@@ -28,7 +29,7 @@ impl Drop for Stage {
     }
 }
 
-/// A session: it can be interrupted, and holds memory once it has run.
+/// A context that can be interrupted and that holds memory once it has run.
 pub struct Session {
     flag: Arc<Flag>,
     stage: Arc<Stage>,
@@ -84,15 +85,15 @@ impl Interruptible for Session {
 }
 
 enum Part {
-    /// Runs, for a moment.
+    /// Runs briefly.
     Pass,
     /// Runs until it is interrupted.
     Hang,
     /// Fails if it is interrupted.
     Untouched,
-    /// Runs again so often.
+    /// Asks to run again, this many times.
     Again(u32),
-    /// Fails if another one runs, or holds memory.
+    /// Fails if another job runs or another context holds memory.
     Alone,
 }
 
@@ -117,7 +118,7 @@ impl Job for Actor {
     }
 
     fn panicked(&mut self, message: &str) {
-        // The pool catches panics; here they are findings.
+        // The pool catches panics; in these tests they are failures.
         self.stage.failures.lock().push(message.to_owned());
     }
 }
@@ -144,16 +145,17 @@ impl Actor {
                 return Outcome::Again;
             }
             Part::Alone => {
-                assert_eq!((others, self.stage.holding.load(Ordering::SeqCst)), (0, 1), "it does not run alone");
+                assert_eq!(others, 0, "another job runs");
+                assert_eq!(self.stage.holding.load(Ordering::SeqCst), 1, "another context holds memory");
                 thread::yield_now();
-                assert_eq!(self.stage.running.load(Ordering::SeqCst), 1, "another one began beside it");
+                assert_eq!(self.stage.running.load(Ordering::SeqCst), 1, "another job has started");
             }
         }
         Outcome::Done
     }
 }
 
-/// Groups of so many workers.
+/// A pool with a group of each of these numbers of workers.
 fn pool(groups: &[usize]) -> (Arc<WorkerPool<Actor>>, Arc<Stage>) {
     let stage = Arc::<Stage>::default();
     let contexts = groups.iter().map(|workers| (0..*workers).map(|_| Session::new(&stage)).collect());
@@ -174,19 +176,19 @@ pub fn every_job_runs_once_or_is_returned() {
         })
         .collect();
     let mut seen: Vec<u32> = pool.cancel().map(|job| job.number).collect();
-    submitters.into_iter().for_each(|thread| thread.join().expect("it does not fail"));
+    submitters.into_iter().for_each(|thread| thread.join().expect("the thread does not panic"));
     pool.wait_idle();
     seen.extend(stage.done.lock().iter());
     assert_eq!(seen.len(), 4, "{seen:?}");
     assert_eq!(seen.iter().collect::<HashSet<_>>().len(), 4, "{seen:?}");
 }
 
-pub fn an_interrupt_hits_only_what_runs() {
+pub fn an_interrupt_ends_only_running_jobs() {
     let (pool, stage) = pool(&[2]);
     for round in 0..2 {
         submit(&pool, &stage, 3 * round, Part::Hang);
         submit(&pool, &stage, 3 * round + 1, Part::Hang);
-        // Whatever of them runs has to end, and what does not is returned.
+        // A running job is interrupted; a waiting job is returned.
         drop(pool.cancel());
         submit(&pool, &stage, 3 * round + 2, Part::Untouched);
         pool.wait_idle();
@@ -194,7 +196,7 @@ pub fn an_interrupt_hits_only_what_runs() {
     }
 }
 
-pub fn a_job_to_be_run_again_is_not_lost() {
+pub fn a_job_that_asks_to_run_again_is_not_lost() {
     let (pool, stage) = pool(&[2]);
     submit(&pool, &stage, 0, Part::Again(2));
     submit(&pool, &stage, 1, Part::Pass);
@@ -202,14 +204,14 @@ pub fn a_job_to_be_run_again_is_not_lost() {
     let other = Arc::clone(&pool);
     let canceller = thread::spawn(move || other.cancel().map(|job| job.number).collect::<Vec<_>>());
     pool.set_active(0, 1);
-    let mut seen = canceller.join().expect("it does not fail");
+    let mut seen = canceller.join().expect("the thread does not panic");
     pool.wait_idle();
     seen.extend(stage.done.lock().iter());
     seen.sort_unstable();
     assert_eq!(seen, [0, 1, 2]);
 }
 
-pub fn who_is_to_run_alone_does() {
+pub fn a_lone_worker_runs_alone() {
     let (pool, stage) = pool(&[3]);
     (0..3).for_each(|n| submit(&pool, &stage, n, Part::Pass));
     pool.set_active(0, 1);
@@ -232,10 +234,10 @@ pub fn workers_come_and_go() {
     (0..5).for_each(|n| submit(&pool, &stage, n, Part::Pass));
     pool.wait_idle();
     assert_eq!(stage.done.lock().len(), 5);
-    changer.join().expect("it does not fail");
+    changer.join().expect("the thread does not panic");
 }
 
-pub fn a_group_is_inactive_and_the_other_goes_on() {
+pub fn one_group_is_inactive_while_the_other_continues() {
     let (pool, stage) = pool(&[2, 1]);
     let changer = {
         let pool = Arc::clone(&pool);
@@ -248,11 +250,11 @@ pub fn a_group_is_inactive_and_the_other_goes_on() {
     (0..4).for_each(|n| submit(&pool, &stage, n, if n == 1 { Part::Again(1) } else { Part::Pass }));
     pool.wait_idle();
     assert_eq!(stage.done.lock().len(), 4);
-    changer.join().expect("it does not fail");
+    changer.join().expect("the thread does not panic");
 }
 
-/// Both groups fail at the same time, while the number of workers is changed in each.
-pub fn one_group_is_left_out_for_good() {
+/// Both groups fail at the same time, while the number of workers changes in each.
+pub fn one_of_two_failing_groups_is_given_up() {
     let (pool, stage) = pool(&[2, 1]);
     let leaving: Vec<_> = (0..2)
         .map(|group| {
@@ -265,17 +267,18 @@ pub fn one_group_is_left_out_for_good() {
         thread::spawn(move || [(0, 1), (1, 1)].into_iter().for_each(|(group, count)| pool.set_active(group, count)))
     };
     (0..3).for_each(|n| submit(&pool, &stage, n, Part::Pass));
-    changer.join().expect("it does not fail");
-    let left: Vec<_> = leaving.into_iter().map(|thread| thread.join().expect("it does not fail")).collect();
+    changer.join().expect("the thread does not panic");
+    let left: Vec<_> = leaving.into_iter().map(|thread| thread.join().expect("the thread does not panic")).collect();
     pool.wait_idle();
     assert_eq!(stage.done.lock().len(), 3);
-    assert_ne!(left[0], left[1], "one goes, the other stays");
+    assert_ne!(left[0], left[1], "exactly one group leaves");
     let gone = usize::from(left[1]);
-    assert_eq!((pool.active_in(gone), pool.active_in(1 - gone)), (0, 1));
+    assert_eq!(pool.active_in(gone), 0);
+    assert_eq!(pool.active_in(1 - gone), 1);
     assert!(pool.is_alone(1 - gone));
 }
 
-pub fn dropping_the_pool_ends_all() {
+pub fn dropping_the_pool_ends_all_workers() {
     let (pool, stage) = pool(&[2]);
     submit(&pool, &stage, 0, Part::Hang);
     submit(&pool, &stage, 1, Part::Again(1));

@@ -1,9 +1,9 @@
-//! The worker pool and the permits under Shuttle, which runs threads one at a time and chooses anew at each lock who goes on: thousands of
-//! orders, also those that a processor would hardly ever show. It ends with the order that led to a failure or a deadlock.
+//! The worker pool and the permits under Shuttle, which runs one thread at a time and picks the next at each lock: it tries thousands of
+//! schedules, including ones that hardly ever occur, and reports the schedule that leads to a failure or a deadlock.
 //!
 //!     cargo run --example scheduler
 
-#![allow(dead_code, reason = "the code included has more than is tried here")]
+#![allow(dead_code, reason = "the included code has more than is tested here")]
 
 #[path = "../../src/schedule/permits.rs"]
 mod permits;
@@ -16,33 +16,33 @@ mod on_pool;
 
 use std::time::Instant;
 
-/// Orders tried of each scene: at random, and by probabilistic concurrency testing (Burckhardt et al. 2010), which finds what takes few
-/// particular switches.
+/// Schedules per scenario and method: random, and probabilistic concurrency testing (Burckhardt et al. 2010), which finds bugs that
+/// depend on a few context switches.
 const TIMES: usize = 25_000;
 const SWITCHES: usize = 3;
 
 fn main() {
-    let scenes: [(&str, fn()); 12] = [
+    let scenarios: [(&str, fn()); 12] = [
         ("every job runs once, or cancel returns it", on_pool::every_job_runs_once_or_is_returned),
-        ("an interrupt ends what runs, and hits nothing later", on_pool::an_interrupt_hits_only_what_runs),
-        ("a job to be run again is not lost", on_pool::a_job_to_be_run_again_is_not_lost),
-        ("who is to run alone does", on_pool::who_is_to_run_alone_does),
-        ("workers come and go, and no job is left", on_pool::workers_come_and_go),
-        ("a group is inactive, and the other goes on", on_pool::a_group_is_inactive_and_the_other_goes_on),
-        ("of two groups that fail one is left out, for good", on_pool::one_group_is_left_out_for_good),
-        ("dropping the pool ends all of it", on_pool::dropping_the_pool_ends_all),
-        ("permits keep to the limit, and all are served", on_permits::permits_keep_to_the_limit),
-        ("permits follow another limit", on_permits::permits_follow_another_limit),
-        ("who is cancelled gets nothing, and holds up nobody", on_permits::who_is_cancelled_holds_up_nobody),
+        ("an interrupt ends only running jobs", on_pool::an_interrupt_ends_only_running_jobs),
+        ("a job that asks to run again is not lost", on_pool::a_job_that_asks_to_run_again_is_not_lost),
+        ("a lone worker runs alone", on_pool::a_lone_worker_runs_alone),
+        ("no job is lost while the number of workers changes", on_pool::workers_come_and_go),
+        ("one group is inactive while the other continues", on_pool::one_group_is_inactive_while_the_other_continues),
+        ("one of two failing groups is given up", on_pool::one_of_two_failing_groups_is_given_up),
+        ("dropping the pool ends all workers", on_pool::dropping_the_pool_ends_all_workers),
+        ("permits stay within the limit and all requests are granted", on_permits::permits_stay_within_the_limit),
+        ("permits follow a changed limit", on_permits::permits_follow_a_changed_limit),
+        ("a cancelled request blocks no other", on_permits::a_cancelled_request_blocks_no_other),
         ("permits that workers hold end with the pool", on_permits::permits_end_with_the_pool),
     ];
-    // Shuttle says that it takes every atomic for a sequentially consistent one.
+    // Silences the warning that Shuttle treats every atomic operation as sequentially consistent.
     // SAFETY: there are no other threads yet.
     unsafe { std::env::set_var("SHUTTLE_SILENCE_WARNINGS", "1") };
-    for (name, scene) in scenes {
-        let begin = Instant::now();
-        shuttle::check_random(scene, TIMES);
-        shuttle::check_pct(scene, TIMES, SWITCHES);
-        println!("{} orders, {:.1} s: {name}", 2 * TIMES, begin.elapsed().as_secs_f64());
+    for (name, scenario) in scenarios {
+        let start = Instant::now();
+        shuttle::check_random(scenario, TIMES);
+        shuttle::check_pct(scenario, TIMES, SWITCHES);
+        println!("{} schedules, {:.1} s: {name}", 2 * TIMES, start.elapsed().as_secs_f64());
     }
 }

@@ -1,4 +1,4 @@
-//! Shuttle's locks and threads with the faces of parking_lot's and the standard library's.
+//! Shuttle's locks and threads with the interfaces of parking_lot and the standard library.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
@@ -7,11 +7,11 @@ pub use shuttle::sync::Arc;
 pub use shuttle::sync::atomic::{AtomicBool, Ordering};
 pub use shuttle::thread;
 
-/// Without poisoning, as parking_lot's.
+/// Without poisoning, as in parking_lot.
 #[derive(Debug, Default)]
 pub struct Mutex<T>(shuttle::sync::Mutex<T>);
 
-/// Its inner guard is absent only while it waits.
+/// The inner guard is None only during a wait.
 pub struct MutexGuard<'a, T>(Option<shuttle::sync::MutexGuard<'a, T>>);
 
 #[derive(Debug, Default)]
@@ -31,13 +31,13 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("it does not wait")
+        self.0.as_ref().expect("it is not waiting")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("it does not wait")
+        self.0.as_mut().expect("it is not waiting")
     }
 }
 
@@ -47,7 +47,7 @@ impl Condvar {
     }
 
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        let inner = guard.0.take().expect("it does not wait yet");
+        let inner = guard.0.take().expect("it is not waiting yet");
         guard.0 = Some(self.0.wait(inner).unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -1,20 +1,29 @@
-//! What goes into the element and what comes out of it, from one flush to the next.
+//! Checks that every frame between two flushes leaves in order or is counted as dropped.
 
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
 
+/// PTS of the frames since the last flush.
 #[derive(Default)]
 struct Run {
-    came: Vec<gst::ClockTime>,
-    went: Vec<gst::ClockTime>,
+    entered: Vec<gst::ClockTime>,
+    left: Vec<gst::ClockTime>,
+}
+
+/// Numbers of frames.
+#[derive(Clone, Copy, Default)]
+pub struct Totals {
+    pub entered: u64,
+    pub left: u64,
+    pub dropped: u64,
 }
 
 #[derive(Default)]
 pub struct Frames {
     run: Mutex<Run>,
-    /// Of the runs before: frames that came, that went, and that were dropped.
-    before: Mutex<(u64, u64, u64)>,
+    /// Totals of the earlier runs.
+    before: Mutex<Totals>,
 }
 
 impl Frames {
@@ -24,8 +33,10 @@ impl Frames {
         let (watch, weak) = (Arc::clone(&frames), element.downgrade());
         element.static_pad("sink").unwrap().add_probe(kinds, move |_, info| {
             match &info.data {
-                Some(gst::PadProbeData::Buffer(buffer)) => watch.run.lock().unwrap().came.push(buffer.pts().unwrap()),
-                // Between the flush's begin and its end nothing moves, and the element's figures still stand.
+                Some(gst::PadProbeData::Buffer(buffer)) => {
+                    watch.run.lock().unwrap().entered.push(buffer.pts().unwrap())
+                }
+                // Between FLUSH_START and FLUSH_STOP nothing moves, and the statistics have not been reset.
                 Some(gst::PadProbeData::Event(event)) if event.type_() == gst::EventType::FlushStop => {
                     let dropped = weak.upgrade().map_or(0, |element| dropped(&element));
                     watch.end_run(dropped);
@@ -36,44 +47,47 @@ impl Frames {
         });
         let watch = Arc::clone(&frames);
         element.static_pad("src").unwrap().add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-            watch.run.lock().unwrap().went.push(info.buffer().unwrap().pts().unwrap());
+            watch.run.lock().unwrap().left.push(info.buffer().unwrap().pts().unwrap());
             gst::PadProbeReturn::Ok
         });
         frames
     }
 
-    /// Every frame in front of the last one that went has gone or was dropped; what came after that was flushed.
+    /// Up to the last frame that left, every frame has left or was dropped; later frames were dropped or flushed.
     fn end_run(&self, dropped: u64) {
         let (missing, after, run) = self.take_run();
-        assert!(missing <= dropped && dropped <= missing + after, "{missing} missing, {dropped} dropped, {after} left");
+        assert!(
+            missing <= dropped && dropped <= missing + after,
+            "{missing} missing, {dropped} dropped, {after} after the last one"
+        );
         self.count(&run, dropped);
     }
 
-    /// At the end every frame has gone or was dropped. Tells how many came, went and were dropped.
-    pub fn check_end(&self, element: &gst::Element) -> (u64, u64, u64) {
+    /// After EOS every frame has left or was dropped.
+    pub fn check_end(&self, element: &gst::Element) -> Totals {
         let (missing, after, run) = self.take_run();
-        assert_eq!(missing + after, dropped(element), "of the last {} frames", run.came.len());
+        assert_eq!(missing + after, dropped(element), "of the last {} frames", run.entered.len());
         self.count(&run, dropped(element));
         *self.before.lock().unwrap()
     }
 
     fn count(&self, run: &Run, dropped: u64) {
         let mut before = self.before.lock().unwrap();
-        before.0 += run.came.len() as u64;
-        before.1 += run.went.len() as u64;
-        before.2 += dropped;
+        before.entered += run.entered.len() as u64;
+        before.left += run.left.len() as u64;
+        before.dropped += dropped;
     }
 
-    /// How many frames in front of the last one that went are missing, and how many came after that.
+    /// The number of frames missing before the last one that left, the number that entered after it, and the run.
     fn take_run(&self) -> (u64, u64, Run) {
         let run = std::mem::take(&mut *self.run.lock().unwrap());
-        let mut came = run.came.iter();
-        for pts in &run.went {
-            // In the order in which they came, which is that of time but where the source's own count wraps.
-            assert!(came.any(|other| other == pts), "{pts} went out of order, or twice, or had not come");
+        let mut entered = run.entered.iter();
+        for pts in &run.left {
+            // Compared with the order of arrival, because the PTS of the source may step back.
+            assert!(entered.any(|other| other == pts), "{pts} left out of order or twice, or never entered");
         }
-        let after = came.len() as u64;
-        ((run.came.len() - run.went.len()) as u64 - after, after, run)
+        let after = entered.len() as u64;
+        ((run.entered.len() - run.left.len()) as u64 - after, after, run)
     }
 }
 

@@ -1,7 +1,6 @@
-//! A live stream through which everything happens at once, at random: seeks, pauses, other caps, other properties, a network that fails.
-//! A minute of it here; `script/soak` goes on for longer.
+//! A live stream with random seeks, pauses, caps changes, property changes and failing runs, for a minute; `script/soak` runs longer.
 //!
-//! No frame may be missing that is not counted as dropped, and none out of order; nothing may leak, and memory may not grow.
+//! Every frame must leave in order or be counted as dropped, nothing may leak, and memory must not grow.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -21,17 +20,17 @@ use gstupscale::types::Channels;
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use frames::Frames;
+use frames::{Frames, Totals};
 use memory::Memory;
 
-/// How many seconds it lasts.
+/// The duration in seconds.
 const SECONDS: &str = "UPSCALE_SOAK_SECONDS";
 const CHILD: &str = "UPSCALE_TEST_SOAK_CHILD";
 const OVER: &str = "the soak is over";
 
 const FORMATS: [&str; 4] = ["I420", "NV12", "RGB", "GRAY8"];
 const SIZES: [(u32, u32); 3] = [(64, 48), (33, 24), (80, 16)];
-/// What may be changed while it plays. The last of them have another engine loaded.
+/// Properties that change while it plays. The last two load another engine.
 const PROPERTIES: [(&str, &[&str]); 8] = [
     ("duplicates", &["off", "exact", "similar"]),
     ("cache-size", &["0", "20000", "1000000"]),
@@ -59,7 +58,7 @@ fn everything_at_once() {
     let mut command = program(std::env::current_exe().unwrap());
     command.args(["--exact", "everything_at_once", "--nocapture"]);
     command.env(CHILD, "1");
-    // The tracer's own memory grows with what it sees: a long run looks at memory alone.
+    // The tracer's own memory grows, so a long run checks memory instead.
     let traced = Duration::from_secs(seconds()) < memory::LONG;
     if traced {
         command.envs([("GST_TRACERS", "leaks(check-refs=true)"), ("GST_DEBUG", "GST_TRACER:7")]);
@@ -68,13 +67,13 @@ fn everything_at_once() {
     let words: Vec<_> = ended.stderr.lines().filter(|line| !line.contains("GST_TRACER")).collect();
     assert!(ended.code == Some(0) && words.last() == Some(&OVER), "{}{words:#?}", ended.stdout);
     println!("{}", ended.stdout);
-    assert!(!traced || ended.stderr.contains("GST_TRACER"), "the tracer is there");
+    assert!(!traced || ended.stderr.contains("GST_TRACER"), "the tracer reports");
     let leaks = ended.stderr.lines().filter(|line| line.contains("object-alive, ") && !line.contains("format string"));
     assert_eq!(leaks.collect::<Vec<_>>(), [""; 0], "something leaks");
     assert!(!ended.stderr.contains("CRITICAL") && !ended.stderr.contains("WARNING"), "{words:#?}");
 }
 
-/// What happened, and how often.
+/// The number of actions of each kind.
 type Counts = BTreeMap<&'static str, u64>;
 
 struct Scene {
@@ -84,7 +83,7 @@ struct Scene {
     element: gst::Element,
     frames: Arc<Frames>,
     random: TestRng,
-    /// The last run that is to fail.
+    /// The number of the last run that fails on purpose.
     failure: usize,
     counts: Counts,
 }
@@ -104,12 +103,12 @@ fn soak(length: Duration) {
     scene.pipeline.send_event(gst::event::Eos::new());
     wait_message(&scene.bus, &[gst::MessageType::Eos]);
     let Scene { pipeline, element, bus, frames, counts, .. } = scene;
-    let (came, went, dropped) = frames.check_end(&element);
+    let Totals { entered, left, dropped } = frames.check_end(&element);
     pipeline.set_state(gst::State::Null).unwrap();
     bus.set_flushing(true);
     assert_eq!(model.sessions_open(), 0);
-    println!("{came} frames in, {went} out, {dropped} dropped; {counts:?}; {}", memory.told());
-    assert!(went > 10 * length.as_secs(), "it goes on: {went} frames in {length:?}");
+    println!("{entered} frames in, {left} out, {dropped} dropped; {counts:?}; {}", memory.summary());
+    assert!(left > 10 * length.as_secs(), "the stream stalls: {left} frames in {length:?}");
     memory.check();
 }
 
@@ -121,7 +120,7 @@ impl Scene {
         let (source, caps, sink) = (make("videotestsrc"), make("capsfilter"), make("fakesink"));
         source.set_property("is-live", true);
         source.set_property_from_str("pattern", "ball");
-        // Frames of the caps before may still be on their way when these change.
+        // Frames with the old caps may still be in flight when the caps change.
         caps.set_property_from_str("caps-change-mode", "delayed");
         sink.set_property("sync", true);
         sink.set_property("qos", true);
@@ -137,7 +136,7 @@ impl Scene {
         scene
     }
 
-    /// Watches the bus for so long. The element warns of runs that failed; an error is none of what is done here.
+    /// Handles bus messages for this long. Failing runs cause warnings; an error fails the test.
     fn follow_for(&mut self, ms: u64) {
         let end = Instant::now() + Duration::from_millis(ms);
         loop {
@@ -163,7 +162,7 @@ impl Scene {
             2 => self.pause(),
             3 => self.change_caps(),
             4 => {
-                // Not two near each other: a frame that fails again where no smaller step is left is an error, and rightly so.
+                // Far apart, because a second failure of a frame at the lowest degradation level is an error.
                 self.failure = (model.runs() + 4).max(self.failure + 30);
                 model.fail_run(self.failure, Failure::Error("on purpose".into()));
                 "failures"
@@ -173,7 +172,7 @@ impl Scene {
         *self.counts.entry(what).or_default() += 1;
     }
 
-    /// With a pause around it: in a live pipeline that goes on, running time would begin anew and the clock would not.
+    /// Seeks in PAUSED: otherwise running time would restart at zero in a live pipeline, while the clock would not.
     fn seek(&mut self) -> &'static str {
         let to = gst::ClockTime::from_mseconds(u64::from(self.random.next_u32() % 5000));
         let pipeline = self.pipeline.clone();

@@ -1,40 +1,40 @@
-//! The process's memory, once a second, and how it grows.
+//! Samples the process's memory once a second and checks how it grows.
 
 use std::time::{Duration, Instant};
 
 use crate::common::resident;
 
-/// Until here everything is used for the first time.
+/// Samples start after this time, when everything has been used once.
 const WARM: Duration = Duration::from_secs(20);
-/// From this length on the slope says more than the noise.
+/// From this duration on, the slope exceeds the noise.
 pub const LONG: Duration = Duration::from_secs(300);
 const MEBIBYTE: f64 = 1048576.0;
 
 pub struct Memory {
-    begin: Instant,
-    /// Seconds and MiB, after the first ones.
+    start: Instant,
+    /// Seconds and MiB, from [`WARM`] on.
     samples: Vec<(f64, f64)>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Memory { begin: Instant::now(), samples: Vec::new() }
+        Memory { start: Instant::now(), samples: Vec::new() }
     }
 }
 
 impl Memory {
-    /// Looks, if the last time was a second ago.
+    /// Takes a sample if the last one is a second old.
     pub fn sample(&mut self) {
-        let now = self.begin.elapsed();
+        let now = self.start.elapsed();
         let due = self.samples.last().map_or(WARM.as_secs_f64(), |(last, _)| last + 1.0);
         if now.as_secs_f64() >= due {
             self.samples.push((now.as_secs_f64(), resident() as f64 / MEBIBYTE));
         }
     }
 
-    /// MiB a minute, by least squares; after the first minute if there is more.
+    /// Growth in MiB per minute, by least squares; in a long run, without the first minute.
     fn slope(&self) -> f64 {
-        let long = self.begin.elapsed() >= LONG;
+        let long = self.start.elapsed() >= LONG;
         let samples: Vec<_> = self.samples.iter().filter(|(second, _)| !long || *second > 60.0).collect();
         let count = samples.len() as f64;
         let mean = |value: fn(&(f64, f64)) -> f64| samples.iter().map(|sample| value(sample)).sum::<f64>() / count;
@@ -47,16 +47,15 @@ impl Memory {
         60.0 * up / down
     }
 
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let sizes = self.samples.iter().map(|(_, size)| *size);
-        let (least, most) =
-            sizes.fold((f64::INFINITY, 0.0f64), |(least, most), size| (least.min(size), most.max(size)));
-        format!("memory {least:.1} to {most:.1} MiB, {:+.2} MiB a minute", self.slope())
+        let (min, max) = sizes.fold((f64::INFINITY, 0.0f64), |(min, max), size| (min.min(size), max.max(size)));
+        format!("memory {min:.1} to {max:.1} MiB, {:+.2} MiB per minute", self.slope())
     }
 
     pub fn check(&self) {
-        // In a minute what the allocator keeps and what the tracer notes are as much as what could leak; the tracer tells of that.
-        let allowed = if self.begin.elapsed() >= LONG { 1.0 } else { 32.0 };
-        assert!(self.slope() < allowed, "{}", self.told());
+        // In a minute, the allocator and the tracer take as much as a leak would. The tracer reports leaks then.
+        let allowed = if self.start.elapsed() >= LONG { 1.0 } else { 32.0 };
+        assert!(self.slope() < allowed, "{}", self.summary());
     }
 }
