@@ -126,9 +126,9 @@ fn interlaced_clips_go_through_a_deinterlacer() {
     assert_eq!(after.lock().unwrap().len(), 20);
 }
 
-/// A player puts its deinterlacer in front of its filter.
+/// playbin deinterlaces before its video filter.
 #[test]
-fn a_player_plays_an_interlaced_clip_through_it() {
+fn playbin_plays_an_interlaced_clip_through_the_element() {
     let Some(clip) = shared_data("clips/interlace-patterns/bt601-525_480_interlaced_tff.mkv") else { return };
     let element = dummy_element(&Arc::new(DummyModel::new(Channels::Luma, 1)), &[]);
     let sink = gst::ElementFactory::make("fakesink").build().unwrap();

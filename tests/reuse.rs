@@ -324,11 +324,11 @@ fn a_luma_network_does_not_run_when_only_chroma_changes() {
     }
 }
 
-/// A network of luma that cannot be run on parts of a frame.
+/// A luma network that cannot run on regions of a frame.
 fn whole_frames_only(why: &str) -> Arc<DummyModel> {
     use gstupscale::model::graph::Locality;
     let model = DummyModel::new(Channels::Luma, 2).with_info(|info| match why {
-        "global" => info.locality = Locality::Global { reason: "as the test says".into() },
+        "global" => info.locality = Locality::Global { reason: "on purpose".into() },
         "fixed" => info.fixed_size = Some(Size { width: 64, height: 64 }),
         "inexact" => {
             let Locality::Local(local) = &mut info.locality else { unreachable!() };
@@ -340,9 +340,9 @@ fn whole_frames_only(why: &str) -> Arc<DummyModel> {
 }
 
 #[test]
-fn neither_does_one_that_runs_on_whole_frames_alone() {
+fn a_luma_network_that_needs_whole_frames_does_not_run_when_only_chroma_changes() {
     let clip = colours_change("I420");
-    // Twice through the network, and resized after it.
+    // With fit, the network runs twice; 300 needs a resize after that.
     for (why, fit) in [("global", None), ("fixed", None), ("inexact", None), ("twice", Some(256)), ("twice", Some(300))]
     {
         let [off, exact] = ["off", "exact"].map(|duplicates| {
