@@ -24,7 +24,8 @@ fn cards(folder: &Path) -> Vec<PathBuf> {
     cards.into_iter().map(|(_, path)| path).collect()
 }
 
-/// In bytes: amdgpu's `mem_info_vram_*` (the kernel's documentation, "GPU Memory Usage Information"), i915's `lmem_*_bytes`.
+/// Reads amdgpu's `mem_info_vram_*` (in the kernel's documentation: "GPU Memory Usage Information") or i915's
+/// `lmem_*_bytes`, both in bytes.
 fn of_card(card: &Path) -> Option<Memory> {
     let number = |name: &str| fs::read_to_string(card.join(name)).ok()?.trim().parse::<u64>().ok();
     let amd = || {

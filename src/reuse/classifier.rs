@@ -1,4 +1,4 @@
-//! What a frame needs: decided here alone, for the element and for a plan that is made without upscaling.
+//! Decides what work a frame requires, for the element as well as for a plan made without upscaling.
 
 use super::rules::Rules;
 use super::tracker::{Mode, Tracker};
@@ -8,30 +8,30 @@ use crate::picture::convert::Converter;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureRef, PixelFormat, Range};
 use crate::types::{Channels, Size};
 
-/// What is known of a frame with the same fingerprint.
+/// What is known about frames with the same fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// There was none.
+    /// No such frame is known.
     No,
-    /// Its output was kept over a flush; no frame of this run shows it yet.
+    /// An output was kept over a flush; no frame of the current generation uses it yet.
     Kept,
-    /// A frame of this run shows its output.
+    /// A frame of the current generation uses the output.
     Shown,
 }
 
 /// Where a frame's output comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResultSource {
-    /// A frame of this run looks the same.
+    /// A frame of the current generation looks the same.
     Duplicate,
-    /// It was upscaled before a flush; in this run it is the first that looks like that.
+    /// The frame was upscaled before a flush, and is the first of its kind since.
     Kept,
-    /// It has to be made, by this.
+    /// The output has to be computed, with this work.
     New(FrameWork),
 }
 
 impl ResultSource {
-    /// What there is to do.
+    /// The work that is left.
     pub fn work(&self) -> &FrameWork {
         match self {
             ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Nothing,
@@ -40,22 +40,22 @@ impl ResultSource {
     }
 }
 
-/// Tells frames apart, one after the other.
+/// Classifies frames, one after the other.
 #[derive(Debug)]
 pub struct Classifier {
     mode: Mode,
-    /// `None` where whatever differs is upscaled whole.
+    /// `None` if every frame that differs is upscaled as a whole.
     tracker: Option<Tracker>,
 }
 
 impl Classifier {
-    /// For frames of `converter`, which are `frame` pixels. Only whole frames are upscaled without `rules`.
+    /// For frames of `frame` pixels in the format of `converter`. Without `rules`, only whole frames are upscaled.
     pub fn new(converter: &Converter, frame: Size, rules: Option<Rules>, mode: Mode) -> Self {
         let tracker = Tracker::new(converter.format(), frame, rules, converter.chroma_is_apart(), mode);
         Classifier { mode, tracker }
     }
 
-    /// For a network of which only the file was read.
+    /// For a network whose file has been read, but that is not loaded.
     pub fn of_graph(network: &Analysis, format: PixelFormat, frame: Size, mode: Mode) -> Self {
         let channels = if network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
         // How far changes reach does not depend on the colours.
@@ -75,17 +75,18 @@ impl Classifier {
         self.mode
     }
 
-    /// Whether frames are compared with the one before.
+    /// Whether frames are compared with the previous one.
     pub fn compares(&self) -> bool {
         self.tracker.is_some()
     }
 
-    /// What there is to do for `picture`, if the output of the frame before can be built upon.
+    /// The work required for `picture`, provided that the output of the previous frame can be reused.
     pub fn work(&mut self, picture: &PictureRef) -> FrameWork {
         self.tracker.as_mut().map_or(FrameWork::Whole, |tracker| tracker.compare(picture))
     }
 
-    /// What a frame is for which there would be `work` to do. `has_base`: the output of the frame before can be built upon.
+    /// Classifies a frame that would require `work`. `has_base` says whether the output of the previous frame can be
+    /// reused.
     pub fn classify(known: Known, work: &FrameWork, has_base: bool) -> ResultSource {
         match (known, work) {
             (Known::Shown, _) => ResultSource::Duplicate,
@@ -96,18 +97,18 @@ impl Classifier {
         }
     }
 
-    /// Whether the output is kept for frames with the same fingerprint. What is only similar must not be taken for what they would give:
-    /// differences would add up.
+    /// Whether to cache the output for frames with the same fingerprint. An output that is only similar must not be
+    /// cached: differences would add up.
     pub fn is_kept(&self, source: &ResultSource) -> bool {
         self.mode == Mode::Exact || !source.work().needs_previous_frame()
     }
 
-    /// Notes what became of `picture`, of which [`Classifier::work`] was asked last and said `work`: what comes next is compared with
-    /// that. `same_output`: it shows what the frame before shows.
+    /// Records the outcome for `picture`, for which [`Classifier::work`] has just returned `work`; the next frame is
+    /// compared with the result. `same_output` says whether it shares the output of the previous frame.
     pub fn note(&mut self, picture: &PictureRef, source: &ResultSource, work: &FrameWork, same_output: bool) {
         let upscaled = match source {
             ResultSource::New(work) => work,
-            // Where nothing differs at all there is nothing to note, whichever frame it shows.
+            // If nothing differs at all, nothing needs to be recorded, whichever output is used.
             ResultSource::Duplicate if *work == FrameWork::Nothing && (same_output || self.mode == Mode::Exact) => work,
             ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Whole,
         };
@@ -126,14 +127,14 @@ mod tests {
 
     const SIZE: Size = Size { width: 96, height: 64 };
 
-    /// A gray frame in which one pixel has this code.
+    /// A gray frame in which one pixel has this code value.
     fn frame(code: u8) -> Vec<u8> {
         let mut pixels = vec![16; 96 * 64];
         pixels[33 * 96 + 50] = code;
         pixels
     }
 
-    /// What the second of two frames that differ in one pixel needs, by a network of which only the file is read.
+    /// The work for the second of two frames that differ in one pixel, with a network whose file has only been read.
     fn needed(graph: Builder, mode: Mode) -> FrameWork {
         let network = analyse(graph.build(), None).unwrap();
         let mut classifier = Classifier::of_graph(&network, PixelFormat::Gray8, SIZE, mode);
@@ -150,9 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_may_differ_in_the_last_bit_are_not_upscaled_where_bytes_are_promised() {
+    fn inexact_regions_are_not_upscaled_in_exact_mode() {
         let exact = || Builder::new(1).conv("x", "y", [1, 1], 3, &[ints("pads", &[1; 4])]);
-        // An enlargement by 3 has weights that are rounded by their place.
+        // The weights of a resize by 3 are rounded differently at each position.
         let inexact = || {
             let scales = [1.0, 1.0, 3.0, 3.0];
             Builder::new(1).floats("scales", &[4], &scales).node("Resize", "x - scales", "y", &[text("mode", "linear")])
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_is_new_unless_its_output_is_there() {
+    fn a_frame_is_new_unless_its_output_exists() {
         let part = FrameWork::DirtyRects([Rect { x: 0, y: 0, width: 8, height: 8 }].into());
         for (known, work, has_base, source) in [
             (Known::No, &part, true, ResultSource::New(part.clone())),
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_only_similar_is_not_kept() {
+    fn similar_outputs_are_not_cached() {
         let part = ResultSource::New(FrameWork::ChromaOnly);
         let network = analyse(Builder::new(1).node("Relu", "x", "y", &[]).build(), None).unwrap();
         let classifier = |mode| Classifier::of_graph(&network, PixelFormat::Gray8, SIZE, mode);

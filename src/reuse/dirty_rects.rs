@@ -81,8 +81,8 @@ impl BlockGroup {
     }
 }
 
-/// At most [`MAX_RECTS`] groups that contain all blocks of `changed`: runs of `closed`, joined with runs of equal columns
-/// below them, on as coarse a grid as necessary, then shrunk to the changed blocks in them.
+/// At most [`MAX_RECTS`] groups that contain all blocks of `changed`: runs of `closed`, joined with runs of equal
+/// columns below them, on as coarse a grid as necessary, then shrunk to the changed blocks in them.
 fn groups(changed: &BlockMap, closed: &BlockMap) -> Vec<BlockGroup> {
     let mut unit = 1;
     let mut map = closed.clone();

@@ -2,8 +2,9 @@
 //!
 //! # element-upscalefilter
 //!
-//! Upscales raw video with an ONNX super-resolution network, built in (`fast2x`, `quality2x`, ...) or from a file. Frames are upscaled
-//! in parallel and pushed in PTS order; frames and parts of frames that were seen before are not upscaled again.
+//! Upscales raw video with an ONNX super-resolution network, built in (`fast2x`, `quality2x`, ...) or from a file.
+//! Frames are upscaled in parallel and pushed in PTS order; frames and regions that were seen before are not upscaled
+//! again.
 //!
 //! ## Example pipelines
 //!

@@ -214,8 +214,8 @@ impl StreamConfig {
             .collect()
     }
 
-    /// Copies everything outside `rects` from `previous`, the output of another frame, to `fresh`. With two passes there
-    /// are no rectangles.
+    /// Copies everything outside `rects` from `previous`, the output of another frame, to `fresh`. With two passes
+    /// there are no rectangles.
     pub fn complete(
         &self,
         previous: &gst::Buffer,
