@@ -4,9 +4,9 @@
 //! `cargo bench --bench conversion` prints both. Requires ONNX Runtime.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use gstupscale::model::exchange::Exchange;
 use gstupscale::model::{self, LoadOptions, Source, Upscaler};
 use gstupscale::picture::convert::{Converter, Scratch};
+use gstupscale::picture::exchange::Exchange;
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PictureMut, PictureRef, PixelFormat, Range};
 use gstupscale::picture::region::{Limits, Region, cover};
 use gstupscale::types::Size;

@@ -7,7 +7,6 @@
 pub mod builtin;
 #[cfg(any(test, feature = "test-support"))]
 pub mod dummy;
-pub mod exchange;
 pub mod extend;
 pub mod graph;
 pub mod log;
@@ -18,10 +17,10 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use self::exchange::Exchange;
-use self::extend::Codes;
 use self::graph::{Local, Locality};
 use crate::device;
+use crate::picture::codes::Codes;
+use crate::picture::exchange::Exchange;
 use crate::types::{Channels, Conversion, Precision, Provider, Size};
 
 /// Number type of a tensor that the network takes or gives.

@@ -1,18 +1,29 @@
 //! Codes for a device that converts, and back: windows of planes, copied as they are, and where subsampled chroma lies in them.
 //!
 //! It does with [`Exchange`] what `gather` and `scatter` do with tensors of `f32`. Which tensors there are, and in which order, follows
-//! from the format and the network's channels: see [`crate::model::extend`].
+//! from the format and the network's channels: see the module `model::extend`.
 
 use std::ops::Range;
 
-use super::colour::Levels;
+use super::colour::{Colour, Levels};
 use super::convert::{Converter, Scratch, rows};
-use super::format::{Kind, PictureMut, PictureRef};
+use super::exchange::{DeviceTensor, Exchange, Numbers, place};
+use super::format::{Kind, Layout, PictureMut, PictureRef, PixelFormat};
 use super::region::Region;
 use super::siting;
-use crate::model::exchange::{Exchange, Numbers, Tensor, place};
-use crate::model::extend::{Codes, planes_seen};
 use crate::types::Channels;
+
+/// What the codes of pictures mean: all that a session which converts has to know of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Codes {
+    pub format: PixelFormat,
+    pub colour: Colour,
+}
+
+/// How many planes of a format a network of `channels` sees: the first ones.
+pub fn planes_seen(layout: &Layout, channels: Channels) -> usize {
+    if channels == Channels::Luma && layout.kind != Kind::Rgb { 1 } else { layout.planes }
+}
 
 /// One direction of a plane's window.
 struct Window {
@@ -195,7 +206,7 @@ impl Converter {
         self.layout.plane_step(plane).map_or(1, |step| step / self.layout.bytes)
     }
 
-    fn copy_window(&self, src: &PictureRef, plane: usize, windows: &Both<Window>, tensor: &mut Tensor) {
+    fn copy_window(&self, src: &PictureRef, plane: usize, windows: &Both<Window>, tensor: &mut DeviceTensor) {
         let samples = self.samples(plane);
         let [rows, columns] = windows;
         let shape = shape(rows.length, columns.length, samples);
@@ -226,7 +237,13 @@ impl Converter {
     ///
     /// # Panics
     /// Besides the reasons of all methods, if the outputs are not of the shapes that [`Converter::gather_codes`] gave them.
-    pub fn scatter_codes(&self, outputs: &[Tensor], region: &Region, scratch: &mut Scratch, dst: &mut PictureMut) {
+    pub fn scatter_codes(
+        &self,
+        outputs: &[DeviceTensor],
+        region: &Region,
+        scratch: &mut Scratch,
+        dst: &mut PictureMut,
+    ) {
         self.check_result(dst);
         self.check_region(region);
         let (full, chroma) = (self.targets(region, false), self.targets(region, true));
@@ -277,7 +294,13 @@ impl Converter {
     }
 
     /// An RGB picture's new luma with its old chroma.
-    fn combine_codes(&self, tensor: &Tensor, targets: &Both<Target>, scratch: &mut Scratch, dst: &mut PictureMut) {
+    fn combine_codes(
+        &self,
+        tensor: &DeviceTensor,
+        targets: &Both<Target>,
+        scratch: &mut Scratch,
+        dst: &mut PictureMut,
+    ) {
         let ([lines, columns], width) = (targets, self.output.width as usize);
         let levels = Levels::crossing(self.layout.depth);
         let [luma, r, g, b] = rows::<4>(&mut scratch.rows, columns.kept.len());

@@ -7,6 +7,7 @@
 //! | [`colour`] | matrix, range, chroma siting |
 //! | [`region`] | cutting a frame into regions |
 //! | [`convert`] | the converter: pixels to tensors and back |
+//! | [`codes`], [`exchange`] | pixels for a device that converts |
 //! | [`paint`] | marks for people who want to see what is done |
 //! | [`feather`] | blending of regions that do not fit together by themselves |
 //!
@@ -15,8 +16,10 @@
 //! device converts. The others work row by row on planar `f32`, with the loops of `samples` (codes to and from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `lanczos` holds the resizing
 //! of planes that the network does not see. `span` is the arithmetic behind `region`.
 
+pub mod codes;
 pub mod colour;
 pub mod convert;
+pub mod exchange;
 pub mod feather;
 pub mod format;
 pub mod paint;
@@ -24,7 +27,6 @@ pub mod region;
 pub mod view;
 
 mod begin;
-mod codes;
 mod gather;
 mod lanczos;
 pub(crate) mod matrix;

@@ -26,20 +26,14 @@ use bytes::Bytes;
 use self::nodes::Nodes;
 use super::graph::proto::data_type;
 use super::{Channels, Element};
-use crate::picture::colour::{ChromaSite, Colour, Levels};
-use crate::picture::format::{Kind, Layout, PixelFormat};
+use crate::picture::codes::Codes;
+use crate::picture::colour::{ChromaSite, Levels};
+use crate::picture::format::Layout;
 use crate::picture::matrix::Coefficients;
 use crate::types::Size;
 
 /// The version of ONNX's operators from which on all that is added means what it means today: `Round` came with it.
 pub const MIN_OPSET: i64 = 11;
-
-/// What the codes of pictures mean: all that a session which converts has to know of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Codes {
-    pub format: PixelFormat,
-    pub colour: Colour,
-}
 
 /// What is written around a network.
 ///
@@ -91,11 +85,6 @@ impl Recipe {
     fn samples(&self, plane: usize) -> usize {
         self.layout.plane_step(plane).map_or(1, |step| step / self.layout.bytes)
     }
-}
-
-/// How many planes of a format a network of `channels` sees: the first ones.
-pub fn planes_seen(layout: &Layout, channels: Channels) -> usize {
-    if channels == Channels::Luma && layout.kind != Kind::Rgb { 1 } else { layout.planes }
 }
 
 /// The type of a format's samples.

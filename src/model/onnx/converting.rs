@@ -8,8 +8,8 @@ use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
 use super::session::{Interrupter, Names, run_into};
 use super::staging::Staging;
 use super::{memory, text};
-use crate::model::exchange::{Exchange, Numbers, Tensor};
 use crate::model::{Interrupt, ModelInfo, RunError, Upscaler};
+use crate::picture::exchange::{DeviceTensor, Exchange, Numbers};
 use crate::types::Provider;
 use crate::types::Size;
 
@@ -54,7 +54,7 @@ impl OnnxConverter {
     }
 }
 
-fn input(tensor: &Tensor) -> ort::Result<DynValueRef<'_>> {
+fn input(tensor: &DeviceTensor) -> ort::Result<DynValueRef<'_>> {
     let shape = tensor.shape.as_slice();
     Ok(match &tensor.numbers {
         Numbers::U8(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
@@ -63,7 +63,7 @@ fn input(tensor: &Tensor) -> ort::Result<DynValueRef<'_>> {
     })
 }
 
-fn output(tensor: &mut Tensor) -> ort::Result<DynValueRefMut<'_>> {
+fn output(tensor: &mut DeviceTensor) -> ort::Result<DynValueRefMut<'_>> {
     let shape = tensor.shape.as_slice();
     Ok(match &mut tensor.numbers {
         Numbers::U8(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),

@@ -41,7 +41,8 @@ use xxhash_rust::xxh3::Xxh3;
 use self::converting::OnnxConverter;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
-use super::extend::{self, Codes, Recipe};
+use super::extend::{self, Recipe};
+use crate::picture::codes::Codes;
 use super::graph::{self, Locality};
 use super::{
     Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Precision, Provider, Source, Upscaler, log, sniff,

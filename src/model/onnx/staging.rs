@@ -7,8 +7,8 @@ use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, Memory
 use ort::session::Session;
 use ort::value::{DynValueRef, DynValueRefMut, PrimitiveTensorElementType, Tensor};
 
-use crate::model::exchange::{Numbers, Tensor as Exchanged};
 use crate::model::log;
+use crate::picture::exchange::{DeviceTensor, Numbers};
 use crate::types::Provider;
 
 /// Tensors in pinned memory, kept from run to run.
@@ -48,8 +48,8 @@ impl Staging {
     /// Copies `inputs` in, and has tensors ready for what comes out; both for ONNX Runtime to run with.
     pub fn fill(
         &mut self,
-        inputs: &[Exchanged],
-        outputs: &[Exchanged],
+        inputs: &[DeviceTensor],
+        outputs: &[DeviceTensor],
     ) -> ort::Result<(Vec<DynValueRef<'_>>, Vec<DynValueRefMut<'_>>)> {
         prepare(&self.allocator, &mut self.inputs, inputs)?;
         prepare(&self.allocator, &mut self.outputs, outputs)?;
@@ -75,7 +75,7 @@ impl Staging {
     }
 
     /// Copies out what came.
-    pub fn take(&self, outputs: &mut [Exchanged]) {
+    pub fn take(&self, outputs: &mut [DeviceTensor]) {
         for (pinned, exchanged) in self.outputs.iter().zip(outputs) {
             match (pinned, &mut exchanged.numbers) {
                 (Pinned::U8(tensor), Numbers::U8(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
@@ -88,7 +88,7 @@ impl Staging {
 }
 
 /// Has one of `kept` for each of `exchanged`, of its type and shape.
-fn prepare(allocator: &Allocator, kept: &mut Vec<Pinned>, exchanged: &[Exchanged]) -> ort::Result<()> {
+fn prepare(allocator: &Allocator, kept: &mut Vec<Pinned>, exchanged: &[DeviceTensor]) -> ort::Result<()> {
     kept.truncate(exchanged.len());
     for (at, tensor) in exchanged.iter().enumerate() {
         if kept.get(at).is_some_and(|pinned| pinned.serves(tensor)) {
@@ -115,7 +115,7 @@ fn allocate<T: PrimitiveTensorElementType + std::fmt::Debug>(
 }
 
 impl Pinned {
-    fn serves(&self, exchanged: &Exchanged) -> bool {
+    fn serves(&self, exchanged: &DeviceTensor) -> bool {
         match (self, &exchanged.numbers) {
             (Pinned::U8(tensor), Numbers::U8(_)) => **tensor.shape() == *exchanged.shape,
             (Pinned::U16(tensor), Numbers::U16(_)) => **tensor.shape() == *exchanged.shape,
@@ -134,7 +134,7 @@ mod tests {
     fn what_goes_in_is_seen_and_what_comes_is_taken() {
         super::super::runtime::runtime().unwrap();
         let mut staging = Staging::with(Allocator::default());
-        let tensor = |shape: &[i64], numbers| Exchanged { shape: shape.to_vec(), numbers };
+        let tensor = |shape: &[i64], numbers| DeviceTensor { shape: shape.to_vec(), numbers };
         for width in [3, 5, 5, 2] {
             let numbers: Vec<u16> = (0..2 * width as u16).collect();
             let inputs = [

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::model::exchange::Exchange;
-use crate::model::extend::Codes;
+use crate::picture::exchange::Exchange;
+use crate::picture::codes::Codes;
 use crate::model::{Interrupt, Model, Upscaler};
 use crate::picture::convert::Scratch;
 use crate::schedule::Interruptible;

@@ -8,7 +8,7 @@ use gst_video::VideoFrameExt;
 use parking_lot::Mutex;
 
 use crate::model::ModelInfo;
-use crate::model::extend::Codes;
+use crate::picture::codes::Codes;
 use crate::picture::convert::Converter;
 use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};

@@ -1,8 +1,8 @@
 //! Where pictures are converted to tensors: on the CPU, or on the network's device, which then receives integer
 //! samples.
 
-use crate::model::extend::Codes;
 use crate::model::{Model, ModelError};
+use crate::picture::codes::Codes;
 use crate::types::{Conversion, Provider};
 
 use crate::upscalefilter::CAT;

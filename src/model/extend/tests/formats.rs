@@ -55,7 +55,7 @@ fn integers_cross() {
             let mut exchange = Exchange::default();
             converter.gather_codes(&src.view(), &cover(frame, Limits::default())[0], &mut exchange);
             let picture = |size: Size| {
-                let planes = super::super::planes_seen(&format.layout(), channels);
+                let planes = crate::picture::codes::planes_seen(&format.layout(), channels);
                 (0..planes).map(|plane| format.visible(plane, size)).map(|(row, rows)| row * rows).sum::<usize>()
             };
             let mut most = picture(frame) + picture(size(128, 96)) + 5 * 4 * (64 + 48);

@@ -11,27 +11,27 @@ pub enum Numbers {
 
 /// A tensor in memory, in the order of rows; it keeps its memory from run to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tensor {
+pub struct DeviceTensor {
     pub shape: Vec<i64>,
     /// As many as the shape says.
     pub numbers: Numbers,
 }
 
-/// What a run of [`Upscaler::run_codes`](super::Upscaler::run_codes) is given and gives.
+/// What a run of `Upscaler::run_codes` is given and gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exchange {
-    pub inputs: Vec<Tensor>,
+    pub inputs: Vec<DeviceTensor>,
     /// Of the shapes that are due; the run writes the numbers.
-    pub outputs: Vec<Tensor>,
+    pub outputs: Vec<DeviceTensor>,
 }
 
-impl Default for Tensor {
+impl Default for DeviceTensor {
     fn default() -> Self {
-        Tensor { shape: Vec::new(), numbers: Numbers::U8(Vec::new()) }
+        DeviceTensor { shape: Vec::new(), numbers: Numbers::U8(Vec::new()) }
     }
 }
 
-impl Tensor {
+impl DeviceTensor {
     /// Makes it one of bytes, and gives these; what they hold is of no meaning.
     pub fn set_u8(&mut self, shape: &[i64]) -> &mut [u8] {
         let count = self.reshape(shape);
@@ -90,14 +90,14 @@ impl Tensor {
 impl Exchange {
     /// Bytes that cross, both ways.
     pub fn bytes(&self) -> usize {
-        self.inputs.iter().chain(&self.outputs).map(Tensor::bytes).sum()
+        self.inputs.iter().chain(&self.outputs).map(DeviceTensor::bytes).sum()
     }
 }
 
 /// The tensor at a place of a list that grows by one at most.
-pub(crate) fn place(list: &mut Vec<Tensor>, at: usize) -> &mut Tensor {
+pub(crate) fn place(list: &mut Vec<DeviceTensor>, at: usize) -> &mut DeviceTensor {
     if list.len() <= at {
-        list.resize(at + 1, Tensor::default());
+        list.resize(at + 1, DeviceTensor::default());
     }
     &mut list[at]
 }
