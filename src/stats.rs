@@ -28,14 +28,14 @@ pub struct Stats {
     /// Pixels of all input frames, and how many of them had to be upscaled.
     frame_pixels: u64,
     upscaled_pixels: u64,
-    inference: Timing,
+    inference: InferenceTime,
     /// When the first frame arrived and when the last one left.
     first_in: Option<Instant>,
     last_out: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct Timing {
+struct InferenceTime {
     runs: u32,
     /// Tensor pixels processed, and how many of them ended up in the output (the rest is halo).
     pixels: u64,
@@ -97,7 +97,7 @@ impl Stats {
     /// Inference time saved by reuse, in seconds: the pixels that the network did not have to process, minus the halo
     /// pixels it processed in addition, at its average speed.
     pub fn saved_seconds(&self) -> f64 {
-        let Timing { pixels, kept, total, .. } = self.inference;
+        let InferenceTime { pixels, kept, total, .. } = self.inference;
         let reused = self.frame_pixels - self.upscaled_pixels;
         let saved = reused.saturating_sub(pixels.saturating_sub(kept));
         if pixels == 0 { 0.0 } else { total.as_secs_f64() * saved as f64 / pixels as f64 }

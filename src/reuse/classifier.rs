@@ -64,7 +64,7 @@ impl Classifier {
         let converter = Converter::new(format, colour, frame, channels, network.scale.unwrap_or(2));
         let rules = match &network.locality {
             Locality::Local(local) if network.fixed_size.is_none() => {
-                Rules::new(local, (network.multiple, network.multiple), &converter, frame)
+                Rules::new(local, network.multiple, network.multiple, &converter, frame)
             }
             _ => None,
         };

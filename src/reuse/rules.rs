@@ -37,7 +37,7 @@ const NOMINAL_PIXELS_OF_GPU: u64 = 4096;
 impl Rules {
     /// For a local network that accepts sizes from `min` up that are multiples of `multiple`. `None` if frames are too
     /// small for regions to produce the same result as the whole frame.
-    pub fn new(local: &Local, (multiple, min): (Size, Size), converter: &Converter, frame: Size) -> Option<Self> {
+    pub fn new(local: &Local, multiple: Size, min: Size, converter: &Converter, frame: Size) -> Option<Self> {
         let least = local.least;
         if frame.width < least.width || frame.height < least.height {
             return None;
@@ -65,7 +65,7 @@ impl Rules {
     /// For a loaded network. `None` also if it is not local, or accepts a single size.
     pub fn of(model: &ModelInfo, converter: &Converter, frame: Size) -> Option<Self> {
         let local = model.local().filter(|_| model.fixed_size.is_none())?;
-        let rules = Rules::new(local, (model.multiple, model.min_size), converter, frame)?;
+        let rules = Rules::new(local, model.multiple, model.min_size, converter, frame)?;
         let (bucket, nominal_pixels) = if model.provider.plans_for_sizes() {
             (BUCKET, NOMINAL_PIXELS_OF_GPU)
         } else {

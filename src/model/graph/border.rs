@@ -1,6 +1,6 @@
 //! What an edge that is repeated or reflected adds to the receptive field.
 //!
-//! An element that such a padding fills sees, at the picture's edge, other pixels than its place says (see [`Span`]):
+//! An element that such a padding fills sees, at the picture's edge, other pixels than its place says (see [`InputSpan`]):
 //!
 //! - Repeated, it sees what the outermost element does. That lies at a known place, and the picture's pixels that depend on it lie
 //!   inside; so the receptive field must be at least from the edge to there.
@@ -8,7 +8,7 @@
 //!   place, but in the other direction: the receptive field is then the same on both sides. It is further only where the elements do not
 //!   lie evenly about the edge, by as much as they are off.
 
-use super::picture::Span;
+use super::picture::InputSpan;
 use super::sizes::{Axis, Rational, Sizes, Stop, global, whole};
 
 /// What was padded.
@@ -48,7 +48,7 @@ impl Border {
     }
 
     /// Notes that the outermost elements of `span` are repeated.
-    pub fn repeat(&mut self, span: &Span, sizes: &Sizes) -> Result<(), Stop> {
+    pub fn repeat(&mut self, span: &InputSpan, sizes: &Sizes) -> Result<(), Stop> {
         let [before, behind] = &mut self.repeated;
         *behind = span.high.max(*behind);
         // The last element's first pixel, from the picture's last one: `length - 1 - (low + step * (len - 1))`.
@@ -57,7 +57,7 @@ impl Border {
     }
 
     /// Notes that `span` is reflected at its outermost elements.
-    pub fn reflect(&mut self, span: &Span, sizes: &Sizes) -> Result<(), Stop> {
+    pub fn reflect(&mut self, span: &InputSpan, sizes: &Sizes) -> Result<(), Stop> {
         // Element -j sees what element j does: beyond the mirrored place of what -j would see by `low + high`; behind the last
         // element, likewise.
         let before = span.low + span.high;

@@ -4,7 +4,7 @@ use super::border::Borders;
 use super::fold;
 use super::known::{Known, Number};
 use super::node::{Call, Value};
-use super::picture::{Dim, Picture, Planes, Span, position};
+use super::picture::{Dim, InputSpan, Picture, Planes, position};
 use super::reshape::reshape as deal;
 use super::sizes::{Affine, Stop, global, whole};
 
@@ -390,7 +390,7 @@ fn cut(dim: &Dim, range: Range, call: &mut Call) -> Result<Dim, Stop> {
         return global("lengths that cannot be followed");
     };
     let len = sizes.floor(room)?;
-    Ok(Dim::along(Span { len, step: span.step * whole(step), ..span.skipped(first) }.checked()?))
+    Ok(Dim::along(InputSpan { len, step: span.step * whole(step), ..span.skipped(first) }.checked()?))
 }
 
 /// `Pad`: attributes before version 11, inputs from then on.
@@ -456,7 +456,7 @@ fn padded(dim: &Dim, pads: [i64; 2], mode: &str, call: &mut Call, borders: &mut 
             _ => {}
         }
     }
-    Ok(Dim::along(Span { len, ..bordered.skipped(whole(-before)) }.checked()?))
+    Ok(Dim::along(InputSpan { len, ..bordered.skipped(whole(-before)) }.checked()?))
 }
 
 /// `Expand`, `Tile`: along the picture, they must leave it as it is.

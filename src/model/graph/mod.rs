@@ -18,7 +18,7 @@
 //! | `fold`, `window`, `resize`, `layout`, `reshape`, `pointwise` | the operators |
 //!
 //! How: each tensor's dimension that runs along the picture has a map from its elements to the interval of input pixels that
-//! they see (`picture::Span`), exact and for all sizes at once. A convolution widens the interval, a shuffle of pixels
+//! they see (`picture::InputSpan`), exact and for all sizes at once. A convolution widens the interval, a shuffle of pixels
 //! changes the distance from one element to the next, a sum takes the union. The receptive field of the last tensor is the result.
 
 mod border;
@@ -49,7 +49,7 @@ use num_rational::Ratio;
 use super::sniff;
 use crate::types::Size;
 
-use self::picture::{Atom, Span};
+use self::picture::{Atom, InputSpan};
 use self::sizes::{Axis, Sizes, Stop, whole};
 use self::walk::{Graph, Walk};
 
@@ -359,7 +359,7 @@ fn merged(walks: &[Walk], multiple: Size, modulus: [i128; 2]) -> Result<Found, S
 /// The reach along one axis, in front and behind.
 ///
 /// Of an output element `scale * x + phase`, which lies in the input's pixel `x`, for the phase that sees furthest.
-fn sides(span: &Span, border: border::Border, scale: u32) -> Result<[u32; 2], Stop> {
+fn sides(span: &InputSpan, border: border::Border, scale: u32) -> Result<[u32; 2], Stop> {
     if span.step != Ratio::new(1, i128::from(scale)) {
         return sizes::global("its output does not lie over its input");
     }
@@ -377,7 +377,7 @@ fn sides(span: &Span, border: border::Border, scale: u32) -> Result<[u32; 2], St
 fn alignment(walk: &Walk, modulus: [i128; 2]) -> Result<Size, Stop> {
     let [mut height, mut width] = modulus;
     for atom in walk.layouts.iter().flatten().flatten() {
-        let Atom::Along(Span { axis, step, .. }) = atom else { continue };
+        let Atom::Along(InputSpan { axis, step, .. }) = atom else { continue };
         // A shift by `n` pixels is one by `n / step` elements, which is whole for multiples of the step's numerator.
         let side = if *axis == Axis::Horizontal { &mut width } else { &mut height };
         *side = common_multiple(*side, *step.numer());

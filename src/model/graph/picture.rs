@@ -7,7 +7,7 @@ use super::sizes::{Affine, Axis, Rational, Sizes, Stop, bounded, global, whole};
 /// Element `i` sees no input pixels but those of `low + step * i ..= high + step * i`. The bounds are exact fractions; the elements
 /// before the first and behind the last, which a padding stands for, see what the same formula says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct InputSpan {
     pub axis: Axis,
     /// Number of elements.
     pub len: Affine,
@@ -17,10 +17,10 @@ pub(super) struct Span {
     pub high: Rational,
 }
 
-impl Span {
+impl InputSpan {
     /// The picture's own rows or columns.
     pub fn input(axis: Axis, sizes: &Sizes) -> Self {
-        Span { axis, len: sizes.length(axis), step: whole(1), low: whole(0), high: whole(0) }
+        InputSpan { axis, len: sizes.length(axis), step: whole(1), low: whole(0), high: whole(0) }
     }
 
     /// The same, if its numbers can be followed.
@@ -34,20 +34,20 @@ impl Span {
         let len = self.len.over(Affine::whole(count)).map(|len| sizes.integral(len)).transpose()?;
         let Some(len) = len else { return global("lengths that cannot be followed") };
         let count = whole(count);
-        Span { len, step: self.step * count, high: self.high + self.step * (count - 1), ..self }.checked()
+        InputSpan { len, step: self.step * count, high: self.high + self.step * (count - 1), ..self }.checked()
     }
 
     /// `count` elements in place of each one.
     pub fn divided(self, count: u64) -> Result<Self, Stop> {
         let Some(len) = self.len.times(Affine::whole(count)) else { return global("lengths that cannot be followed") };
         let step = self.step / whole(count);
-        Span { len, step, low: self.low - step * (whole(count) - 1), ..self }.checked()
+        InputSpan { len, step, low: self.low - step * (whole(count) - 1), ..self }.checked()
     }
 
     /// Without the first `count` elements, or with as many more before them.
     pub fn skipped(self, count: Rational) -> Self {
         let shift = self.step * count;
-        Span { low: self.low + shift, high: self.high + shift, ..self }
+        InputSpan { low: self.low + shift, high: self.high + shift, ..self }
     }
 
     /// Says of the elements before the first that they lie outside the picture, as a padding makes them do.
@@ -55,12 +55,12 @@ impl Span {
     /// It makes them depend on where the first one lies. So the first of them must see a pixel outside: else a part of the picture that
     /// holds all that it sees could have the border where the whole picture has none.
     pub fn bordered_before(self) -> Self {
-        Span { low: self.low.min(self.step - 1), ..self }
+        InputSpan { low: self.low.min(self.step - 1), ..self }
     }
 
-    /// [`Span::bordered_before`] for the elements behind the last.
+    /// [`InputSpan::bordered_before`] for the elements behind the last.
     pub fn bordered_behind(self, sizes: &Sizes) -> Result<Self, Stop> {
-        Ok(Span { high: self.high.max(self.missing(sizes)?), ..self })
+        Ok(InputSpan { high: self.high.max(self.missing(sizes)?), ..self })
     }
 
     /// How many pixels the elements leave of the picture, by their number and distance; negative if they go beyond it.
@@ -74,11 +74,11 @@ impl Span {
     }
 
     /// The elements of two tensors taken together, one by one.
-    pub fn joined(self, other: Span) -> Result<Self, Stop> {
+    pub fn joined(self, other: InputSpan) -> Result<Self, Stop> {
         if (self.axis, self.len, self.step) != (other.axis, other.len, other.step) {
             return global("parts of different sizes taken together");
         }
-        Ok(Span { low: self.low.min(other.low), high: self.high.max(other.high), ..self })
+        Ok(InputSpan { low: self.low.min(other.low), high: self.high.max(other.high), ..self })
     }
 }
 
@@ -87,7 +87,7 @@ impl Span {
 pub(super) enum Atom {
     /// Elements that each may depend on all that the others depend on: channels, the batch. At least 2.
     Plain(u64),
-    Along(Span),
+    Along(InputSpan),
 }
 
 /// One dimension of a tensor: the product of its atoms, the last one changing fastest. None for a length of 1.
@@ -114,7 +114,7 @@ impl Dim {
         Self::new([Atom::Plain(len)])
     }
 
-    pub fn along(span: Span) -> Self {
+    pub fn along(span: InputSpan) -> Self {
         Dim(vec![Atom::Along(span)])
     }
 
@@ -136,7 +136,7 @@ impl Dim {
     }
 
     /// The span, if it is one and nothing else.
-    pub fn as_span(&self) -> Option<Span> {
+    pub fn as_span(&self) -> Option<InputSpan> {
         match self.0.as_slice() {
             [Atom::Along(span)] => Some(*span),
             _ => None,
@@ -224,7 +224,7 @@ impl Picture {
     pub fn layout(&self) -> Vec<Vec<Atom>> {
         let fixed = |atom: &Atom| match atom {
             Atom::Plain(len) => Atom::Plain(*len),
-            Atom::Along(span) => Atom::Along(Span { len: Affine::ONE, high: whole(0), ..*span }),
+            Atom::Along(span) => Atom::Along(InputSpan { len: Affine::ONE, high: whole(0), ..*span }),
         };
         self.dims.iter().map(|dim| dim.0.iter().map(fixed).collect()).collect()
     }
@@ -244,7 +244,7 @@ pub(super) fn position(axis: i64, dims: usize) -> Result<usize, Stop> {
 pub(super) struct Planes {
     pub channels: u64,
     /// Rows, then columns.
-    pub spans: [Span; 2],
+    pub spans: [InputSpan; 2],
 }
 
 impl Planes {

@@ -4,7 +4,7 @@ use num_rational::Ratio;
 
 use super::border::Borders;
 use super::node::Call;
-use super::picture::{Dim, Picture, Span};
+use super::picture::{Dim, InputSpan, Picture};
 use super::sizes::{Affine, Rational, Sizes, Stop, global, whole};
 
 /// Where an output element's centre lies in the input, as the scale `s` says: at `(i + shift) / s - back`.
@@ -139,7 +139,7 @@ fn taps(call: &Call) -> Result<Taps, Stop> {
     })
 }
 
-fn resized(span: Span, scale: Rational, centres: Centres, taps: Taps, sizes: &Sizes) -> Result<Span, Stop> {
+fn resized(span: InputSpan, scale: Rational, centres: Centres, taps: Taps, sizes: &Sizes) -> Result<InputSpan, Stop> {
     // The length is rounded down; a scale that is no short binary fraction would be rounded itself before that.
     let len = span.len.times_constant(scale).map(|len| sizes.floor(len)).transpose()?;
     let Some(len) = len.filter(|len| len.ratio(span.len) == Some(scale)) else {
@@ -159,7 +159,7 @@ fn resized(span: Span, scale: Rational, centres: Centres, taps: Taps, sizes: &Si
         Taps::Cubic => (whole(2), whole(2)),
     };
     let (low, high) = (first.low - span.step * below, first.high + span.step * above);
-    Span { len, step: span.step / scale, low, high, ..span }.checked()
+    InputSpan { len, step: span.step / scale, low, high, ..span }.checked()
 }
 
 /// Whether a runtime computes the centres without rounding.

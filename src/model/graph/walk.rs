@@ -8,7 +8,7 @@ use prost::Message;
 use super::border::Borders;
 use super::known::Known;
 use super::node::{Call, Node, Value};
-use super::picture::{Atom, Dim, Picture, Span};
+use super::picture::{Atom, Dim, InputSpan, Picture};
 use super::sizes::{Axis, Sizes, Stop, global};
 use super::{fold, layout, live, pointwise, proto, resize, window};
 
@@ -120,7 +120,7 @@ pub(super) struct Walk {
 impl Graph {
     /// Follows a picture of `channels` channels through the graph.
     pub fn walk(&self, channels: u64, sizes: Sizes) -> Result<Walk, Stop> {
-        let spans = [Axis::Vertical, Axis::Horizontal].map(|axis| Dim::along(Span::input(axis, &sizes)));
+        let spans = [Axis::Vertical, Axis::Horizontal].map(|axis| Dim::along(InputSpan::input(axis, &sizes)));
         let [rows, columns] = spans;
         let input = Picture::new(vec![Dim::default(), Dim::plain(channels)?, rows, columns])?;
         let mut walk =

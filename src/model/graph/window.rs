@@ -1,7 +1,7 @@
 //! Convolutions and pooling: operators that move a window over the picture.
 
 use super::node::Call;
-use super::picture::{Picture, Planes, Span};
+use super::picture::{InputSpan, Picture, Planes};
 use super::sizes::{Affine, Rational, Sizes, Stop, global, whole};
 
 /// The window along one axis.
@@ -26,7 +26,7 @@ fn pair(call: &Call, name: &str, default: i64) -> Result<[i64; 2], Stop> {
 }
 
 /// The window for rows, then columns. `kernel` is the size without dilation.
-fn windows(call: &Call, kernel: [i64; 2], spans: &[Span; 2]) -> Result<[Window; 2], Stop> {
+fn windows(call: &Call, kernel: [i64; 2], spans: &[InputSpan; 2]) -> Result<[Window; 2], Stop> {
     let (strides, dilations) = (pair(call, "strides", 1)?, pair(call, "dilations", 1)?);
     let explicit = match call.node.ints("pads") {
         None | Some([]) => [0; 4],
@@ -54,7 +54,7 @@ fn windows(call: &Call, kernel: [i64; 2], spans: &[Span; 2]) -> Result<[Window; 
 }
 
 /// All padding that makes the output `ceil(len / stride)` long.
-fn same(extent: i64, stride: i64, span: &Span, sizes: &Sizes) -> Result<i64, Stop> {
+fn same(extent: i64, stride: i64, span: &InputSpan, sizes: &Sizes) -> Result<i64, Stop> {
     let last = Affine::whole(stride - 1);
     let rounded = span.len.plus(last).and_then(|len| len.over(Affine::whole(stride)));
     let Some(rounded) = rounded else { return global("lengths that cannot be followed") };
@@ -67,7 +67,7 @@ fn same(extent: i64, stride: i64, span: &Span, sizes: &Sizes) -> Result<i64, Sto
 }
 
 /// What the windows at each place see.
-fn slid(span: Span, window: Window, sizes: &Sizes) -> Result<Span, Stop> {
+fn slid(span: InputSpan, window: Window, sizes: &Sizes) -> Result<InputSpan, Stop> {
     let Window { extent, stride, pads: [before, behind] } = window;
     let mut span = span;
     if before > 0 {
@@ -86,7 +86,7 @@ fn slid(span: Span, window: Window, sizes: &Sizes) -> Result<Span, Stop> {
         return global("lengths that cannot be followed");
     };
     let first = span.skipped(whole(-before));
-    Span { len, step: span.step * whole(stride), high: first.high + span.step * whole(extent), ..first }.checked()
+    InputSpan { len, step: span.step * whole(stride), high: first.high + span.step * whole(extent), ..first }.checked()
 }
 
 fn slide(planes: Planes, windows: [Window; 2], channels: u64, sizes: &Sizes) -> Result<Picture, Stop> {
@@ -187,7 +187,7 @@ pub(super) fn conv_transpose(call: &mut Call) -> Result<Picture, Stop> {
     Planes { channels, spans }.picture()
 }
 
-fn scattered(span: Span, window: Window, extra: i64, sizes: &Sizes) -> Result<Span, Stop> {
+fn scattered(span: InputSpan, window: Window, extra: i64, sizes: &Sizes) -> Result<InputSpan, Stop> {
     let Window { extent, stride, pads: [before, behind] } = window;
     // At the edges, elements that are not there are left out of the sums.
     let span = span.bordered_before().bordered_behind(sizes)?;
@@ -200,6 +200,6 @@ fn scattered(span: Span, window: Window, extra: i64, sizes: &Sizes) -> Result<Sp
     let Some(len) = len else { return global("lengths that cannot be followed") };
     // Output `j` takes the inputs `i` with `j + before - extent <= stride * i <= j + before`.
     let before: Rational = whole(before);
-    Span { len, step, low: span.low + step * (before - extent as i128), high: span.high + step * before, ..span }
+    InputSpan { len, step, low: span.low + step * (before - extent as i128), high: span.high + step * before, ..span }
         .checked()
 }

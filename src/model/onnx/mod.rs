@@ -42,12 +42,12 @@ use self::converting::OnnxConverter;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
 use super::extend::{self, Recipe};
-use crate::picture::codes::Codes;
 use super::graph::{self, Locality};
 use super::{
     Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Precision, Provider, Source, Upscaler, log, sniff,
 };
 use crate::device::{self, Memory};
+use crate::picture::codes::Codes;
 use crate::types::Size;
 
 /// A network that ONNX Runtime loaded and that was found to be an upscaler.
@@ -87,7 +87,7 @@ impl OnnxModel {
         }
         let mut refusals = Vec::new();
         for provider in provider::AUTO {
-            let settings = provider::Settings { provider, ..opener.settings };
+            let settings = provider::SessionOptions { provider, ..opener.settings };
             let converts = options.conversion.on_device(provider);
             match Self::load_with(Opener { settings, converts, ..opener.clone() }) {
                 Err(error) if provider != Provider::Cpu => refusals.push(error.to_string()),
@@ -102,7 +102,7 @@ impl OnnxModel {
     }
 
     fn load_with(opener: Opener) -> Result<Self, ModelError> {
-        let provider::Settings { provider, device_id, .. } = opener.settings;
+        let provider::SessionOptions { provider, device_id, .. } = opener.settings;
         let probing = opener.for_probing();
         if probing.is_some() {
             // What is asked for has to be there, not only what stands in for it.
@@ -145,7 +145,7 @@ impl OnnxModel {
                     known.unwrap_or_else(|| probe::cost(&findings, &mut runner(&mut session, signature.input)));
                 *COSTS.lock().entry(key).or_insert(measured)
             }
-            _ => probe::Cost::default(),
+            _ => probe::RunCost::default(),
         };
         let info = ModelInfo {
             name: opener.name.clone(),
@@ -242,7 +242,7 @@ impl Model for OnnxModel {
 }
 
 /// What [`probe::cost`] found, by [`Model::key`] and threads: measured once, so that all that runs in a process goes by the same figure.
-static COSTS: LazyLock<Mutex<HashMap<(u128, usize), probe::Cost>>> = LazyLock::new(Mutex::default);
+static COSTS: LazyLock<Mutex<HashMap<(u128, usize), probe::RunCost>>> = LazyLock::new(Mutex::default);
 
 /// What the graph tells of a network.
 struct Reading {
@@ -275,7 +275,7 @@ struct Opener {
     bytes: Bytes,
     /// Where data outside the model file lies.
     folder: Option<PathBuf>,
-    settings: provider::Settings,
+    settings: provider::SessionOptions,
     /// Whether sessions that convert are to be expected.
     converts: bool,
 }
@@ -283,7 +283,7 @@ struct Opener {
 impl Opener {
     fn read(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
         let LoadOptions { provider, device_id, intra_threads, precision, conversion } = options;
-        let settings = provider::Settings { provider, device_id, threads: intra_threads.max(1), precision };
+        let settings = provider::SessionOptions { provider, device_id, threads: intra_threads.max(1), precision };
         let converts = conversion.on_device(provider);
         Ok(match source {
             Source::Builtin(builtin) => Self {
@@ -306,7 +306,7 @@ impl Opener {
     /// See [`Model::key`].
     fn key(&self) -> u128 {
         // Threads make no difference to memory that would be worth measuring anew for.
-        let provider::Settings { provider, device_id, threads: _, precision } = self.settings;
+        let provider::SessionOptions { provider, device_id, threads: _, precision } = self.settings;
         let mut hash = Xxh3::new();
         hash.update(&self.bytes);
         let settings = [provider as u64, device_id.into(), precision as u64, self.converts.into()];
@@ -316,7 +316,7 @@ impl Opener {
 
     /// What tries pictures of many sizes in place of a provider that builds for each of them for minutes.
     fn for_probing(&self) -> Option<Self> {
-        let settings = provider::Settings { provider: Provider::Cuda, ..self.settings };
+        let settings = provider::SessionOptions { provider: Provider::Cuda, ..self.settings };
         (self.settings.provider == Provider::TensorRt).then(|| Self { settings, ..self.clone() })
     }
 
@@ -327,7 +327,7 @@ impl Opener {
     /// Opens a session of the model file, or of one that was made of it.
     fn open_file(&self, bytes: &[u8], threads: usize) -> Result<Session, ModelError> {
         let runtime = runtime::runtime()?;
-        let settings = provider::Settings { threads: threads.max(1), ..self.settings };
+        let settings = provider::SessionOptions { threads: threads.max(1), ..self.settings };
         let refused = |reason| ModelError::Provider { provider: settings.provider, reason };
         let failed = |message: &str| self.invalid(text::load_reason(message));
         let mut builder = runtime.builder().map_err(|error| failed(error.message()))?;
@@ -394,7 +394,7 @@ pub fn check(provider: Provider) -> Result<(), ModelError> {
     let runtime = runtime::runtime()?;
     let refused = |reason| ModelError::Provider { provider, reason };
     let mut builder = runtime.builder().map_err(|error| refused(text::trim(error.message())))?;
-    let settings = provider::Settings { provider, device_id: 0, threads: 1, precision: Precision::Auto };
+    let settings = provider::SessionOptions { provider, device_id: 0, threads: 1, precision: Precision::Auto };
     provider::append(&mut builder, runtime, settings).map_err(refused)
 }
 

@@ -49,7 +49,7 @@ const MAX_FIXED: u64 = 16_384;
 
 /// What runs cost.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
+pub(super) struct RunCost {
     /// Of a run beside its pixels, in pixels of its tensor.
     pub fixed_pixels: u64,
     /// Of a pixel; 0 where that does not show.
@@ -57,7 +57,7 @@ pub(super) struct Cost {
 }
 
 /// What runs cost: from the times of two sizes, the best of three each.
-pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> Cost {
+pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> RunCost {
     let Findings { channels, multiple, min_size, .. } = *findings;
     let size = |side: u32| Size {
         width: side.max(min_size.width).next_multiple_of(multiple.width.max(1)),
@@ -74,14 +74,14 @@ pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> Cost {
         (0..3).try_fold(f64::INFINITY, |best, _| Some(best.min(once()?)))
     };
     let (small, large) = (size(SMALL), size(LARGE));
-    let Some((fast, slow)) = time(small).zip(time(large)) else { return Cost::default() };
+    let Some((fast, slow)) = time(small).zip(time(large)) else { return RunCost::default() };
     // What a run costs hides what its pixels do.
     if slow <= fast {
-        return Cost { fixed_pixels: MAX_FIXED, seconds_per_pixel: 0.0 };
+        return RunCost { fixed_pixels: MAX_FIXED, seconds_per_pixel: 0.0 };
     }
     let seconds_per_pixel = (slow - fast) / (large.pixels() - small.pixels()).max(1) as f64;
     let fixed = (fast - seconds_per_pixel * small.pixels() as f64) / seconds_per_pixel;
-    Cost { fixed_pixels: (fixed.max(0.0) as u64).min(MAX_FIXED), seconds_per_pixel }
+    RunCost { fixed_pixels: (fixed.max(0.0) as u64).min(MAX_FIXED), seconds_per_pixel }
 }
 
 /// The ratio of output and input, or why there is none.

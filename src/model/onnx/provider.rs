@@ -15,7 +15,7 @@ use crate::types::{Precision, Provider};
 
 /// What a session's provider is told.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
+pub(super) struct SessionOptions {
     pub provider: Provider,
     /// As the provider counts them.
     pub device_id: u32,
@@ -55,8 +55,8 @@ static OPENVINO: Plugin = Plugin {
 };
 
 /// Makes sessions of `builder` run on the provider. An error is one line that can follow "execution-provider=NAME: ".
-pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings) -> Result<(), String> {
-    let Settings { provider, device_id, .. } = settings;
+pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
+    let SessionOptions { provider, device_id, .. } = settings;
     match provider {
         // `auto` has been made one of the others before.
         Provider::Cpu | Provider::Auto => runtime.use_cpu(builder, true).map_err(|error| text::trim(error.message())),
@@ -68,7 +68,8 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
                 .with_prefer_nhwc(true)
                 .with_arbitrary_config("use_tf32", if settings.precision == Precision::Fp32 { "0" } else { "1" }),
             "CUDA",
-            ("onnxruntime_providers_cuda", "--gpu"),
+            "onnxruntime_providers_cuda",
+            "gpu",
         ),
         Provider::TensorRt => {
             let cache = cache_folder().ok_or("it needs a folder for its engines: set XDG_CACHE_HOME or HOME")?;
@@ -81,7 +82,8 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
                     .with_engine_cache(true)
                     .with_engine_cache_path(cache.display()),
                 "TensorRT",
-                ("onnxruntime_providers_tensorrt", "--gpu"),
+                "onnxruntime_providers_tensorrt",
+                "gpu",
             )
         }
         Provider::OpenVino => openvino(builder, runtime, settings),
@@ -89,22 +91,23 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
     }
 }
 
-/// Asks for a provider that is compiled into ONNX Runtime; `library` is what it brings beside it, and how `script/setup` fetches it.
+/// Enables a provider that is compiled into ONNX Runtime. `library` is the provider's own library, `variant` the one
+/// of `script/setup` that downloads it.
 fn register<E: ExecutionProvider>(
     builder: &mut SessionBuilder,
     runtime: &Runtime,
     provider: &E,
     name: &str,
-    (library, setup): (&str, &str),
+    library: &str,
+    variant: &str,
 ) -> Result<(), String> {
     if !E::is_available().unwrap_or(false) {
         // What is fetched is a second ONNX Runtime: without the variable nobody would use it.
         return Err(format!(
-            "{} was built without {name}; `./script/setup {setup}` downloads one that has it, and {}: run with UPSCALE_RUNTIME={} \
+            "{} was built without {name}; `./script/setup --{variant}` downloads one that has it, and {}: run with UPSCALE_RUNTIME={variant} \
              ./script/env ...",
             runtime.path.display(),
-            file_name(library),
-            setup.trim_start_matches('-')
+            file_name(library)
         ));
     }
     provider.register(builder).map_err(|error| {
@@ -130,7 +133,7 @@ fn needs(by: &str, missing: &str) -> String {
 }
 
 /// OpenVINO is compiled into the ONNX Runtime that comes with it, and a plugin (for Intel's own hardware alone) for others.
-fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings) -> Result<(), String> {
+fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
     // OpenVINO's own properties, in JSON. It would pin the one thread of each session to the same core.
     let precision = openvino_precision(settings.precision);
     let config = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","ENABLE_CPU_PINNING":"NO"}}}}"#);
@@ -147,7 +150,7 @@ fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: Settings)
         .with_num_threads(settings.threads)
         .with_num_streams(1)
         .with_arbitrary_config("load_config", config);
-    register(builder, runtime, &provider, "OpenVINO", ("onnxruntime_providers_openvino", "--openvino"))
+    register(builder, runtime, &provider, "OpenVINO", "onnxruntime_providers_openvino", "openvino")
 }
 
 /// bfloat16 where the processor multiplies it (AVX-512 BF16): two to three times as fast, and above 50 dB from float32.
