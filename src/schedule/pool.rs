@@ -19,6 +19,19 @@ pub trait Job: Send + 'static {
     fn panicked(&mut self, message: &str);
 }
 
+/// A pool of boxed jobs does not name their type.
+impl<C: Interruptible> Job for Box<dyn Job<Context = C>> {
+    type Context = C;
+
+    fn run(&mut self, context: &mut C) -> Outcome {
+        (**self).run(context)
+    }
+
+    fn panicked(&mut self, message: &str) {
+        (**self).panicked(message);
+    }
+}
+
 /// What happens to a job after it has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -1,13 +1,13 @@
-//! One way from the errors of the pure modules to GStreamer's.
+//! The element's errors, and the GStreamer messages they become.
 
 use gst::prelude::*;
 
 use crate::model::{ModelError, RunError};
 use crate::schedule::permits::Refusal;
 
-use crate::upscalefilter::engine::OpenError;
+use crate::upscalefilter::text::mebibytes;
 
-/// Why, and what to do.
+/// Why interlaced video is refused, and what to do.
 pub(in crate::upscalefilter) const INTERLACED: &str =
     "Interlaced video cannot be upscaled as it is: put `deinterlace` before upscalefilter";
 
@@ -24,13 +24,13 @@ pub(in crate::upscalefilter) enum FrameError {
     Run(String),
     #[error("out of memory: {0}")]
     OutOfMemory(String),
-    /// Refused before it was tried.
+    /// Refused before the run.
     #[error("{0}")]
     TooLarge(String),
-    /// A run took more than was estimated: it goes on with smaller ones.
+    /// A run took more memory than estimated; the frame is tried again with smaller runs.
     #[error("a run took more memory than estimated")]
     Refit,
-    /// A flush or a stop came in between; then nobody waits for the frame any more.
+    /// A flush or a stop cancelled the run; nobody waits for the frame any more.
     #[error("interrupted")]
     Interrupted,
     #[error("internal error in a worker, please report it: {0}")]
@@ -51,21 +51,20 @@ impl From<Refusal> for FrameError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Cancelled => FrameError::Interrupted,
-            Refusal::TooLarge { limit } => FrameError::TooLarge(format!(
-                "a run needs more memory than the limit of {}",
-                crate::upscalefilter::engine::bytes(limit)
-            )),
+            Refusal::TooLarge { limit } => {
+                FrameError::TooLarge(format!("a run needs more memory than the limit of {}", mebibytes(limit)))
+            }
         }
     }
 }
 
 impl FrameError {
-    /// Whether fewer or smaller runs, a new session or another device may do what failed.
+    /// Whether fewer or smaller runs, a new session or another device may succeed.
     pub fn may_pass(&self) -> bool {
         matches!(self, FrameError::Run(_) | FrameError::OutOfMemory(_) | FrameError::TooLarge(_))
     }
 
-    /// Posts this error for the frame of this PTS.
+    /// Posts this error, with the frame's index and PTS.
     pub fn post(&self, element: &crate::upscalefilter::UpscaleFilter, index: u64, pts: Option<gst::ClockTime>) {
         let frame = format!("Frame {index} (PTS {}): {self}", pts.display());
         match self {
@@ -84,7 +83,21 @@ impl FrameError {
     }
 }
 
-/// The message for an engine that cannot be had.
+/// Why an engine cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::upscalefilter) enum OpenError {
+    #[error("{0}")]
+    Settings(String),
+    #[error("{0}")]
+    Model(#[from] ModelError),
+    /// A library failed to build its engine for the stream's frames.
+    #[error("the model cannot be made ready for these frames: {0}")]
+    Build(#[from] RunError),
+    #[error("cannot start a worker thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// The message for an engine that cannot be opened.
 pub(in crate::upscalefilter) fn open_error(error: &OpenError) -> gst::ErrorMessage {
     match error {
         OpenError::Model(error) => model_error(error),

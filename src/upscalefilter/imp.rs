@@ -15,8 +15,8 @@ use crate::schedule::completion::CompletionEstimate;
 
 use crate::upscalefilter::CAT;
 use crate::upscalefilter::engine::swap::Swap;
-use crate::upscalefilter::engine::{Engine, OpenError, describe};
-use crate::upscalefilter::errors::open_error;
+use crate::upscalefilter::engine::{Engine, describe};
+use crate::upscalefilter::errors::{OpenError, open_error};
 use crate::upscalefilter::frame::reuse::PreviousFrame;
 use crate::upscalefilter::negotiation::caps;
 use crate::upscalefilter::progress;

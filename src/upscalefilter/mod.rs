@@ -55,6 +55,7 @@ mod pads;
 mod progress;
 mod properties;
 mod state;
+mod text;
 mod timing;
 
 pub use properties::{Duplicates, LateFrames, LatencyMode};

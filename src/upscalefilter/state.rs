@@ -31,8 +31,8 @@ use crate::types::Rect;
 
 use crate::upscalefilter::frame::pending_result::PendingResult;
 use crate::upscalefilter::negotiation::config::StreamConfig;
-use crate::upscalefilter::pads::src::PendingQuery;
-use crate::upscalefilter::timing::late::Timing;
+use crate::upscalefilter::pads::query::PendingQuery;
+use crate::upscalefilter::timing::deadlines::Deadlines;
 
 /// A frame on its way to the source pad.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ pub(in crate::upscalefilter) struct State {
     pub next_index: u64,
     pub stats: Stats,
     /// By when frames have to leave, and when they would.
-    pub timing: Timing,
+    pub timing: Deadlines,
     pub completion: CompletionEstimate,
     /// Downstream takes something else now, it may be another size.
     pub reconfigure: bool,
@@ -144,7 +144,7 @@ impl Default for State {
             in_flight: None,
             next_index: 0,
             stats: Stats::default(),
-            timing: Timing::default(),
+            timing: Deadlines::default(),
             completion: CompletionEstimate::default(),
             reconfigure: false,
             discont: false,

@@ -1,38 +1,34 @@
 //! The loaded model, its workers and their memory, on each of the devices: made on the way to READY, gone on the way to NULL, untouched
 //! by flushes.
 
+pub(in crate::upscalefilter) mod device;
 pub(in crate::upscalefilter) mod swap;
 pub(in crate::upscalefilter) mod worker;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
-use std::thread::available_parallelism;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use gst::glib;
-use parking_lot::Mutex;
 
-use crate::device::{self, Memory};
-use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, RunError, Source};
-use crate::schedule::footprint::Footprints;
-use crate::schedule::holding::Holdings;
-use crate::schedule::load_controller::{Bounds, DegradationLevel, LoadController, Verdict};
-use crate::schedule::permits::{Permit, Refusal};
-use crate::schedule::shares::{Budget, Claim, Share, Watch};
-use crate::schedule::{WorkerPool, budget};
-use crate::types::Provider;
+use crate::model::{Model, ModelInfo};
+use crate::schedule::load_controller::{DegradationLevel, LoadController, Verdict};
+use crate::schedule::shares::Watch;
+use crate::schedule::{Job, WorkerPool, budget};
 
+use crate::upscalefilter::engine::device::Device;
 use crate::upscalefilter::engine::worker::Worker;
-use crate::upscalefilter::frame::job::FrameJob;
+use crate::upscalefilter::errors::OpenError;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 use crate::upscalefilter::negotiation::conversion;
-use crate::upscalefilter::properties::{LatencyMode, Settings};
+use crate::upscalefilter::properties::Settings;
+use crate::upscalefilter::text::mebibytes;
 
 pub(in crate::upscalefilter) struct Engine {
     /// At least one. Their places are the groups of the pool.
     pub devices: Vec<Device>,
-    pub pool: WorkerPool<FrameJob>,
+    pub pool: WorkerPool<Box<dyn Job<Context = Worker>>>,
     /// Workers that there was room for when the stream's frames were known, on all devices.
     planned: AtomicUsize,
     /// Each device runs one frame at a time.
@@ -41,49 +37,10 @@ pub(in crate::upscalefilter) struct Engine {
     settings: Settings,
 }
 
-/// One of the devices that share the frames. Each has a memory and a degradation levels of its own.
-pub(in crate::upscalefilter) struct Device {
-    pub model: Arc<dyn Model>,
-    pub controller: Mutex<LoadController>,
-    /// The element's part of it.
-    share: Arc<Share>,
-    /// The element's part of the processor, if the fallback may run there.
-    fallback_share: Option<Arc<Share>>,
-    /// What its sessions hold.
-    pub holdings: Arc<Holdings>,
-    /// The network on the CPU, loaded when it is first needed.
-    fallback: OnceLock<Result<Arc<dyn Model>, String>>,
-}
-
-/// Why an engine cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::upscalefilter) enum OpenError {
-    #[error("{0}")]
-    Settings(String),
-    #[error("{0}")]
-    Model(#[from] ModelError),
-    /// What a library builds for the stream's frames.
-    #[error("the model cannot be made ready for these frames: {0}")]
-    Build(#[from] RunError),
-    #[error("cannot start a worker thread: {0}")]
-    Thread(#[from] std::io::Error),
-}
-
 impl Engine {
-    /// Loads the model for each device and opens a session, for the member of this number of the devices' budgets. Slow; call it without
-    /// a lock.
+    /// Loads the model for each device and opens a session; joins the devices' budgets as `member`. Slow; call it without a lock.
     pub fn open(settings: &Settings, member: u64) -> Result<Arc<Self>, OpenError> {
-        let devices = settings.devices().map_err(OpenError::Settings)?;
-        let mut provider = settings.execution_provider;
-        let mut models: Vec<Arc<dyn Model>> = Vec::with_capacity(devices.len());
-        for device in devices {
-            let (workers, _) = workers(settings, provider, device::memory(provider, device));
-            let model = load(settings, provider, device, at_a_time(settings, workers))?;
-            // The numbers are those of one provider.
-            provider = model.info().provider;
-            models.push(model);
-        }
-        Self::with_models(models, settings, member)
+        Self::with_models(device::load_models(settings)?, settings, member)
     }
 
     /// Whether this is what `settings` ask for.
@@ -96,54 +53,27 @@ impl Engine {
         settings.stand_in().is_some_and(|stand_in| self.serves(&stand_in))
     }
 
-    /// The same with models that are loaded already, one for each device.
+    /// The same with loaded models, one for each device.
     pub fn with_models(models: Vec<Arc<dyn Model>>, settings: &Settings, member: u64) -> Result<Arc<Self>, OpenError> {
-        let mut devices = Vec::with_capacity(models.len());
-        let (mut contexts, mut begin) = (Vec::new(), Vec::new());
-        for (number, model) in models.into_iter().enumerate() {
-            let memory = model.memory();
-            let info = model.info();
-            let (workers, most) = workers(settings, info.provider, memory);
-            let footprints = Footprints::remembered(model.key(), info.estimated_bytes());
-            let bounds = bounds(settings, info, (workers, most), 0);
-            let share = join(settings, &*model, member, most);
-            let fallback_share = join_as_fallback(settings, info, member);
-            let fallback = fallback_share.as_ref().map(|share| (Arc::clone(share.permits()), info.estimated_bytes()));
-            let controller = LoadController::new(bounds, footprints, Arc::clone(share.permits()), fallback);
-            // The first session shows that the model runs. The others are opened by their workers when there is work for them: if
-            // the device has no room for one by then, that is a step of the degradation levels.
-            let threads = threads(info, at_a_time(settings, workers));
-            let mut first = Some((model.open_session_with(threads)?, threads));
-            let mut permits = controller.all_permits();
-            permits.push(Arc::clone(share.runs()));
-            permits.extend(fallback_share.iter().map(|share| Arc::clone(share.runs())));
-            let permits: Arc<[_]> = permits.into();
-            let holdings = Arc::default();
-            contexts.push((0..most).map(|_| Worker::new(number, first.take(), &permits, &holdings)).collect());
-            begin.push(workers);
-            let controller = Mutex::new(controller);
-            devices.push(Device { model, controller, share, fallback_share, holdings, fallback: OnceLock::new() });
+        let devices: Vec<_> = models.into_iter().map(|model| Device::new(model, settings, member)).collect();
+        let mut contexts = Vec::with_capacity(devices.len());
+        for (number, device) in devices.iter().enumerate() {
+            let mut first = Some(device.open_first_session()?);
+            let permits = device.permits();
+            let worker = |_| Worker::new(number, first.take(), &permits, &device.holdings);
+            contexts.push((0..device.workers.max).map(worker).collect());
         }
         let pool = WorkerPool::new(contexts)?;
-        begin.iter().enumerate().for_each(|(number, workers)| pool.set_active(number, *workers));
-        let planned = AtomicUsize::new(begin.iter().sum());
+        for (number, device) in devices.iter().enumerate() {
+            pool.set_active(number, device.workers.initial);
+        }
+        let planned = AtomicUsize::new(devices.iter().map(|device| device.workers.initial).sum());
         let low_latency = AtomicBool::new(false);
         let engine = Arc::new(Engine { devices, pool, planned, low_latency, settings: settings.clone() });
         for share in engine.devices.iter().flat_map(Device::shares) {
             share.watch(Arc::downgrade(&engine) as Weak<dyn Watch>);
         }
         Ok(engine)
-    }
-
-    /// Waits until a device has room for one more run on a level, beside those of other elements.
-    pub fn turn(&self, number: usize, level: DegradationLevel, cancelled: &AtomicBool) -> Result<Permit, Refusal> {
-        let device = &self.devices[number];
-        let share = device.fallback_share.as_ref().filter(|_| level.fallback).unwrap_or(&device.share);
-        let runs = share.runs();
-        // What all of this element's workers do together is all of a processor; how much of a GPU a run keeps busy, nobody tells.
-        let on_processor = level.fallback || runs_on_processor(device.model.info().provider);
-        let units = if on_processor { runs.limit() / level.workers.max(1) as u64 } else { 1 };
-        runs.acquire(units.max(1), cancelled)
     }
 
     /// Frames that may be between sink and source pad. It does not follow each change of the workers, as upstream's buffers and the
@@ -197,17 +127,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Frames of this kind come from now on.
+    /// Prepares the devices for frames of `config`.
     pub fn set_stream(&self, config: &StreamConfig) {
-        let cuts = config.largest_cuts();
-        let side = cuts.frame().width.max(cuts.frame().height);
         for (number, device) in self.devices.iter().enumerate() {
-            let info = device.model.info();
-            // How many of them begin was decided when the engine was opened, and is the controller's matter since.
-            let (_, most) = workers(&self.settings, info.provider, device.model.memory());
-            let bounds = bounds(&self.settings, info, (most, most), cuts.min_tile());
             let mut controller = device.controller.lock();
-            controller.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
+            device.set_stream(&mut controller, config);
             self.set_active(number, &controller);
         }
         self.planned.store(self.pool.active(), Ordering::Relaxed);
@@ -231,15 +155,7 @@ impl Engine {
     pub fn seconds_per_pixel(&self) -> f64 {
         let info = self.info();
         let level = self.devices[0].controller.lock().level().0;
-        info.seconds_per_pixel * info.threads as f64 / self.threads(0, level) as f64
-    }
-
-    /// Threads of the processor in each session on a level.
-    pub fn threads(&self, number: usize, level: DegradationLevel) -> usize {
-        if level.fallback {
-            return budget::threads_per_worker(cores(), level.workers);
-        }
-        threads(self.devices[number].model.info(), level.workers)
+        info.seconds_per_pixel * info.threads as f64 / self.devices[0].threads(level) as f64
     }
 
     /// Lets the pool follow the controller.
@@ -289,30 +205,6 @@ impl Engine {
         }
         verdict
     }
-
-    /// A device's network on the CPU. Slow at first; call it without a lock.
-    pub fn fallback(&self, number: usize) -> Result<&Arc<dyn Model>, &str> {
-        let workers = self.pool.active_in(number).max(1);
-        let load = || load(&self.settings, Provider::Cpu, 0, workers).map_err(|error| error.to_string());
-        self.devices[number].fallback.get_or_init(load).as_ref().map_err(String::as_str)
-    }
-}
-
-fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize) -> Result<Arc<dyn Model>, ModelError> {
-    let options = LoadOptions {
-        provider,
-        device_id,
-        intra_threads: budget::threads_per_worker(cores(), workers),
-        precision: settings.precision,
-        conversion: settings.conversion,
-    };
-    model::load(&Source::parse(&settings.model), options)
-}
-
-impl Device {
-    fn shares(&self) -> impl Iterator<Item = &Arc<Share>> {
-        [Some(&self.share), self.fallback_share.as_ref()].into_iter().flatten()
-    }
 }
 
 impl Watch for Engine {
@@ -331,85 +223,6 @@ impl Watch for Engine {
     }
 }
 
-/// The element's share of the device that a model runs on, for up to so many workers.
-fn join(settings: &Settings, model: &dyn Model, member: u64, workers: usize) -> Arc<Share> {
-    let memory = model.memory();
-    let runs = match memory {
-        _ if runs_on_processor(model.info().provider) => cores(),
-        memory => budget::max_workers(budget::workers_for_device(memory.map_or(0, |memory| memory.total))),
-    };
-    let limit = Some(settings.vram_limit).filter(|limit| *limit > 0);
-    Budget::of(model.device(), free(memory), runs).join(2 * member, Claim { limit, runs: workers })
-}
-
-/// The element's share of the processor for what may fall back to it; none where it is there already.
-fn join_as_fallback(settings: &Settings, info: &ModelInfo, member: u64) -> Option<Arc<Share>> {
-    if !settings.fallback || info.provider == Provider::Cpu {
-        return None;
-    }
-    let memory = device::memory(Provider::Cpu, 0);
-    // It may be on the processor with another library: that is another member.
-    let claim = Claim { limit: None, runs: cores() };
-    Some(Budget::of(device::Id::Processor, free(memory), cores()).join(2 * member + 1, claim))
-}
-
-/// Whether the work of a run is the processor's.
-fn runs_on_processor(provider: Provider) -> bool {
-    matches!(provider, Provider::Cpu | Provider::OpenVino)
-}
-
-/// Frames that a device with so many `workers` begins with at a time.
-fn at_a_time(settings: &Settings, workers: usize) -> usize {
-    if settings.latency_mode == LatencyMode::Low { 1 } else { workers }
-}
-
-/// Threads of the processor in each of the sessions of so many `workers`. On other devices sessions are not opened anew where the
-/// workers become fewer: that takes longer, and most of the work is not the processor's.
-fn threads(info: &ModelInfo, workers: usize) -> usize {
-    if runs_on_processor(info.provider) { budget::threads_per_worker(cores(), workers) } else { info.threads }
-}
-
-/// Bytes that are free, less a reserve.
-fn free(memory: Option<Memory>) -> u64 {
-    memory.map_or(u64::MAX, |memory| memory.free.saturating_sub(device::reserve(memory.free)))
-}
-
-/// How far up and down the degradation levels goes. `min_tile` is the smallest tile that halo and network allow.
-fn bounds(settings: &Settings, info: &ModelInfo, workers: (usize, usize), min_tile: u32) -> Bounds {
-    // The size of a fixed-size network's tensors is not ours to choose.
-    let (tile, min_tile_size) = match info.fixed_size {
-        Some(fixed) => (Some(fixed.width.max(fixed.height)), u32::MAX),
-        // Twice the least, so that a tile keeps more than a few of the pixels that it reads.
-        None => (Some(settings.tile_size).filter(|size| *size > 0), min_tile.saturating_mul(2).max(MIN_TILE)),
-    };
-    // A halo of a quarter on each side makes the work four times as much, one of an eighth less than twice.
-    let efficient_tile = if info.provider == Provider::Cpu { EFFICIENT_TILE } else { EFFICIENT_TILE_OF_GPU };
-    let efficient_tile = min_tile.saturating_mul(4).max(efficient_tile);
-    Bounds { workers: workers.0, max_workers: workers.1, tile, efficient_tile, min_tile_size }
-}
-
-/// Below this side, what a run costs by itself is seen beside its pixels; on the CPU it is that of a hundred pixels.
-const EFFICIENT_TILE: u32 = 96;
-const EFFICIENT_TILE_OF_GPU: u32 = 192;
-const MIN_TILE: u32 = 32;
-
-fn cores() -> usize {
-    available_parallelism().map_or(1, Into::into)
-}
-
-/// Workers to begin with, and the most that are tried: on the CPU more than cores gain nothing; a GPU's are found out by tuner.
-fn workers(settings: &Settings, provider: Provider, memory: Option<Memory>) -> (usize, usize) {
-    let by_table = |bytes| {
-        let begin = budget::workers_for_device(bytes);
-        (begin, budget::max_workers(begin))
-    };
-    match (settings.workers, provider, memory) {
-        (0, Provider::Cpu | Provider::Auto | Provider::OpenVino, _) => (cores(), cores()),
-        (0, _, memory) => by_table(memory.map_or(0, |memory| memory.total)),
-        (set, ..) => (set as usize, set as usize),
-    }
-}
-
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("model", self.info()).field("workers", &self.pool.workers()).finish()
@@ -419,7 +232,7 @@ impl std::fmt::Debug for Engine {
 /// So that a message can name the thread count without the pool's insides.
 pub(in crate::upscalefilter) fn describe(engine: &Engine) -> glib::GString {
     let info = engine.info();
-    let limit = |device: &Device| bytes(device.controller.lock().permits().limit());
+    let limit = |device: &Device| mebibytes(device.controller.lock().permits().limit());
     let limits: Vec<_> = engine.devices.iter().map(limit).collect();
     glib::gformat!(
         "model {}: {:?}, x{}, {:?}; {} workers, {} frames in flight, {} for runs",
@@ -431,17 +244,4 @@ pub(in crate::upscalefilter) fn describe(engine: &Engine) -> glib::GString {
         engine.in_flight(),
         limits.join(" and ")
     )
-}
-
-/// For people: "512 MiB"; an unlimited amount as such.
-pub(in crate::upscalefilter) fn bytes(bytes: u64) -> String {
-    if bytes == u64::MAX { "unlimited memory".into() } else { format!("{} MiB", bytes >> 20) }
-}
-
-/// For people: "2 workers, tiles of 256".
-pub(in crate::upscalefilter) fn describe_level(level: DegradationLevel) -> String {
-    let tiles = level.tile.map_or("whole frames".into(), |side| format!("tiles of {side}"));
-    let place = if level.fallback { " on the CPU" } else { "" };
-    let plural = if level.workers == 1 { "" } else { "s" };
-    format!("{} worker{plural}, {tiles}{place}", level.workers)
 }

@@ -12,7 +12,8 @@ use parking_lot::{Condvar, Mutex};
 use crate::types::Provider;
 
 use crate::upscalefilter::CAT;
-use crate::upscalefilter::engine::{Engine, OpenError, describe};
+use crate::upscalefilter::engine::{Engine, describe};
+use crate::upscalefilter::errors::OpenError;
 use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 use crate::upscalefilter::properties::Settings;

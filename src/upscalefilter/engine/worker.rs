@@ -6,20 +6,19 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::picture::exchange::Exchange;
-use crate::picture::codes::Codes;
 use crate::model::{Interrupt, Model, Upscaler};
+use crate::picture::codes::Codes;
 use crate::picture::convert::Scratch;
+use crate::picture::exchange::Exchange;
 use crate::schedule::Interruptible;
 use crate::schedule::holding::{Holding, Holdings};
 use crate::schedule::load_controller::DegradationLevel;
 use crate::schedule::permits::{Permit, Permits};
 use crate::types::Size;
 
-use crate::upscalefilter::engine::{Engine, bytes as mebibytes, describe_level};
+use crate::upscalefilter::engine::device::{Device, FirstSession};
 use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::negotiation::config::StreamConfig;
-use crate::upscalefilter::{CAT, UpscaleFilter};
 
 /// Runs of one size after which what a session holds has settled.
 const TIMES_MEASURED: u32 = 3;
@@ -90,22 +89,29 @@ impl Session {
     }
 }
 
+/// One run of the network.
+pub(in crate::upscalefilter) struct Run {
+    pub took: Duration,
+    /// Bytes that the session was measured to hold for it, if that is news for the device.
+    pub measured: Option<u64>,
+}
+
 impl Worker {
     /// `permits` are those that it may have to wait for; `first` is a session that is open already, and its threads.
     pub fn new(
         device: usize,
-        first: Option<(Box<dyn Upscaler>, usize)>,
+        first: Option<FirstSession>,
         permits: &Arc<[Arc<Permits>]>,
         holdings: &Arc<Holdings>,
     ) -> Self {
         let handle = Arc::new(Handle {
             raised: AtomicBool::new(false),
-            session: Mutex::new(first.as_ref().map(|(upscaler, _)| upscaler.interrupter())),
+            session: Mutex::new(first.as_ref().map(|first| first.upscaler.interrupter())),
             permits: Arc::clone(permits),
         });
         Worker {
             device,
-            session: first.map(|(upscaler, threads)| Session::new(upscaler, false, threads, None, holdings)),
+            session: first.map(|first| Session::new(first.upscaler, false, first.threads, None, holdings)),
             handle,
             scratch: Scratch::default(),
             input: Vec::new(),
@@ -117,7 +123,7 @@ impl Worker {
     /// Opens a session of the right model, for tensors of up to `largest` pixels and frames of `config`, if there is none. Blocking.
     pub fn prepare(
         &mut self,
-        engine: &Engine,
+        device: &Device,
         config: &StreamConfig,
         level: DegradationLevel,
         largest: u64,
@@ -125,11 +131,10 @@ impl Worker {
         let fallback = level.fallback;
         // The CPU that takes over is no faster for converting.
         let codes = config.codes.filter(|_| !fallback);
-        let device = &engine.devices[self.device];
         let (share, frames) = device.controller.lock().share(level);
         let fits =
             |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
-        let threads = engine.threads(self.device, level);
+        let threads = device.threads(level);
         let serves = |session: &Session| {
             (session.fallback, session.threads, session.codes) == (fallback, threads, codes) && fits(session)
         };
@@ -138,8 +143,8 @@ impl Worker {
         }
         self.let_go();
         let model: &Arc<dyn Model> = if fallback {
-            engine
-                .fallback(self.device)
+            device
+                .fallback(level.workers)
                 .map_err(|error| FrameError::Run(format!("cannot fall back to the CPU: {error}")))?
         } else {
             &device.model
@@ -160,8 +165,39 @@ impl Worker {
     }
 
     /// Waits for a turn on the device.
-    pub fn turn(&self, engine: &Engine, level: DegradationLevel) -> Result<Permit, FrameError> {
-        Ok(engine.turn(self.device, level, &self.handle.raised)?)
+    pub fn turn(&self, device: &Device, level: DegradationLevel) -> Result<Permit, FrameError> {
+        Ok(device.turn(level, &self.handle.raised)?)
+    }
+
+    /// Waits for the memory of a run.
+    pub fn permit(&self, device: &Device, level: DegradationLevel, tensor: Size) -> Result<Permit, FrameError> {
+        let (permits, footprint) = device.controller.lock().footprint(level, tensor.pixels());
+        Ok(permits.acquire(footprint, &self.handle.raised)?)
+    }
+
+    /// Runs the network once, from `input` to `output` or within `exchange`. `permit` is the one for the run's memory.
+    pub fn run(&mut self, tensor: Size, permit: &Permit) -> Result<Run, FrameError> {
+        let session = self.session.as_mut().expect("it was prepared");
+        let start = Instant::now();
+        match session.codes {
+            Some(_) => session.upscaler.run_codes(&mut self.exchange)?,
+            None => session.upscaler.run(&self.input, tensor, &mut self.output)?,
+        }
+        let took = start.elapsed();
+        let measured = session.footprint(tensor.pixels());
+        if session.held == 0 {
+            session.holding.at_least(permit.bytes());
+        }
+        Ok(Run { took, measured: measured.filter(|_| !session.fallback) })
+    }
+
+    /// Whether the session holds more than its share of the device's memory, and a frame whose largest tensor has `largest` pixels
+    /// would now be cut into smaller regions.
+    pub fn exceeds_share(&self, device: &Device, largest: u64) -> bool {
+        let controller = device.controller.lock();
+        let (share, frames) = controller.share(controller.level().0);
+        // The regions of dirty rectangles may already be small enough.
+        largest > frames && self.session.as_ref().is_some_and(|session| session.is_bloated(share, frames))
     }
 
     /// Closes the session.
@@ -221,63 +257,5 @@ impl Interruptible for Worker {
         self.input = Vec::new();
         self.output = Vec::new();
         self.exchange = Exchange::default();
-    }
-}
-
-impl Worker {
-    /// Waits for the memory of a run.
-    pub fn permit(&self, engine: &Engine, level: DegradationLevel, tensor: Size) -> Result<Permit, FrameError> {
-        let (permits, footprint) = engine.devices[self.device].controller.lock().footprint(level, tensor.pixels());
-        Ok(permits.acquire(footprint, &self.handle.raised)?)
-    }
-
-    /// One run, from `input` to `output` or within `exchange`, with a permit for the memory it takes; tells its time. Fails with
-    /// [`FrameError::Refit`] where it took more than its share and the job, of whose tensors the largest is `may_refit`, would now be cut
-    /// smaller.
-    pub fn run(
-        &mut self,
-        element: &UpscaleFilter,
-        engine: &Engine,
-        level: DegradationLevel,
-        (tensor, permit): (Size, Permit),
-        may_refit: Option<u64>,
-    ) -> Result<Duration, FrameError> {
-        let pixels = tensor.pixels();
-        let session = self.session.as_mut().expect("it was prepared");
-        let controller = &engine.devices[self.device].controller;
-        let begin = Instant::now();
-        match session.codes {
-            Some(_) => session.upscaler.run_codes(&mut self.exchange)?,
-            None => session.upscaler.run(&self.input, tensor, &mut self.output)?,
-        }
-        let took = begin.elapsed();
-        let measured = session.footprint(pixels);
-        if session.held == 0 {
-            session.holding.at_least(permit.bytes());
-        }
-        if !level.fallback
-            && let Some(bytes) = measured
-        {
-            gst::debug!(
-                CAT,
-                obj = element,
-                "A tensor of {}x{} takes {}",
-                tensor.width,
-                tensor.height,
-                mebibytes(bytes)
-            );
-            if let Some(level) = engine.measured(self.device, pixels, bytes) {
-                gst::info!(CAT, obj = element, "As measured, what fits is {}", describe_level(level));
-            }
-        }
-        if let Some(largest) = may_refit {
-            let controller = controller.lock();
-            let (share, frames) = controller.share(controller.level().0);
-            // Parts of a frame are no larger for being cut anew.
-            if largest > frames && session.is_bloated(share, frames) {
-                return Err(FrameError::Refit);
-            }
-        }
-        Ok(took)
     }
 }

@@ -9,14 +9,18 @@ use gst::subclass::prelude::*;
 use crate::picture::samples;
 use crate::reuse::FrameWork;
 use crate::schedule::load_controller::{DegradationLevel, Verdict};
+use crate::schedule::permits::Permit;
 use crate::schedule::{Job, Outcome};
+use crate::types::Size;
 
+use crate::upscalefilter::engine::Engine;
+use crate::upscalefilter::engine::device::Device;
 use crate::upscalefilter::engine::worker::Worker;
-use crate::upscalefilter::engine::{Engine, bytes as mebibytes, describe_level};
 use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::frame::input::MappedFrame;
 use crate::upscalefilter::frame::pending_result::PendingResult;
 use crate::upscalefilter::negotiation::config::{StreamConfig, picture};
+use crate::upscalefilter::text::{describe_level, mebibytes};
 use crate::upscalefilter::{CAT, UpscaleFilter};
 
 /// More tries than there are degradation levels, so that a frame ends even if other frames cause steps up in between.
@@ -67,8 +71,8 @@ impl Job for FrameJob {
         self.tries += 1;
         gst::trace!(CAT, obj = element, "Frame {}, try {}, {}", pending.index, self.tries, describe_level(level));
         let start = Instant::now();
-        let result = match worker.turn(&engine, level) {
-            Ok(_turn) => self.upscale(&element, &engine, level, worker),
+        let result = match worker.turn(device, level) {
+            Ok(_turn) => self.upscale(&Attempt { element: &element, engine: &engine, device, level }, worker),
             Err(error) => Err(error),
         };
         match &result {
@@ -107,7 +111,7 @@ impl FrameJob {
         self.input = None;
         if let Some(pending) = self.pending.take() {
             let spent = spent.filter(|_| result.is_ok());
-            element.imp().complete(pending, result, (self.pixels, spent));
+            element.imp().complete(pending, result, self.pixels, spent);
         }
     }
 
@@ -169,19 +173,13 @@ impl FrameJob {
     }
 
     /// Upscales in as many passes as necessary.
-    fn upscale(
-        &self,
-        element: &UpscaleFilter,
-        engine: &Engine,
-        level: DegradationLevel,
-        worker: &mut Worker,
-    ) -> Result<Done, FrameError> {
+    fn upscale(&self, attempt: &Attempt, worker: &mut Worker) -> Result<Done, FrameError> {
         let input = self.input.as_ref().expect("a job that is not done has its input");
-        let first = self.pass(element, engine, level, worker, (&self.config, input.as_video_frame_ref()))?;
+        let first = self.pass(attempt, worker, &self.config, input.as_video_frame_ref())?;
         let Some(second) = &self.config.second else { return Ok(first) };
         let input = gst_video::VideoFrameRef::from_buffer_ref_readable(first.buffer.as_ref(), &second.in_info)
             .map_err(|error| FrameError::Output(error.to_string()))?;
-        let mut done = self.pass(element, engine, level, worker, (second, input))?;
+        let mut done = self.pass(attempt, worker, second, input)?;
         done.took += first.took;
         done.pixels += first.pixels;
         done.kept += first.kept;
@@ -192,12 +190,12 @@ impl FrameJob {
     /// Upscales region by region into a new buffer.
     fn pass(
         &self,
-        element: &UpscaleFilter,
-        engine: &Engine,
-        level: DegradationLevel,
+        attempt: &Attempt,
         worker: &mut Worker,
-        (config, input): (&StreamConfig, gst_video::VideoFrameRef<&gst::BufferRef>),
+        config: &StreamConfig,
+        input: gst_video::VideoFrameRef<&gst::BufferRef>,
     ) -> Result<Done, FrameError> {
+        let Attempt { device, level, .. } = *attempt;
         let regions = match &self.work {
             FrameWork::Nothing | FrameWork::ChromaOnly => Arc::default(),
             FrameWork::DirtyRects(rects) => config.regions_of(rects, level.tile),
@@ -205,7 +203,7 @@ impl FrameJob {
         };
         let largest = regions.iter().map(|region| region.tensor.pixels()).max();
         if let Some(largest) = largest {
-            worker.prepare(engine, config, level, largest)?;
+            worker.prepare(device, config, level, largest)?;
         }
         let source = picture(config.format, &input).map_err(|error| FrameError::Input(error.to_string()))?;
         let mut buffer = config.acquire()?;
@@ -216,7 +214,7 @@ impl FrameJob {
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 // Acquire the permit before allocating anything of the tensor's size.
-                let permit = worker.permit(engine, level, region.tensor)?;
+                let permit = worker.permit(device, level, region.tensor)?;
                 let converts = worker.converts();
                 if converts {
                     config.converter.gather_codes(&source, region, &mut worker.exchange);
@@ -226,7 +224,7 @@ impl FrameJob {
                     config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
                 }
                 let may_refit = largest.filter(|_| self.refits < MAX_REFITS);
-                took += worker.run(element, engine, level, (region.tensor, permit), may_refit)?;
+                took += attempt.run(worker, region.tensor, permit, may_refit)?;
                 pixels += region.tensor.pixels();
                 if converts {
                     let outputs = &worker.exchange.outputs;
@@ -242,6 +240,40 @@ impl FrameJob {
             Ok::<_, FrameError>(())
         })??;
         Ok(Done { buffer, took, pixels, kept, non_finite })
+    }
+}
+
+/// One try of a frame on a device.
+struct Attempt<'a> {
+    element: &'a UpscaleFilter,
+    engine: &'a Engine,
+    device: &'a Device,
+    level: DegradationLevel,
+}
+
+impl Attempt<'_> {
+    /// Runs the network once and reports the memory that it took to the engine; returns the time it took. Fails with
+    /// [`FrameError::Refit`] if the session outgrew its share, and the job, whose largest tensor has `may_refit` pixels, would now be
+    /// cut smaller.
+    fn run(
+        &self,
+        worker: &mut Worker,
+        tensor: Size,
+        permit: Permit,
+        may_refit: Option<u64>,
+    ) -> Result<Duration, FrameError> {
+        let run = worker.run(tensor, &permit)?;
+        if let Some(bytes) = run.measured {
+            let Size { width, height } = tensor;
+            gst::debug!(CAT, obj = self.element, "A tensor of {width}x{height} takes {}", mebibytes(bytes));
+            if let Some(level) = self.engine.measured(worker.device, tensor.pixels(), bytes) {
+                gst::info!(CAT, obj = self.element, "As measured, what fits is {}", describe_level(level));
+            }
+        }
+        match may_refit {
+            Some(largest) if worker.exceeds_share(self.device, largest) => Err(FrameError::Refit),
+            _ => Ok(run.took),
+        }
     }
 }
 

@@ -116,7 +116,8 @@ pub(in crate::upscalefilter) fn look_up(
 pub(in crate::upscalefilter) fn result_of(
     lookup: Lookup,
     state: &mut State,
-    (comparison, previous): (&Comparison, Option<&PreviousFrame>),
+    comparison: &Comparison,
+    previous: Option<&PreviousFrame>,
     index: u64,
     config: &Arc<StreamConfig>,
 ) -> (Arc<PendingResult>, Vec<Arc<PendingResult>>) {

@@ -18,7 +18,6 @@ use crate::reuse::Rules;
 use crate::types::{Rect, Size};
 
 use crate::upscalefilter::errors::{FrameError, INTERLACED};
-use crate::upscalefilter::frame::input::MappedFrame;
 use crate::upscalefilter::negotiation::allocation;
 use crate::upscalefilter::negotiation::caps;
 use crate::upscalefilter::negotiation::fit::{Fit, Quality};
@@ -231,10 +230,10 @@ impl StreamConfig {
     }
 
     /// Resizes the frame without the network.
-    pub fn resize(&self, input: &MappedFrame) -> Result<gst::Buffer, FrameError> {
+    pub fn resize(&self, input: &gst_video::VideoFrameRef<&gst::BufferRef>) -> Result<gst::Buffer, FrameError> {
         let resizer = self.resizer.get_or_init(|| Fit::new(&self.in_info, self.shown_caps(), Quality::Fast));
         let resizer = resizer.as_ref().map_err(|error| FrameError::Output(error.clone()))?;
-        resizer.apply_to(&input.as_video_frame_ref())
+        resizer.apply_to(input)
     }
 
     /// A copy of the pushed buffer with an outline around each of `rects` (input pixels).

@@ -127,7 +127,7 @@ impl UpscaleFilter {
         let action = if *work == FrameWork::Nothing {
             LateAction::Upscale
         } else {
-            self.late_action(&state, late_frames, pts, (pixels, engine.pool.active()), now)
+            self.late_action(&state, late_frames, pts, pixels, engine.pool.active(), now)
         };
         match action {
             LateAction::Upscale => {
@@ -165,7 +165,7 @@ impl UpscaleFilter {
         let Incoming { frame, header, config, engine, comparison, previous, frame_settings } = incoming;
         let index = state.next_index;
         let source = lookup.source.clone();
-        let (pending, dropped) = reuse::result_of(lookup, &mut state, (comparison, previous), index, config);
+        let (pending, dropped) = reuse::result_of(lookup, &mut state, comparison, previous, index, config);
         state.stats.frame_in(Instant::now(), source == ResultSource::Duplicate);
         state.stats.area(config.pixels(), source.work().pixels(config.pixels()));
         let updates = frame_settings.show_updates.then(|| source.work().rects(config.whole()));
@@ -180,10 +180,10 @@ impl UpscaleFilter {
                 ResultSource::New(work) => format!("needs {work:?}"),
             },
         );
-        self.queue_frame(&mut state, (header, config), Arc::clone(&pending), updates);
+        self.queue_frame(&mut state, header, config, Arc::clone(&pending), updates);
         if let ResultSource::New(work) = &source {
             state.completion.begun(pixels);
-            engine.pool.submit(FrameJob {
+            engine.pool.submit(Box::new(FrameJob {
                 element: self.obj().downgrade(),
                 engine: Arc::clone(engine),
                 config: Arc::clone(config),
@@ -194,7 +194,7 @@ impl UpscaleFilter {
                 tries: 0,
                 refits: 0,
                 last_try: false,
-            });
+            }));
         }
         (previous.map(|_| (pending, source)), dropped)
     }
@@ -202,7 +202,7 @@ impl UpscaleFilter {
     /// Puts a frame that would be late into the queue as GStreamer resizes it. Nothing is built upon it.
     fn enqueue_resized(&self, incoming: Incoming) -> Result<(), gst::FlowError> {
         let Incoming { frame, mut header, config, .. } = incoming;
-        let resized = config.resize(frame).map_err(|error| self.refuse(error, header.pts()))?;
+        let resized = config.resize(&frame.as_video_frame_ref()).map_err(|error| self.refuse(error, header.pts()))?;
         mark_fallback(header.make_mut());
         let mut state = self.state.lock();
         // It may have been flushed meanwhile.
@@ -211,7 +211,7 @@ impl UpscaleFilter {
         state.stats.frame_in(Instant::now(), false);
         state.stats.fallback += 1;
         gst::trace!(CAT, imp = self, "Frame {} in, PTS {}, resized", pending.index, header.pts().display());
-        self.queue_frame(&mut state, (header, config), pending, None);
+        self.queue_frame(&mut state, header, config, pending, None);
         Ok(())
     }
 
@@ -219,7 +219,8 @@ impl UpscaleFilter {
     fn queue_frame(
         &self,
         state: &mut State,
-        (mut header, config): (gst::Buffer, &Arc<StreamConfig>),
+        mut header: gst::Buffer,
+        config: &Arc<StreamConfig>,
         pending: Arc<PendingResult>,
         updates: Option<Arc<[Rect]>>,
     ) {

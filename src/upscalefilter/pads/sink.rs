@@ -14,7 +14,8 @@ use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::allocation;
 use crate::upscalefilter::negotiation::caps;
 use crate::upscalefilter::negotiation::config::StreamConfig;
-use crate::upscalefilter::pads::src::{PendingQuery, is_fatal};
+use crate::upscalefilter::pads::query::PendingQuery;
+use crate::upscalefilter::pads::src::is_fatal;
 use crate::upscalefilter::state::{Leftovers, Serialized};
 
 impl UpscaleFilter {

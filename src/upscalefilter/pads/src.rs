@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;
-use parking_lot::{Condvar, Mutex};
 
 use crate::schedule::Item;
 
@@ -22,60 +21,6 @@ use crate::upscalefilter::progress;
 use crate::upscalefilter::progress::Runs;
 use crate::upscalefilter::properties::Duplicates;
 use crate::upscalefilter::state::{Queued, QueuedFrame, Serialized};
-
-/// A serialized query on its way through the queue. It travels as a copy, so that whoever gives up waiting can do so at any moment.
-#[derive(Debug)]
-pub(in crate::upscalefilter) struct PendingQuery {
-    step: Mutex<Step>,
-    changed: Condvar,
-}
-
-#[derive(Debug)]
-enum Step {
-    Waiting(gst::Query),
-    /// The task is asking downstream.
-    Asked,
-    Answered(Option<gst::Query>),
-    Abandoned,
-}
-
-impl PendingQuery {
-    pub fn new(query: gst::Query) -> Arc<Self> {
-        Arc::new(PendingQuery { step: Mutex::new(Step::Waiting(query)), changed: Condvar::new() })
-    }
-
-    /// Blocks until there is an answer, and puts it into `query`. False if there is none.
-    pub fn wait(&self, query: &mut gst::QueryRef) -> bool {
-        let mut step = self.step.lock();
-        while matches!(*step, Step::Waiting(_) | Step::Asked) {
-            self.changed.wait(&mut step);
-        }
-        let Step::Answered(Some(answer)) = std::mem::replace(&mut *step, Step::Abandoned) else { return false };
-        let (Some(from), to) = (answer.structure(), query.structure_mut()) else { return true };
-        for (field, value) in from.iter() {
-            to.set_value(field, value.clone());
-        }
-        true
-    }
-
-    /// Lets whoever waits go without an answer.
-    pub fn abandon(&self) {
-        *self.step.lock() = Step::Abandoned;
-        self.changed.notify_all();
-    }
-
-    /// Asks `pad`'s peer.
-    fn ask(&self, pad: &gst::Pad) {
-        let waiting = std::mem::replace(&mut *self.step.lock(), Step::Asked);
-        let Step::Waiting(mut query) = waiting else { return self.abandon() };
-        let answered = pad.peer_query(query.make_mut());
-        let mut step = self.step.lock();
-        if matches!(*step, Step::Asked) {
-            *step = Step::Answered(answered.then_some(query));
-            self.changed.notify_all();
-        }
-    }
-}
 
 impl UpscaleFilter {
     /// Starts the task, unless the pad has been deactivated meanwhile.
@@ -305,12 +250,13 @@ impl UpscaleFilter {
         );
     }
 
-    /// A worker's result has come, of a job of so many pixels for which it took so long.
+    /// Stores the result of a job of `pixels` pixels, on which a worker spent the time `spent`.
     pub(in crate::upscalefilter) fn complete(
         &self,
         pending: Arc<PendingResult>,
         result: Result<Done, FrameError>,
-        (pixels, spent): (u64, Option<Duration>),
+        pixels: u64,
+        spent: Option<Duration>,
     ) {
         let mut state = self.state.lock();
         if pending.generation != state.generation {

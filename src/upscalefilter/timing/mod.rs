@@ -1,4 +1,5 @@
-//! Latency, and frames that would be late.
+//! Latency, deadlines, and late frames.
 
+pub(in crate::upscalefilter) mod deadlines;
 pub(in crate::upscalefilter) mod late;
 pub(in crate::upscalefilter) mod latency;
