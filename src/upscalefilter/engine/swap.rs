@@ -16,8 +16,8 @@ use crate::upscalefilter::engine::{Engine, describe};
 use crate::upscalefilter::errors::OpenError;
 use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::negotiation::install::NewConfig;
 use crate::upscalefilter::properties::Settings;
-use crate::upscalefilter::state::Serialized;
 
 /// What is being loaded, and what is on its way out.
 #[derive(Default)]
@@ -114,36 +114,28 @@ impl UpscaleFilter {
         );
     }
 
-    /// Takes over an engine that is ready. Gives the configuration that holds from now on. On the streaming thread, between two frames.
-    pub(in crate::upscalefilter) fn take_over(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
-        let Some(engine) = self.swap.inner.lock().ready.take() else { return config };
-        let config_of_new = match self.configure(&engine, &config.in_caps) {
+    /// Switches to the engine that is ready, if there is one, and returns the configuration in use. On the streaming thread, between
+    /// two frames.
+    pub(in crate::upscalefilter) fn take_over(
+        &self,
+        config: Arc<StreamConfig>,
+    ) -> Result<Arc<StreamConfig>, gst::FlowError> {
+        let Some(engine) = self.swap.inner.lock().ready.take() else { return Ok(config) };
+        let new_config = match self.configure(&engine, &config.in_caps) {
             Ok(config) => config,
             Err(reason) => {
                 drop(engine);
                 self.warn_of_swap(&reason);
-                return config;
+                return Ok(config);
             }
         };
         gst::info!(CAT, imp = self, "Switching to {}", describe(&engine));
-        engine.set_stream(&config_of_new);
-        let pace = engine.seconds_per_pixel();
-        let old = self.replace_engine(engine);
-        let dropped = {
-            let mut state = self.state.lock();
-            let dropped = state.cache.retain(|_| false);
-            state.config = Some(Arc::clone(&config_of_new));
-            state.completion.relearn(pace);
-            state.queue.push_event(Serialized::Caps(Arc::clone(&config_of_new), None));
-            self.ready.notify_all();
-            dropped
-        };
-        drop(dropped);
-        if let Some(old) = old {
+        if let Some(old) = self.replace_engine(Arc::clone(&engine)) {
             self.retire(old);
         }
+        self.install_config(&engine, &new_config, NewConfig::Engine)?;
         self.post_latency();
-        config_of_new
+        Ok(new_config)
     }
 
     /// Lets an engine go as soon as its frames are done.

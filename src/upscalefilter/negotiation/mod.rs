@@ -5,3 +5,4 @@ pub(in crate::upscalefilter) mod caps;
 pub(in crate::upscalefilter) mod config;
 pub(in crate::upscalefilter) mod conversion;
 pub(in crate::upscalefilter) mod fit;
+pub(in crate::upscalefilter) mod install;

@@ -57,8 +57,8 @@ impl UpscaleFilter {
             state.refusal()?;
             state.config.clone().ok_or(gst::FlowError::NotNegotiated)?
         };
-        let config = self.take_over(config);
-        let config = self.renegotiate_size(config);
+        let config = self.take_over(config)?;
+        let config = self.renegotiate_size(config)?;
         let pts = buffer.pts();
         let frame = match input::map(buffer, &config) {
             Ok(frame) => Arc::new(frame),

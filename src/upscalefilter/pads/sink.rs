@@ -8,12 +8,12 @@ use gst::subclass::prelude::*;
 use crate::schedule::Item;
 
 use crate::upscalefilter::CAT;
-use crate::upscalefilter::engine::Engine;
 use crate::upscalefilter::errors::INTERLACED;
 use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::allocation;
 use crate::upscalefilter::negotiation::caps;
 use crate::upscalefilter::negotiation::config::StreamConfig;
+use crate::upscalefilter::negotiation::install::NewConfig;
 use crate::upscalefilter::pads::query::PendingQuery;
 use crate::upscalefilter::pads::src::is_fatal;
 use crate::upscalefilter::state::{Leftovers, Serialized};
@@ -117,25 +117,9 @@ impl UpscaleFilter {
         };
         gst::info!(CAT, imp = self, "From {} to {}", config.in_caps, config.shown_caps());
         let before = self.state.lock().config.clone();
-        let same = before.as_ref().is_some_and(|before| Arc::ptr_eq(before, &config));
         let latency_before = before.and_then(|before| self.own_latency(&engine, &before));
-        if !same {
-            engine.set_stream(&config);
-        }
-        let own_latency = self.own_latency(&engine, &config);
-        let (before, dropped) = {
-            let mut state = self.state.lock();
-            if state.flushing {
-                return Err(gst::FlowError::Flushing);
-            }
-            state.queue.push_event(Serialized::Caps(Arc::clone(&config), Some(event.seqnum())));
-            self.ready.notify_all();
-            // What was upscaled under other caps looks different, even where the pixels are the same.
-            let dropped = if same { Vec::new() } else { state.cache.retain(|_| false) };
-            (state.config.replace(config), dropped)
-        };
-        drop((before, dropped));
-        if own_latency != latency_before {
+        self.install_config(&engine, &config, NewConfig::Caps(event.seqnum()))?;
+        if self.own_latency(&engine, &config) != latency_before {
             self.post_latency();
         }
         if self.is_outdated() {
@@ -143,51 +127,6 @@ impl UpscaleFilter {
             self.request_engine();
         }
         Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// All that follows from these caps on the sink pad, and from what downstream takes.
-    pub(in crate::upscalefilter) fn configure(
-        &self,
-        engine: &Engine,
-        caps: &gst::CapsRef,
-    ) -> Result<Arc<StreamConfig>, String> {
-        if !self.settings.lock().fit {
-            return engine.config(caps, |network, _| network.clone());
-        }
-        self.state.lock().reconfigure = false;
-        engine.config(caps, |network, info| {
-            let wanted = caps::transform_to_fit(network, Some(1), caps::Direction::Enlarge);
-            caps::fit(network, info, &self.srcpad.peer_query_caps(Some(&wanted)))
-        })
-    }
-
-    /// Gives the output the size that downstream takes now, if it has said that something changed. On the streaming thread, between two
-    /// frames.
-    pub(in crate::upscalefilter) fn renegotiate_size(&self, config: Arc<StreamConfig>) -> Arc<StreamConfig> {
-        if !std::mem::take(&mut self.state.lock().reconfigure) {
-            return config;
-        }
-        let Some(engine) = self.engine() else { return config };
-        let new = match self.configure(&engine, &config.in_caps) {
-            Ok(new) if new.shown_caps() != config.shown_caps() => new,
-            // The pool is the source pad's matter.
-            Ok(_) => return config,
-            Err(reason) => {
-                gst::warning!(CAT, imp = self, "Keeping {}: {reason}", config.shown_caps());
-                return config;
-            }
-        };
-        gst::info!(CAT, imp = self, "Switching to {}", new.shown_caps());
-        engine.set_stream(&new);
-        let dropped = {
-            let mut state = self.state.lock();
-            state.config = Some(Arc::clone(&new));
-            state.queue.push_event(Serialized::Caps(Arc::clone(&new), None));
-            self.ready.notify_all();
-            state.cache.retain(|_| false)
-        };
-        drop(dropped);
-        new
     }
 
     /// Has the pipeline ask for the latency again.
