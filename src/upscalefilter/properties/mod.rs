@@ -104,11 +104,6 @@ impl Settings {
             .then(|| Settings { execution_provider: Provider::Cuda, ..self.clone() })
     }
 
-    /// Whether an engine that was loaded with the `other` settings can be used with these.
-    pub fn same_engine(&self, other: &Settings) -> bool {
-        PROPERTIES.iter().all(|property| property.effect != Effect::ReloadsEngine || property.is_same(self, other))
-    }
-
     /// How frames are compared with earlier ones; `None` if they are not.
     pub fn reuse(&self) -> Option<Mode> {
         match self.duplicates {

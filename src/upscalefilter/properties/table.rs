@@ -46,6 +46,13 @@ struct Access {
     is_same: fn(&Settings, &Settings) -> bool,
 }
 
+impl Settings {
+    /// Whether an engine that was loaded with the `other` settings can be used with these.
+    pub fn same_engine(&self, other: &Settings) -> bool {
+        PROPERTIES.iter().all(|property| property.effect != Effect::ReloadsEngine || property.is_same(self, other))
+    }
+}
+
 impl Property {
     /// The value in `settings`; `None` for a property that is not a setting.
     pub fn get(&self, settings: &Settings) -> Option<glib::Value> {
