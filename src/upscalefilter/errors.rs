@@ -60,7 +60,7 @@ impl From<Refusal> for FrameError {
 
 impl FrameError {
     /// Whether fewer or smaller runs, a new session or another device may succeed.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         matches!(self, FrameError::Run(_) | FrameError::OutOfMemory(_) | FrameError::TooLarge(_))
     }
 

@@ -83,7 +83,7 @@ impl UpscaleFilter {
     /// another engine has changed.
     fn prepare(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings.lock().clone();
-        if self.engine().is_some_and(|engine| engine.serves(&settings) || engine.stands_in_for(&settings)) {
+        if self.engine().is_some_and(|engine| engine.matches(&settings) || engine.stands_in_for(&settings)) {
             return Ok(());
         }
         let engine = match self.take_ready_engine(&settings) {
@@ -116,7 +116,7 @@ impl UpscaleFilter {
     /// Whether the current engine does not match the properties.
     pub(in crate::upscalefilter) fn is_outdated(&self) -> bool {
         let settings = self.settings.lock();
-        self.engine().is_some_and(|engine| !engine.serves(&settings))
+        self.engine().is_some_and(|engine| !engine.matches(&settings))
     }
 
     /// From READY to PAUSED, before the pads are active.

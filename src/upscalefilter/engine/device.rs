@@ -94,8 +94,8 @@ impl Device {
         }
     }
 
-    /// Opens the first session, which proves that the model runs. The workers open the others when there is work for them: a device
-    /// without room for one then steps down.
+    /// Opens the first session, which proves that the model runs. The workers open the others when there is work for
+    /// them: a device without room for one then steps down.
     pub fn open_first_session(&self) -> Result<FirstSession, ModelError> {
         let threads = session_threads(self.model.info(), at_a_time(&self.settings, self.workers.initial));
         Ok(FirstSession { upscaler: self.model.open_session_with(threads)?, threads })
@@ -190,8 +190,8 @@ fn at_a_time(settings: &Settings, workers: usize) -> usize {
     if settings.latency_mode == LatencyMode::Low { 1 } else { workers }
 }
 
-/// Processor threads in each session of so many `workers`. Other devices keep their sessions when there are fewer workers: reopening
-/// them takes longer, and the processor does little of the work.
+/// Processor threads in each session of so many `workers`. Other devices keep their sessions when there are fewer
+/// workers: reopening them takes longer, and the processor does little of the work.
 fn session_threads(info: &ModelInfo, workers: usize) -> usize {
     if runs_on_processor(info.provider) { budget::threads_per_worker(cores(), workers) } else { info.threads }
 }

@@ -1,5 +1,5 @@
-//! The loaded model, its workers and their memory, on each of the devices: made on the way to READY, gone on the way to NULL, untouched
-//! by flushes.
+//! The engine: the model loaded on each device, the workers and their memory. It is opened on the way to READY, dropped
+//! on the way to NULL, and not affected by flushes.
 
 pub(in crate::upscalefilter) mod device;
 pub(in crate::upscalefilter) mod swap;
@@ -26,31 +26,32 @@ use crate::upscalefilter::properties::Settings;
 use crate::upscalefilter::text::mebibytes;
 
 pub(in crate::upscalefilter) struct Engine {
-    /// At least one. Their places are the groups of the pool.
+    /// At least one. Their indices are the groups of the pool.
     pub devices: Vec<Device>,
     pub pool: WorkerPool<Box<dyn Job<Context = Worker>>>,
-    /// Workers that there was room for when the stream's frames were known, on all devices.
+    /// Workers on all devices that fitted when the stream's caps became known.
     planned: AtomicUsize,
     /// Each device runs one frame at a time.
     low_latency: AtomicBool,
-    /// What it was made from.
+    /// The settings it was opened with.
     settings: Settings,
 }
 
 impl Engine {
-    /// Loads the model for each device and opens a session; joins the devices' budgets as `member`. Slow; call it without a lock.
+    /// Loads the model for each device and opens a session; joins the devices' budgets as `member`. Slow; call it
+    /// without a lock.
     pub fn open(settings: &Settings, member: u64) -> Result<Arc<Self>, OpenError> {
         Self::with_models(device::load_models(settings)?, settings, member)
     }
 
-    /// Whether this is what `settings` ask for.
-    pub fn serves(&self, settings: &Settings) -> bool {
+    /// Whether it is the engine for `settings`.
+    pub fn matches(&self, settings: &Settings) -> bool {
         self.settings.same_engine(settings)
     }
 
-    /// Whether it is what takes the frames until an engine for `settings` has been built.
+    /// Whether it upscales frames until the engine for `settings` has been built.
     pub fn stands_in_for(&self, settings: &Settings) -> bool {
-        settings.stand_in().is_some_and(|stand_in| self.serves(&stand_in))
+        settings.stand_in().is_some_and(|stand_in| self.matches(&stand_in))
     }
 
     /// The same with loaded models, one for each device.
@@ -76,8 +77,8 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Frames that may be between sink and source pad. It does not follow each change of the workers, as upstream's buffers and the
-    /// latency do not either, but none of them is without a frame.
+    /// The limit on frames between sink and source pad. It does not follow each change in the number of workers, as
+    /// upstream's buffers and the latency do not either, but gives each worker a frame.
     pub fn in_flight(&self) -> usize {
         match self.settings.max_in_flight {
             0 => budget::max_in_flight(self.planned.load(Ordering::Relaxed)).max(self.pool.active() + 2),
@@ -85,18 +86,18 @@ impl Engine {
         }
     }
 
-    /// Whether somebody has asked for that number.
+    /// Whether the limit is set by the property.
     pub fn in_flight_is_set(&self) -> bool {
         self.settings.max_in_flight > 0
     }
 
-    /// What holds of the network wherever it runs.
+    /// The network's description, the same on all devices.
     pub fn info(&self) -> &ModelInfo {
         self.devices[0].model.info()
     }
 
-    /// All that follows from the sink pad's caps and what `choose` makes of the network's output caps; the error's text is for people. Slow
-    /// where the device is to convert; call it without a lock.
+    /// The configuration for caps on the sink pad. `choose` turns the network's output caps into those that are pushed.
+    /// The error's text is for people. Slow if the device converts; call it without a lock.
     pub fn config(
         &self,
         caps: &gst::CapsRef,
@@ -108,12 +109,13 @@ impl Engine {
         Ok(Arc::new(config))
     }
 
-    /// Whether its devices convert, if they can.
+    /// Whether its devices convert pixels if they can.
     pub fn may_convert(&self) -> bool {
         self.settings.conversion.on_device(self.info().provider)
     }
 
-    /// Has the libraries of each device build what they build for frames of this kind, which may take minutes; it is kept on disk.
+    /// Lets each device's library build its engines for these frames, which may take minutes; the library caches them
+    /// on disk.
     pub fn build_for(&self, config: &StreamConfig) -> Result<(), OpenError> {
         let tensors: HashSet<_> = config.regions(None).iter().map(|region| region.tensor).collect();
         for device in &self.devices {
@@ -137,8 +139,8 @@ impl Engine {
         self.planned.store(self.pool.active(), Ordering::Relaxed);
     }
 
-    /// Has each device run one frame at a time, with all cores, or as many as there are workers again. Gives what a pixel takes from then
-    /// on, in seconds, if that is a change.
+    /// Lets each device run one frame at a time on all cores, or again one for each worker. Returns the new seconds per
+    /// pixel if that is a change.
     pub fn set_low_latency(&self, low: bool) -> Option<f64> {
         if self.low_latency.swap(low, Ordering::Relaxed) == low {
             return None;
@@ -151,20 +153,20 @@ impl Engine {
         Some(self.seconds_per_pixel())
     }
 
-    /// What a pixel takes a worker, by what was measured when the model was loaded; 0 where that is not known.
+    /// A worker's time for a pixel, in seconds, from the measurement when the model was loaded; 0 if unknown.
     pub fn seconds_per_pixel(&self) -> f64 {
         let info = self.info();
         let level = self.devices[0].controller.lock().level().0;
         info.seconds_per_pixel * info.threads as f64 / self.devices[0].threads(level) as f64
     }
 
-    /// Lets the pool follow the controller.
+    /// Gives the pool the controller's number of workers.
     fn set_active(&self, number: usize, controller: &LoadController) {
         self.pool.set_active(number, controller.level().0.workers);
     }
 
-    /// A frame has succeeded on a device; `pixels` are those of its tensors, if it was a whole one. Gives the step up the degradation levels, if it was
-    /// time for one.
+    /// Notes that a frame has succeeded on a device; `pixels` are those of its tensors, if it was a whole frame.
+    /// Returns the levels before and after a step up, if it was time for one.
     pub fn succeeded(&self, number: usize, pixels: Option<u64>) -> Option<(DegradationLevel, DegradationLevel)> {
         let saturated = self.pool.waiting() > 0;
         let device = &self.devices[number];
@@ -186,7 +188,7 @@ impl Engine {
         climbed
     }
 
-    /// A run on a tensor of `pixels` was found to take `bytes`. Gives the level, if that has changed for it.
+    /// Notes that a run on a tensor of `pixels` took `bytes`. Returns the new level if that changes it.
     pub fn measured(&self, number: usize, pixels: u64, bytes: u64) -> Option<DegradationLevel> {
         let mut controller = self.devices[number].controller.lock();
         controller.measured(pixels, bytes).then(|| {
@@ -195,7 +197,8 @@ impl Engine {
         })
     }
 
-    /// A run that began in `epoch` has failed. The pool follows before anybody else can change the level.
+    /// Notes that a run that started in `epoch` has failed. The pool is updated before another thread can change the
+    /// level.
     pub fn failed(&self, number: usize, epoch: u64) -> Verdict {
         let alone = self.pool.is_alone(number);
         let mut controller = self.devices[number].controller.lock();
@@ -214,7 +217,7 @@ impl Watch for Engine {
             let (_, before) = controller.share(controller.level().0);
             if controller.limit_changed() {
                 self.set_active(number, &controller);
-                // Sessions keep what their largest tensor took, whether they run again or not.
+                // Sessions keep the memory of their largest tensor, even idle ones.
                 if controller.share(controller.level().0).1 < before {
                     self.pool.trim(number);
                 }
@@ -229,7 +232,7 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// So that a message can name the thread count without the pool's insides.
+/// The engine in one line, for the log.
 pub(in crate::upscalefilter) fn describe(engine: &Engine) -> glib::GString {
     let info = engine.info();
     let limit = |device: &Device| mebibytes(device.controller.lock().permits().limit());

@@ -1,7 +1,8 @@
-//! Another engine while the stream runs: loaded beside the one at work, and taken over between two frames.
+//! Changing the engine while the stream runs: the new one is loaded in the background and takes over between two
+//! frames.
 //!
-//! Frames that were given to the old one are finished by it. Until the new one is there, and if it cannot be had at all, everything
-//! goes on as before.
+//! The old engine finishes the frames it was given. It stays in use until the new one is ready, and if the new one
+//! cannot be opened.
 
 use std::sync::{Arc, Weak};
 
@@ -19,30 +20,30 @@ use crate::upscalefilter::negotiation::config::StreamConfig;
 use crate::upscalefilter::negotiation::install::NewConfig;
 use crate::upscalefilter::properties::Settings;
 
-/// What is being loaded, and what is on its way out.
+/// The engine being loaded, and those being retired.
 #[derive(Default)]
 pub(in crate::upscalefilter) struct Swap {
     inner: Mutex<Inner>,
-    /// Signalled when nothing is loaded any more, or an engine has gone.
+    /// Signalled when loading has ended, or an engine has been dropped.
     changed: Condvar,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// What is to be loaded next.
+    /// The settings to load an engine for next.
     wanted: Option<Settings>,
     /// A thread is loading.
     loading: bool,
-    /// What the streaming thread is to take over.
+    /// The engine that the streaming thread takes over next.
     ready: Option<Arc<Engine>>,
-    /// Those that still have frames to finish.
+    /// Engines that still have frames to finish.
     retired: Vec<Weak<Engine>>,
-    /// Threads that wait for them.
+    /// Threads that wait for those.
     retiring: usize,
 }
 
 impl UpscaleFilter {
-    /// Has an engine loaded for the settings as they are now, to be taken over when it is there.
+    /// Loads an engine for the current settings in the background; it takes over when it is ready.
     pub(in crate::upscalefilter) fn request_engine(&self) {
         let settings = self.settings.lock().clone();
         let mut inner = self.swap.inner.lock();
@@ -54,7 +55,7 @@ impl UpscaleFilter {
         self.obj().call_async(|element| element.imp().load_engines());
     }
 
-    /// Loads what is wanted until nothing is.
+    /// Loads engines until none is wanted.
     fn load_engines(&self) {
         loop {
             let settings = {
@@ -68,7 +69,7 @@ impl UpscaleFilter {
             };
             let loaded = self.load_beside(&settings);
             let mut inner = self.swap.inner.lock();
-            // What has been changed again meanwhile is neither taken nor complained of.
+            // If the settings have changed again, neither the engine nor its error matters.
             let outdated = inner.wanted.is_some();
             let (unused, failed) = match loaded {
                 Ok(engine) if !outdated => (std::mem::replace(&mut inner.ready, engine), None),
@@ -83,19 +84,19 @@ impl UpscaleFilter {
         }
     }
 
-    /// Opens an engine, if the one at work does not serve. One whose libraries build for each size has built for the stream's when this
-    /// returns; before that is known there is none.
+    /// Opens an engine, unless the current one matches `settings`. An engine that is built for each size has been built
+    /// for the stream's size when this returns; before that size is known, none is opened.
     fn load_beside(&self, settings: &Settings) -> Result<Option<Arc<Engine>>, OpenError> {
         let config = self.state.lock().config.clone();
-        let at_work = self.engine();
-        if at_work.as_ref().is_some_and(|engine| engine.serves(settings))
-            || config.is_none() && at_work.is_some_and(|engine| engine.stands_in_for(settings))
+        let current = self.engine();
+        if current.as_ref().is_some_and(|engine| engine.matches(settings))
+            || config.is_none() && current.is_some_and(|engine| engine.stands_in_for(settings))
         {
             return Ok(None);
         }
         let engine = self.open_engine(settings)?;
         if let Some(config) = config.as_ref().filter(|_| engine.may_convert()) {
-            // Sessions that convert are opened here, not between two frames.
+            // Opens the sessions that convert here, not between two frames.
             engine.config(&config.in_caps, |network, _| network.clone()).map_err(OpenError::Settings)?;
         }
         if engine.info().provider == Provider::TensorRt
@@ -114,8 +115,8 @@ impl UpscaleFilter {
         );
     }
 
-    /// Switches to the engine that is ready, if there is one, and returns the configuration in use. On the streaming thread, between
-    /// two frames.
+    /// Switches to the engine that is ready, if there is one, and returns the configuration in use. On the streaming
+    /// thread, between two frames.
     pub(in crate::upscalefilter) fn take_over(
         &self,
         config: Arc<StreamConfig>,
@@ -138,7 +139,7 @@ impl UpscaleFilter {
         Ok(new_config)
     }
 
-    /// Lets an engine go as soon as its frames are done.
+    /// Drops an engine as soon as its frames are finished.
     fn retire(&self, engine: Arc<Engine>) {
         {
             let mut inner = self.swap.inner.lock();
@@ -146,7 +147,7 @@ impl UpscaleFilter {
             inner.retired.push(Arc::downgrade(&engine));
             inner.retiring += 1;
         }
-        // Its last owner must not be one of its own workers: they could not be waited for then.
+        // Its last owner must not be one of its own workers, which cannot wait for itself.
         self.obj().call_async(move |element| {
             engine.pool.wait_idle();
             drop(engine);
@@ -156,20 +157,20 @@ impl UpscaleFilter {
         });
     }
 
-    /// The engine at work, and those that still have frames to finish.
+    /// The current engine, and those that still have frames to finish.
     pub(in crate::upscalefilter) fn engines(&self) -> Vec<Arc<Engine>> {
         let mut engines: Vec<_> = self.engine().into_iter().collect();
         engines.extend(self.swap.inner.lock().retired.iter().filter_map(Weak::upgrade));
         engines
     }
 
-    /// An engine that is ready and serves `settings`, for a stream that begins; others are of no use to it.
+    /// The ready engine if it matches `settings`, for a stream that starts; drops any other.
     pub(in crate::upscalefilter) fn take_ready_engine(&self, settings: &Settings) -> Option<Arc<Engine>> {
         let ready = self.swap.inner.lock().ready.take();
-        ready.filter(|engine| engine.serves(settings))
+        ready.filter(|engine| engine.matches(settings))
     }
 
-    /// Waits until nothing is loaded and no engine but the one at work is left.
+    /// Waits until loading has ended and only the current engine is left.
     pub(in crate::upscalefilter) fn finish_swaps(&self) {
         let ready = {
             let mut inner = self.swap.inner.lock();

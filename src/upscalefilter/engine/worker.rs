@@ -1,4 +1,4 @@
-//! What a worker thread owns, and how it runs the network.
+//! The context of a worker thread: its session and its buffers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +20,12 @@ use crate::upscalefilter::engine::device::{Device, FirstSession};
 use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 
-/// Runs of one size after which what a session holds has settled.
+/// After so many runs of one size, a session's memory no longer grows.
 const TIMES_MEASURED: u32 = 3;
 
-/// What one worker thread owns: a session, and buffers that it keeps from frame to frame.
+/// A worker thread's session, and buffers that it keeps from frame to frame.
 pub(in crate::upscalefilter) struct Worker {
-    /// The place of its device in the engine.
+    /// Index of its device in the engine.
     pub device: usize,
     /// Absent while parked, and after a failure: a session in which a run failed may be broken, and holds memory.
     session: Option<Session>,
@@ -33,21 +33,21 @@ pub(in crate::upscalefilter) struct Worker {
     pub scratch: Scratch,
     pub input: Vec<f32>,
     pub output: Vec<f32>,
-    /// In place of both where the device converts.
+    /// Replaces both if the device converts.
     pub exchange: Exchange,
 }
 
 struct Session {
     upscaler: Box<dyn Upscaler>,
-    /// Of the fallback's model.
+    /// It is one of the fallback model.
     fallback: bool,
-    /// Of the processor, inside the session.
+    /// Processor threads inside the session.
     threads: usize,
-    /// What it converts on its device; `None` where it takes and gives floats.
+    /// The pixels that it converts on its device; `None` if it takes and returns floats.
     codes: Option<Codes>,
-    /// Pixels of the largest tensor that it ran, and how often.
+    /// Pixels of the largest tensor that it ran, and the number of those runs.
     largest: (u64, u32),
-    /// Bytes that it held when that was last asked.
+    /// Bytes that it held when last measured.
     held: u64,
     holding: Holding,
 }
@@ -63,8 +63,8 @@ impl Session {
         Session { upscaler, fallback, threads, codes, largest: (0, 0), held: 0, holding: Holding::new(holdings) }
     }
 
-    /// What the run just done on a tensor of `pixels` takes, if that shows: not after a larger one. Asked a few times for each size, as
-    /// the allocator takes its last blocks in the second run.
+    /// Bytes taken by the run just done on a tensor of `pixels`; `None` if a larger tensor hides it. Measured a few
+    /// times for each size, because the allocator takes its last blocks in the second run.
     fn footprint(&mut self, pixels: u64) -> Option<u64> {
         let (largest, times) = &mut self.largest;
         if pixels < *largest || pixels == *largest && *times >= TIMES_MEASURED {
@@ -78,12 +78,12 @@ impl Session {
         Some(held)
     }
 
-    /// Whether what it holds is more than its `share` because of larger tensors than it has to run now.
+    /// Whether it holds more than its `share`, due to larger tensors than it has to run now.
     fn is_bloated(&self, share: u64, largest: u64) -> bool {
         self.held > share && self.largest.0 > largest
     }
 
-    /// Whether a much larger tensor than any before comes now, so that what it holds of those would be missed.
+    /// Whether the next tensor is much larger than any before, so the memory held for those would be missing.
     fn is_outgrown(&self, share: u64, largest: u64) -> bool {
         self.largest.0 > 0 && 2 * self.largest.0 <= largest && self.held > share / 8
     }
@@ -97,7 +97,7 @@ pub(in crate::upscalefilter) struct Run {
 }
 
 impl Worker {
-    /// `permits` are those that it may have to wait for; `first` is a session that is open already, and its threads.
+    /// `permits` are those that it may have to wait for; `first` is a session that is already open.
     pub fn new(
         device: usize,
         first: Option<FirstSession>,
@@ -120,7 +120,8 @@ impl Worker {
         }
     }
 
-    /// Opens a session of the right model, for tensors of up to `largest` pixels and frames of `config`, if there is none. Blocking.
+    /// Opens a session of the right model for tensors of up to `largest` pixels and frames of `config`, unless the
+    /// current one will do. Blocks.
     pub fn prepare(
         &mut self,
         device: &Device,
@@ -129,19 +130,19 @@ impl Worker {
         largest: u64,
     ) -> Result<(), FrameError> {
         let fallback = level.fallback;
-        // The CPU that takes over is no faster for converting.
+        // Converting in the network is no faster on the fallback CPU.
         let codes = config.codes.filter(|_| !fallback);
         let (share, frames) = device.controller.lock().share(level);
         let fits =
             |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
         let threads = device.threads(level);
-        let serves = |session: &Session| {
+        let is_right = |session: &Session| {
             (session.fallback, session.threads, session.codes) == (fallback, threads, codes) && fits(session)
         };
-        if self.session.as_ref().is_some_and(serves) {
+        if self.session.as_ref().is_some_and(is_right) {
             return Ok(());
         }
-        self.let_go();
+        self.close();
         let model: &Arc<dyn Model> = if fallback {
             device
                 .fallback(level.workers)
@@ -159,7 +160,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Whether the session that was prepared converts.
+    /// Whether the prepared session converts.
     pub fn converts(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.codes.is_some())
     }
@@ -191,8 +192,8 @@ impl Worker {
         Ok(Run { took, measured: measured.filter(|_| !session.fallback) })
     }
 
-    /// Whether the session holds more than its share of the device's memory, and a frame whose largest tensor has `largest` pixels
-    /// would now be cut into smaller regions.
+    /// Whether the session holds more than its share of the device's memory, and a frame whose largest tensor has
+    /// `largest` pixels would now be cut into smaller regions.
     pub fn exceeds_share(&self, device: &Device, largest: u64) -> bool {
         let controller = device.controller.lock();
         let (share, frames) = controller.share(controller.level().0);
@@ -201,13 +202,13 @@ impl Worker {
     }
 
     /// Closes the session.
-    pub fn let_go(&mut self) {
+    pub fn close(&mut self) {
         self.handle.set_session(None);
         self.session = None;
     }
 }
 
-/// By which other threads cut a worker's run short, whichever session it is in, or its wait for a permit.
+/// Lets other threads interrupt a worker's run, in whichever session, or its wait for a permit.
 pub(in crate::upscalefilter) struct Handle {
     raised: AtomicBool,
     session: Mutex<Option<Arc<dyn Interrupt>>>,
@@ -217,7 +218,7 @@ pub(in crate::upscalefilter) struct Handle {
 impl Handle {
     fn set_session(&self, session: Option<Arc<dyn Interrupt>>) {
         let mut current = self.session.lock();
-        // Under the lock: who interrupts has either seen the new session or is seen here.
+        // Under the lock: an interrupting thread either sees the new session or is seen here.
         if self.raised.load(Ordering::Acquire)
             && let Some(session) = &session
         {
@@ -253,7 +254,7 @@ impl Interruptible for Worker {
     }
 
     fn park(&mut self) {
-        self.let_go();
+        self.close();
         self.input = Vec::new();
         self.output = Vec::new();
         self.exchange = Exchange::default();

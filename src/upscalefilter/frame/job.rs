@@ -80,13 +80,13 @@ impl Job for FrameJob {
             Ok(_) => {}
             Err(FrameError::Refit) => {
                 self.refits += 1;
-                worker.let_go();
+                worker.close();
                 return Outcome::Again;
             }
             // Nobody waits for the result of a stale frame.
-            Err(error) if error.may_pass() && !element.imp().is_stale(generation) => {
+            Err(error) if error.is_retryable() && !element.imp().is_stale(generation) => {
                 if !matches!(error, FrameError::TooLarge(_)) {
-                    worker.let_go();
+                    worker.close();
                 }
                 if self.tries < MAX_TRIES && self.step_down(&element, worker.device, epoch, error) {
                     return Outcome::Again;

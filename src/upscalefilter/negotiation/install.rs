@@ -24,7 +24,8 @@ pub(in crate::upscalefilter) enum NewConfig {
 }
 
 impl UpscaleFilter {
-    /// Makes the configuration for caps on the sink pad and the sizes that downstream accepts; the error's text is for people.
+    /// Makes the configuration for caps on the sink pad and the sizes that downstream accepts; the error's text is for
+    /// people.
     pub(in crate::upscalefilter) fn configure(
         &self,
         engine: &Engine,
@@ -40,8 +41,8 @@ impl UpscaleFilter {
         })
     }
 
-    /// Uses `config`, made by `engine`, for the frames that arrive from now on, and queues its caps. On the streaming thread, between
-    /// two frames. Fails only for a CAPS event, while flushing.
+    /// Uses `config`, made by `engine`, for the frames that arrive from now on, and queues its caps. On the streaming
+    /// thread, between two frames. Fails only for a CAPS event, while flushing.
     pub(in crate::upscalefilter) fn install_config(
         &self,
         engine: &Engine,
@@ -74,8 +75,8 @@ impl UpscaleFilter {
         Ok(())
     }
 
-    /// Gives the output the size that downstream accepts now, if downstream has changed; returns the configuration in use. On the
-    /// streaming thread, between two frames.
+    /// Gives the output the size that downstream accepts now, if downstream has changed; returns the configuration in
+    /// use. On the streaming thread, between two frames.
     pub(in crate::upscalefilter) fn renegotiate_size(
         &self,
         config: Arc<StreamConfig>,

@@ -1,4 +1,4 @@
-//! Frames on the sink pad, on the streaming thread: what is known of one, what becomes of it, and its place in the queue.
+//! Frames on the sink pad, on the streaming thread: how each is handled, and its place in the queue.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +27,7 @@ use crate::upscalefilter::state::{QueuedFrame, State};
 use crate::upscalefilter::timing::late::{LateAction, mark_fallback};
 use crate::upscalefilter::timing::latency;
 
-/// What the properties ask for, as they are when a frame comes in.
+/// The property values when a frame arrives.
 struct FrameSettings {
     mode: Option<Mode>,
     late_frames: LateFrames,
@@ -35,10 +35,10 @@ struct FrameSettings {
     show_updates: bool,
 }
 
-/// A frame that has come in, and all that is known of it.
+/// A frame that has arrived.
 struct Incoming<'a> {
     frame: &'a Arc<MappedFrame>,
-    /// The output buffer less its memory.
+    /// The output buffer without memory.
     header: gst::Buffer,
     config: &'a Arc<StreamConfig>,
     engine: &'a Arc<Engine>,
@@ -47,7 +47,8 @@ struct Incoming<'a> {
     frame_settings: &'a FrameSettings,
 }
 
-/// What a frame shows and how that was found, for the next one to build upon; `None` where it is to be the only one that holds it.
+/// A frame's result and where it comes from, for the next frame to build on; `None` if the frame has to be its only
+/// owner.
 type TrackedResult = Option<(Arc<PendingResult>, ResultSource)>;
 
 impl UpscaleFilter {
@@ -92,7 +93,8 @@ impl UpscaleFilter {
         Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Backpressure: waits until fewer frames are in flight than may be. Whether that number has changed since the last frame.
+    /// Backpressure: waits until there are fewer frames in flight than the limit. Returns whether the limit has changed
+    /// since the last frame.
     fn wait_for_room(&self, engine: &Engine, mode: LatencyMode) -> Result<bool, gst::FlowError> {
         let mut state = self.state.lock();
         loop {
@@ -106,7 +108,7 @@ impl UpscaleFilter {
         }
     }
 
-    /// Lets a frame in as soon as there is room, and decides what becomes of it.
+    /// Accepts a frame as soon as there is room, and decides how to handle it.
     fn take_frame(&self, incoming: Incoming) -> Result<TrackedResult, gst::FlowError> {
         let Incoming { config, engine, .. } = incoming;
         let pts = incoming.frame.buffer().pts();
@@ -114,7 +116,8 @@ impl UpscaleFilter {
         if self.wait_for_room(engine, mode)? {
             self.post_latency();
         }
-        // The clock is another element's, which may call back. There is still room: nobody else brings frames.
+        // Without the lock, as the clock may call into other elements. There is still room: no other thread adds
+        // frames.
         let now = if late_frames == LateFrames::Upscale { None } else { self.running_time_now() };
         let mut state = self.state.lock();
         state.refusal()?;
@@ -153,8 +156,8 @@ impl UpscaleFilter {
         }
     }
 
-    /// Puts the frame in the queue, and submits a job of so many `pixels` unless its result is there or on its way. Also returns what has
-    /// to be dropped without the lock.
+    /// Queues the frame, and submits a job of `pixels` pixels unless the result exists or is pending. Also returns
+    /// results to drop without the lock.
     fn enqueue(
         &self,
         mut state: MutexGuard<'_, State>,
@@ -199,13 +202,13 @@ impl UpscaleFilter {
         (previous.map(|_| (pending, source)), dropped)
     }
 
-    /// Puts a frame that would be late into the queue as GStreamer resizes it. Nothing is built upon it.
+    /// Queues a late frame, resized by GStreamer. No other frame is based on it.
     fn enqueue_resized(&self, incoming: Incoming) -> Result<(), gst::FlowError> {
         let Incoming { frame, mut header, config, .. } = incoming;
         let resized = config.resize(&frame.as_video_frame_ref()).map_err(|error| self.refuse(error, header.pts()))?;
         mark_fallback(header.make_mut());
         let mut state = self.state.lock();
-        // It may have been flushed meanwhile.
+        // A flush may have come in the meantime.
         state.refusal()?;
         let pending = PendingResult::resized(resized, state.next_index, state.generation);
         state.stats.frame_in(Instant::now(), false);
@@ -215,7 +218,7 @@ impl UpscaleFilter {
         Ok(())
     }
 
-    /// Puts a frame into the queue.
+    /// Queues a frame.
     fn queue_frame(
         &self,
         state: &mut State,
@@ -233,10 +236,10 @@ impl UpscaleFilter {
         if let Some(plan) = &mut state.plan {
             plan.recorder.record(pts.map(gst::ClockTime::nseconds), pending.index);
         }
-        // After a discontinuity nothing belongs before what came before it.
+        // Frames after a discontinuity never move before it.
         let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
         let sorted = !state.reverse && !header.flags().intersects(discontinuous);
-        // So far back the first of the other frames in flight may be.
+        // The other frames in flight span at most so many durations.
         let others = state.in_flight.map_or(0, |in_flight| in_flight as u64 - 1);
         let duration = header.duration().unwrap_or_default().max(config.frame_duration());
         let disorder = sorted.then(|| duration.nseconds().saturating_mul(others));
@@ -244,7 +247,7 @@ impl UpscaleFilter {
         let frame = QueuedFrame { index, header, pending, config: Arc::clone(config), updates, deadline };
         let placed = state.queue.push_frame(pts.map(gst::ClockTime::nseconds), frame, disorder);
         self.note_place(state, placed, index, pts);
-        // Its result may be there already.
+        // Its result may already be finished.
         self.ready.notify_all();
     }
 
@@ -256,7 +259,7 @@ impl UpscaleFilter {
                 gst::debug!(
                     CAT,
                     imp = self,
-                    "Frame {index}, PTS {}, is reordered previous frames that arrived earlier",
+                    "Frame {index}, PTS {}, is reordered before frames that arrived earlier",
                     pts.display()
                 );
             }
@@ -273,7 +276,7 @@ impl UpscaleFilter {
         }
     }
 
-    /// Goes on without a frame that cannot be read, as `videoscale` does.
+    /// Skips a frame that cannot be read, as `videoscale` does.
     fn leave_out(&self, reason: &str, pts: Option<gst::ClockTime>) -> gst::FlowSuccess {
         let index = {
             let mut state = self.state.lock();
@@ -289,7 +292,7 @@ impl UpscaleFilter {
         gst::FlowSuccess::Ok
     }
 
-    /// Posts why a frame cannot be taken.
+    /// Posts why a frame is refused.
     fn refuse(&self, error: FrameError, pts: Option<gst::ClockTime>) -> gst::FlowError {
         let index = {
             let mut state = self.state.lock();

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use gst::prelude::*;
 use parking_lot::{Condvar, Mutex};
 
-/// A serialized query on its way through the queue. The queue holds a copy, so the caller can stop waiting at any moment.
+/// A serialized query on its way through the queue. The queue holds a copy, so the caller can stop waiting at any
+/// moment.
 #[derive(Debug)]
 pub(in crate::upscalefilter) struct PendingQuery {
     step: Mutex<Step>,

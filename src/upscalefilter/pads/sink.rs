@@ -19,7 +19,7 @@ use crate::upscalefilter::pads::src::is_fatal;
 use crate::upscalefilter::state::{Leftovers, Serialized};
 
 impl UpscaleFilter {
-    /// The flow return tells upstream why an event was refused: that of a sticky one comes back from its next push.
+    /// The flow return is the reason for refusing an event; for a sticky event, upstream gets it from its next push.
     pub(in crate::upscalefilter) fn sink_event(
         &self,
         pad: &gst::Pad,
@@ -38,7 +38,7 @@ impl UpscaleFilter {
     fn flush_start(&self, event: gst::Event) -> Result<gst::FlowSuccess, gst::FlowError> {
         let taken = self.srcpad.push_event(event);
         let leftovers = self.abandon_frames();
-        // What the task has taken from the queue already comes before what was left there.
+        // Items that the task has already taken from the queue precede those that were left there.
         if let Err(error) = self.srcpad.pause_task() {
             gst::debug!(CAT, imp = self, "No task to pause: {error}");
         }
@@ -53,7 +53,7 @@ impl UpscaleFilter {
         forwarded(taken)
     }
 
-    /// Takes out all that is under way, wakes whoever waits, and refuses data until further notice.
+    /// Removes everything in flight, wakes all waiting threads, and refuses data until FLUSH_STOP or activation.
     pub(in crate::upscalefilter) fn abandon_frames(&self) -> Leftovers {
         let engines = self.engines();
         let mut state = self.state.lock();
@@ -66,8 +66,8 @@ impl UpscaleFilter {
         leftovers
     }
 
-    /// Upstream's pad takes its sticky events for sent and will not repeat them after a flush, so they are put where the next push
-    /// will find them. A segment and EOS do end with a flush.
+    /// Upstream's pad considers its sticky events sent and does not repeat them after a flush, so they are stored on
+    /// the source pad for the next push. A flush does end the segment and EOS.
     fn keep_sticky_events(&self, leftovers: Leftovers) {
         for item in leftovers.items {
             let event = match item {
@@ -92,7 +92,7 @@ impl UpscaleFilter {
         }
     }
 
-    /// Tells of caps that are refused by negotiation, which gives no reason.
+    /// Posts why interlaced caps are refused; negotiation itself gives no reason.
     pub(in crate::upscalefilter) fn advise(&self, event: &gst::EventRef) {
         if let gst::EventView::Caps(event) = event.view()
             && caps::is_interlaced(event.caps())
@@ -123,13 +123,13 @@ impl UpscaleFilter {
             self.post_latency();
         }
         if self.is_outdated() {
-            // Now the size is known for which it is built.
+            // The engine is built for a size, which is known now.
             self.request_engine();
         }
         Ok(gst::FlowSuccess::Ok)
     }
 
-    /// Has the pipeline ask for the latency again.
+    /// Posts a LATENCY message, so that the pipeline recalculates its latency.
     pub(in crate::upscalefilter) fn post_latency(&self) {
         let message = gst::message::Latency::builder().src(&*self.obj()).build();
         if self.obj().post_message(message).is_err() {
@@ -152,7 +152,7 @@ impl UpscaleFilter {
             return Err(gst::FlowError::Eos);
         }
         match (event.view(), state.flow) {
-            // Upstream sends nothing more that could return the error, so it is told here.
+            // Upstream sends nothing more that could return the error, so it is posted here.
             (EventView::Eos(_), Err(flow)) => {
                 drop(state);
                 if is_fatal(flow) {
@@ -192,7 +192,7 @@ impl UpscaleFilter {
         }
     }
 
-    /// Lets a serialized query wait for its turn behind the frames, and for its answer.
+    /// Queues a serialized query behind the frames, and waits for its answer.
     fn enqueue_query(&self, query: &mut gst::QueryRef) -> bool {
         let pending = PendingQuery::new(query.to_owned());
         {
@@ -206,7 +206,7 @@ impl UpscaleFilter {
         pending.wait(query)
     }
 
-    /// Whether a pad takes caps, by what it [can take](Self::possible_caps).
+    /// Whether a pad accepts caps, by its [possible caps](Self::possible_caps).
     pub(in crate::upscalefilter) fn accepts(
         &self,
         across: &gst::Pad,
@@ -217,7 +217,8 @@ impl UpscaleFilter {
         caps.is_subset(&self.possible_caps(across, Some(caps.clone()), direction))
     }
 
-    /// What one pad can take, from what the other pad's peer takes (`across`), ours and the asker's filter.
+    /// The caps that one pad accepts, from the caps of the other pad's (`across`) peer, the template and the query's
+    /// filter.
     pub(in crate::upscalefilter) fn possible_caps(
         &self,
         across: &gst::Pad,
@@ -248,7 +249,7 @@ impl UpscaleFilter {
     }
 }
 
-/// What downstream said to an event.
+/// The flow return for an event that was pushed downstream.
 fn forwarded(taken: bool) -> Result<gst::FlowSuccess, gst::FlowError> {
     if taken { Ok(gst::FlowSuccess::Ok) } else { Err(gst::FlowError::Error) }
 }

@@ -1,4 +1,4 @@
-//! The source pad: its task pushes what is ready, in order; events and queries from downstream.
+//! The source pad: its task pushes finished frames in order; events and queries from downstream.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::upscalefilter::properties::Duplicates;
 use crate::upscalefilter::state::{Queued, QueuedFrame, Serialized};
 
 impl UpscaleFilter {
-    /// Starts the task, unless the pad has been deactivated meanwhile.
+    /// Starts the task, unless the pad has been deactivated in the meantime.
     pub(in crate::upscalefilter) fn start_src_task(&self) {
         let element = self.obj().downgrade();
         let started = self.srcpad.start_task(move || {
@@ -56,7 +56,7 @@ impl UpscaleFilter {
         }
     }
 
-    /// One turn of the task: waits for the front of the queue to be ready, and pushes it.
+    /// One iteration of the task: waits until the front of the queue is ready, and pushes it.
     fn src_loop(&self) {
         let Some(item) = self.next_item() else {
             if let Err(error) = self.srcpad.pause_task() {
@@ -93,7 +93,7 @@ impl UpscaleFilter {
             if state.flushing {
                 return None;
             }
-            // While there is an error the task waits, and does not pause: a pause could come after the error has gone again.
+            // After an error the task waits and does not pause: the pause could come after the error has been cleared.
             if state.flow.is_ok()
                 && let Some(item) = state.queue.pop_ready(|frame| frame.pending.is_ready())
             {
@@ -130,7 +130,7 @@ impl UpscaleFilter {
         Ok(flow)
     }
 
-    /// Counts a frame as pushed, and as `late` if it was, and tells of the progress when that is due.
+    /// Counts a frame as pushed, and as late if it was `late`; posts a progress message when one is due.
     fn note_output(&self, late: bool) {
         let interval = self.settings.lock().progress_interval;
         let engine = self.engine();
@@ -157,7 +157,7 @@ impl UpscaleFilter {
                 progress::post(&self.obj(), figures);
             }
         }
-        // Whether downstream could use an event says nothing of the data flow.
+        // Whether downstream handles an event does not affect the data flow.
         if !self.srcpad.push_event(event) {
             gst::debug!(CAT, imp = self, "Downstream did not handle the event");
         }
@@ -167,30 +167,30 @@ impl UpscaleFilter {
         gst::debug!(CAT, imp = self, "Pushing caps {}", config.shown_caps());
         let news = seqnum.is_some() || self.srcpad.current_caps().as_ref() != Some(config.shown_caps());
         if news && !self.srcpad.push_event(config.caps_event(seqnum)) {
-            // Refused, not linked or flushing: the next push tries once more and tells which.
+            // Refused, not linked or flushing: the next push tries again and returns which.
             gst::debug!(CAT, imp = self, "Downstream did not accept {}", config.shown_caps());
             return;
         }
-        // What is asked now need not be asked again before the first frame.
+        // The allocation query that follows need not be repeated before the first frame.
         self.srcpad.check_reconfigure();
         config.use_pool(self.downstream_pool(config));
     }
 
-    /// Downstream's pool, unless results are kept for frames to come: then they would be kept from downstream, to whom they may be scarce
-    /// (file descriptors, shared memory).
+    /// Downstream's pool, unless results are kept for later frames: that would withhold buffers from downstream, which
+    /// may have few of them (file descriptors, shared memory).
     fn downstream_pool(&self, config: &StreamConfig) -> Option<gst::BufferPool> {
         let keeps = self.settings.lock().duplicates != Duplicates::Off;
-        // What the network is run on again, or what is resized, goes through our own.
+        // Results that are upscaled again or resized use our own pool.
         if keeps || config.fit.is_some() || config.second.is_some() {
             return None;
         }
         allocation::downstream_pool(&self.srcpad, &config.out_caps, &config.out_info)
     }
 
-    /// Downstream has changed: its pool may be another one now.
+    /// Downstream has changed: its pool may be a different one.
     fn renegotiate(&self) {
         let config = self.state.lock().config.clone();
-        // While frames of earlier caps are still to be pushed, these caps' own event will do it.
+        // While frames of earlier caps are still queued, the CAPS event behind them renegotiates.
         let Some(config) = config.filter(|config| self.srcpad.current_caps().as_ref() == Some(config.shown_caps()))
         else {
             return;
@@ -199,7 +199,7 @@ impl UpscaleFilter {
         config.use_pool(self.downstream_pool(&config));
     }
 
-    /// Downstream has enough of this segment, but may want the next one.
+    /// Downstream needs no more of this segment, but may want the next one.
     fn skip_segment(&self) {
         let leftovers = {
             let mut state = self.state.lock();
@@ -213,7 +213,7 @@ impl UpscaleFilter {
         drop(leftovers);
     }
 
-    /// Keeps what downstream returned, for upstream to get it.
+    /// Stores downstream's flow return, which upstream gets from its next push.
     fn stop_on(&self, flow: gst::FlowError) {
         let engines = self.engines();
         let (leftovers, jobs, upstream_done) = {
@@ -228,7 +228,7 @@ impl UpscaleFilter {
             (leftovers, jobs, state.eos)
         };
         drop((leftovers, jobs));
-        // Upstream has nothing more to push that would return it.
+        // After EOS upstream pushes nothing more that could return it.
         if upstream_done && is_fatal(flow) {
             self.post_flow_error(flow);
             if !self.srcpad.push_event(gst::event::Eos::new()) {
@@ -237,7 +237,7 @@ impl UpscaleFilter {
         }
     }
 
-    /// Posts that the stream stopped, unless its reason is on the bus already.
+    /// Posts that the stream stopped, unless its reason has already been posted.
     pub(in crate::upscalefilter) fn post_flow_error(&self, flow: gst::FlowError) {
         if std::mem::replace(&mut self.state.lock().posted, true) {
             return;
@@ -283,7 +283,7 @@ impl UpscaleFilter {
             spent.unwrap_or_default().as_secs_f64() * 1e3
         );
         let unused = pending.set(result.map(|done| done.buffer));
-        // PreviousFrame the task can look at it: the frame that shows it may be its only owner then.
+        // Before the task can see it: the queued frame may then be its only owner.
         let unwanted = Arc::into_inner(pending);
         self.ready.notify_all();
         drop(state);
@@ -293,7 +293,7 @@ impl UpscaleFilter {
         }
     }
 
-    /// Whether frames come under these caps now.
+    /// Whether this is the configuration of the frames that arrive now.
     pub(in crate::upscalefilter) fn is_current(&self, config: &Arc<StreamConfig>) -> bool {
         self.state.lock().config.as_ref().is_some_and(|current| Arc::ptr_eq(current, config))
     }
@@ -320,7 +320,7 @@ impl UpscaleFilter {
         gst::Pad::event_default(pad, Some(&*self.obj()), event)
     }
 
-    /// Whoever was not linked may be now.
+    /// Clears a NOT_LINKED error: the source pad may be linked now.
     fn resume_if_linked(&self) {
         let mut state = self.state.lock();
         if state.flow == Err(gst::FlowError::NotLinked) {
@@ -350,7 +350,7 @@ pub(in crate::upscalefilter) fn is_fatal(flow: gst::FlowError) -> bool {
     !matches!(flow, gst::FlowError::Flushing | gst::FlowError::Eos)
 }
 
-/// The buffer to push. The frame owns its result alone unless the cache keeps it or other frames show it.
+/// The buffer to push. The frame is the only owner of its result, unless the cache or other frames share it.
 fn finished(header: gst::Buffer, pending: Arc<PendingResult>) -> Result<gst::Buffer, FrameError> {
     match pending.into_buffer() {
         Ok(result) => Ok(metadata::attach_metadata(&header, result)),
@@ -361,8 +361,8 @@ fn finished(header: gst::Buffer, pending: Arc<PendingResult>) -> Result<gst::Buf
     }
 }
 
-/// Pointer coordinates come in output pixels and are wanted in input pixels. Those in the bars become the nearest in the picture, as in
-/// GStreamer's sinks.
+/// Converts pointer coordinates from output to input pixels. Points in the bars become the nearest ones in the picture,
+/// as in GStreamer's sinks.
 fn scale_pointer(mut event: gst::Event, config: &StreamConfig) -> gst::Event {
     let (picture, input) = (config.shown_picture(), &config.in_info);
     let structure = event.make_mut().structure_mut();

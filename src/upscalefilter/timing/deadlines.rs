@@ -5,7 +5,8 @@
 pub(in crate::upscalefilter) struct Deadlines {
     /// The sink pad's segment, if its format is time.
     segment: Option<gst::FormattedSegment<gst::ClockTime>>,
-    /// In a live pipeline: the latency from the source to our source pad, and our own share of it; from the last LATENCY query.
+    /// In a live pipeline: the latency from the source to our source pad, and our own share of it; from the last
+    /// LATENCY query.
     live_latency: Option<(gst::ClockTime, gst::ClockTime)>,
     /// A LATENCY query has been answered.
     asked: bool,
@@ -17,7 +18,8 @@ pub(in crate::upscalefilter) struct Deadlines {
     last: Option<gst::ClockTime>,
 }
 
-/// This fraction of our latency is reserved for what is not predicted: assembling the frame, and threads that have to wake up.
+/// This fraction of our latency is reserved for what is not predicted: assembling the frame, and threads that have to
+/// wake up.
 const RESERVE_DIVISOR: u64 = 8;
 
 /// The longest time without any output because every frame is late, as in GStreamer's sinks.
@@ -47,7 +49,8 @@ impl Deadlines {
         self.running_time(pts).is_some_and(|now| self.last.is_none_or(|last| now > last + MAX_GAP))
     }
 
-    /// `latency` is the latency from the source to our source pad, and our own share of it; `None` if the pipeline is not live.
+    /// `latency` is the latency from the source to our source pad, and our own share of it; `None` if the pipeline is
+    /// not live.
     pub fn set_live(&mut self, latency: Option<(gst::ClockTime, gst::ClockTime)>) {
         self.live_latency = latency;
         self.asked = true;
@@ -62,8 +65,8 @@ impl Deadlines {
         self.asked.then(|| self.is_live())
     }
 
-    /// Stores a QoS event. As in GStreamer's decoders, frames after a late one are skipped if they would be late when the delay
-    /// kept growing at the same rate.
+    /// Stores a QoS event. As in GStreamer's decoders, frames after a late one are skipped if they would be late when
+    /// the delay kept growing at the same rate.
     pub fn qos(&mut self, event: &gst::event::Qos) {
         let (_, proportion, difference, timestamp) = event.get();
         self.proportion = proportion;

@@ -1,7 +1,8 @@
-//! Late frames: they are detected before any work is spent on them, then upscaled, resized or dropped as `late-frames` says.
+//! Late frames: they are detected before any work is spent on them, then upscaled, resized or dropped as `late-frames`
+//! says.
 //!
-//! In a live pipeline a frame has to leave within the latency that the element reported. In others, lateness comes from the sink's
-//! QoS events.
+//! In a live pipeline a frame has to leave within the latency that the element reported. In others, lateness comes from
+//! the sink's QoS events.
 
 use gst::prelude::*;
 use gst::subclass::prelude::*;

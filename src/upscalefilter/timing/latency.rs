@@ -7,8 +7,8 @@ use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 use crate::upscalefilter::properties::LatencyMode;
 
-/// Frames in flight beside those in work where each device runs one at a time: one that waits for a device, one that is pushed.
-const LOW_BESIDE_WORK: usize = 2;
+/// Additional frames in flight if each device runs one at a time: one that waits for a device, one that is pushed.
+const EXTRA_FRAMES_LOW_LATENCY: usize = 2;
 
 /// Whether each device runs one frame at a time, on all cores.
 pub(in crate::upscalefilter) fn is_low(mode: LatencyMode, live: bool) -> bool {
@@ -19,20 +19,20 @@ pub(in crate::upscalefilter) fn is_low(mode: LatencyMode, live: bool) -> bool {
     }
 }
 
-/// Frames that may be between sink and source pad.
+/// The limit on frames between sink and source pad.
 pub(in crate::upscalefilter) fn in_flight(engine: &Engine, mode: LatencyMode, live: bool) -> usize {
     let low = is_low(mode, live) && !engine.in_flight_is_set();
-    let most = engine.in_flight();
-    if low { most.min(engine.devices.len() + LOW_BESIDE_WORK) } else { most }
+    let max = engine.in_flight();
+    if low { max.min(engine.devices.len() + EXTRA_FRAMES_LOW_LATENCY) } else { max }
 }
 
-/// What the element adds to the pipeline's latency: as many frame durations as frames may be in flight.
+/// The latency that the element adds: the frame duration times the limit on frames in flight.
 pub(in crate::upscalefilter) fn of_frames(config: &StreamConfig, in_flight: usize) -> Option<gst::ClockTime> {
     config.frame_duration().checked_mul(in_flight as u64)
 }
 
 impl UpscaleFilter {
-    /// Answers a LATENCY query: upstream's latency and ours. It also tells whether the pipeline is live.
+    /// Answers a LATENCY query with upstream's latency plus ours, and notes whether the pipeline is live.
     pub(in crate::upscalefilter) fn answer_latency(&self, query: &mut gst::query::Latency) -> bool {
         let mut upstream = gst::query::Latency::new();
         if !self.sinkpad.peer_query(&mut upstream) {
@@ -47,25 +47,26 @@ impl UpscaleFilter {
         let min = min.saturating_add(own);
         state.timing.set_live(live.then_some((min, own)));
         drop(state);
-        // The queue holds as long as it delays; upstream without a bound stays without one.
+        // The queue buffers for as long as it delays; an unlimited upstream stays unlimited.
         let max = max.map(|max| max.saturating_add(own));
         query.set(live, min, max);
         true
     }
 
-    /// Buffers of upstream's that are held at a time: those of the frames in flight, and the one that waits for room.
+    /// How many of upstream's buffers are held at a time: those of the frames in flight, and the one that waits for
+    /// room.
     pub(in crate::upscalefilter) fn held_buffers(&self, engine: &Engine) -> usize {
         let mode = self.settings.lock().latency_mode;
         let known = self.state.lock().timing.live();
         let live = known.unwrap_or_else(|| {
-            // Buffers are negotiated before anybody asks for the latency.
+            // Allocation is negotiated before the first LATENCY query.
             let mut latency = gst::query::Latency::new();
             self.sinkpad.peer_query(&mut latency) && latency.result().0
         });
         in_flight(engine, mode, live) + 1
     }
 
-    /// Our own latency as things are, and whether it differs from what was last told.
+    /// The latency that the element adds now; `None` if it overflows.
     pub(in crate::upscalefilter) fn own_latency(
         &self,
         engine: &Engine,
