@@ -141,12 +141,16 @@ def main() -> None:
     optimizer = Soap(network.parameters(), options.rate)
     average = copy.deepcopy(network)
     decay = options.decay if options.decay is not None else options.steps * 3 // 10
-    first, resume = 0, options.output.with_suffix(".resume")
+    first, warm_up_from, resume = 0, 0, options.output.with_suffix(".resume")
     if resume.exists():
         state = torch.load(resume, weights_only=False)
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
+        # Checkpoints in the repository lack the optimizer's state, which is ten times as large as the rest.
+        if "optimizer" in state:
+            optimizer.load_state_dict(state["optimizer"])
+        else:
+            warm_up_from = state["step"]
         pairs.random.bit_generator.state = state["random"]
         first = state["step"]
         print(f"{options.model}: resumed at step {first}", flush=True)
@@ -156,7 +160,7 @@ def main() -> None:
     for step in range(first, options.steps):
         remaining = min(1.0, (options.steps - step) / max(1, decay))
         for group in optimizer.param_groups:
-            group["lr"] = options.rate * min((1 - math.cos(math.pi * remaining)) / 2, (step + 1) / WARM_UP)
+            group["lr"] = options.rate * min((1 - math.cos(math.pi * remaining)) / 2, (step + 1 - warm_up_from) / WARM_UP)
         low, high = (tensor.to(device) for tensor in pairs.batch(BATCH, PATCH))
         # Half precision is twice as fast on processors and GPUs that have it; the last, finest steps see the weights as they are.
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=remaining > 0.2):
