@@ -8,8 +8,8 @@ use crate::size::{self, Size};
 
 /// Upscales a video, a sequence of pictures or a single picture with an ONNX super-resolution network.
 ///
-/// The video is decoded, upscaled and encoded again; everything else is copied. What the result cannot hold is named. Frames
-/// that were seen before are not computed again.
+/// The video is decoded, upscaled and re-encoded; all other streams are copied. Anything the output cannot hold is reported.
+/// Repeated frames are not computed again.
 #[derive(Debug, Parser)]
 #[command(
     name = "gst-upscale",
@@ -44,7 +44,7 @@ Examples:
   gst-upscale in.mp4 out/%05d.png            a picture for each frame
   gst-upscale --fps 24 in/%05d.png out.webm  and back
   gst-upscale photo.jpg photo-x2.png
-  gst-upscale compare in.mp4 out.mp4         what it brought, as a picture and a page
+  gst-upscale compare in.mp4 out.mp4         before and after, as a picture and a page
   gst-upscale plan in.mp4                    which frames are duplicates, and what reuse would save, as JSON
   gst-upscale -- -odd-name.mp4 out.mp4
 
@@ -56,16 +56,16 @@ pub enum Command {
     Plan(Plan),
     /// Lists the built-in models, or tells how model files work
     Models(Models),
-    /// Shows what upscaling brought: frames of both side by side, as a picture and as a page with a slider
+    /// Compares frames of both files: a picture with both side by side, and an HTML page with a slider
     Compare(Compare),
-    /// Lists where models can run here, with the memory of each, and why they cannot elsewhere
+    /// Lists the devices that models can run on, their memory, and why others are unavailable
     Devices,
 }
 
 /// Everything about an upscaling run.
 #[derive(Args, Debug)]
 pub struct Upscale {
-    /// IN: a video, a picture, numbered pictures (in/%05d.png), a folder of them, a URL, or - for standard input; there may be several.
+    /// IN (one or more): a video, a picture, numbered pictures (in/%05d.png), a folder, a URL, or - for standard input.
     /// OUT: a video (.mp4, .mkv, .webm, .mov), an animation (.gif, .webp, .avif), numbered pictures (out/%05d.png), a picture, a folder, or
     /// - for standard output
     #[arg(value_names = ["IN", "OUT"], required = true, num_args = 2..)]
@@ -74,10 +74,10 @@ pub struct Upscale {
     /// A built-in model's name (see `gst-upscale models`) or an ONNX file
     #[arg(long, value_name = "NAME|FILE", help_heading = "Upscaling")]
     pub model: Option<PathBuf>,
-    /// Frames computed at the same time; 0 chooses by the machine
+    /// Frames computed in parallel; 0 chooses automatically
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256), help_heading = "Upscaling")]
     pub workers: u32,
-    /// Whether what was seen before is computed again
+    /// Whether repeated content is computed again
     #[arg(long, value_enum, default_value_t = Duplicates::Exact, help_heading = "Upscaling")]
     pub duplicates: Duplicates,
     /// With --duplicates similar: how many code values (of 8 bits) a sample may differ
@@ -86,47 +86,47 @@ pub struct Upscale {
     /// Where the model runs
     #[arg(long, value_enum, default_value_t = Provider::Auto, value_name = "NAME", help_heading = "Upscaling")]
     pub execution_provider: Provider,
-    /// In which numbers the model computes, where its provider offers a choice
+    /// Number format the model computes in, if its provider offers a choice
     #[arg(long, value_enum, default_value_t = Precision::Auto, value_name = "NAME", help_heading = "Upscaling")]
     pub precision: Precision,
-    /// Which device of the execution provider, or several that share the frames: 0,1
+    /// Device of the execution provider, or several that share the frames: 0,1
     #[arg(long, value_name = "N[,N...]", default_value = "0", help_heading = "Upscaling")]
     pub device_id: String,
-    /// Frames between the decoder and the encoder at any time; 0 chooses
+    /// Frames in the element at any time; 0 chooses automatically
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1024), help_heading = "Upscaling")]
     pub max_in_flight: u32,
-    /// Memory that runs of the model may take together: bytes, or with K, M, G [default: what is free, less a reserve]
+    /// Memory for all runs of the model together: bytes, or with K, M, G [default: free memory minus a reserve]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Upscaling")]
     pub memory_limit: Option<u64>,
-    /// Largest side of what goes through the model at once, in pixels; 0 chooses by the memory
+    /// Largest tile side in pixels; 0 chooses by available memory
     #[arg(long, value_name = "PIXELS", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=65535), help_heading = "Upscaling")]
     pub tile_size: u32,
-    /// Let the CPU take over when the device has run out of memory or failed
+    /// Fall back to the CPU if the device runs out of memory or fails
     #[arg(long, help_heading = "Upscaling")]
     pub fallback: bool,
-    /// Memory for upscaled frames that may come again: bytes, or with K, M, G [default: the element's]
+    /// Memory for upscaled frames that may repeat: bytes, or with K, M, G [default: the element's]
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help_heading = "Upscaling")]
     pub cache_size: Option<u64>,
-    /// The size of the result: 1920x1080, 1080p (its height), or 2x [default: what the model makes]
+    /// Output size: 1920x1080, 1080p (the height) or 2x [default: the size the model produces]
     #[arg(long, value_name = "SIZE", value_parser = size::parse, help_heading = "Upscaling")]
     pub size: Option<Size>,
-    /// Write which frames were duplicates, as JSON
+    /// Write the plan (which frames were duplicates) as JSON
     #[arg(long, value_name = "FILE", help_heading = "Upscaling")]
     pub plan: Option<PathBuf>,
 
-    /// Refuse, before work begins, what cannot be kept in OUT
+    /// Fail before any work if OUT cannot hold everything in IN
     #[arg(long, help_heading = "General")]
     pub strict: bool,
-    /// Show source and result side by side in a window while it works
+    /// Show source and result side by side in a window
     #[arg(long, help_heading = "General")]
     pub preview: bool,
-    /// How progress is shown: json writes lines to standard output
+    /// How to show progress; json prints one object per line to standard output
     #[arg(long, value_enum, default_value_t = ProgressKind::Auto, value_name = "KIND", help_heading = "General")]
     pub progress: ProgressKind,
     /// Replace OUT if it exists
     #[arg(short = 'y', long, help_heading = "General")]
     pub overwrite: bool,
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long, help_heading = "General")]
     pub quiet: bool,
 }
@@ -142,31 +142,31 @@ impl Upscale {
     }
 }
 
-/// What of IN is taken.
+/// Which part of IN to use.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Selection {
-    /// Begin at this time: seconds, or hours:minutes:seconds
+    /// Start at this time: seconds, or hours:minutes:seconds
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Input")]
     pub start: Option<f64>,
-    /// End after this time
+    /// Stop after this much time
     #[arg(long, value_name = "TIME", value_parser = parse_time, help_heading = "Input")]
     pub duration: Option<f64>,
-    /// Make an interlaced video progressive: a frame for each two fields, one for each field (double), or take it for progressive (off)
+    /// Deinterlace: one frame per two fields, one per field (double), or treat the video as progressive (off)
     #[arg(long, value_enum, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "frame", help_heading = "Input")]
     pub deinterlace: Option<Deinterlace>,
-    /// Bring film that was made 30 frames for television back to its 24
+    /// Inverse telecine: restore 24 frames per second from film broadcast at 30
     #[arg(long, conflicts_with = "deinterlace", help_heading = "Input")]
     pub inverse_telecine: bool,
-    /// Where pictures differ in size: fit all into the first one's, with black borders
+    /// If the frame size changes, fit all frames into the first size with black borders
     #[arg(long, help_heading = "Input")]
     pub fit: bool,
-    /// Which video stream, counted from 1 [default: the one that players choose]
+    /// Which video stream, counted from 1 [default: the default or largest one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Input")]
     pub video_stream: Option<u32>,
-    /// Which audio streams: numbers from 1, or languages, such as 1,3 or de [default: all]
+    /// Which audio streams, by number or language: 1,3 or de [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Input")]
     pub audio_streams: Vec<String>,
-    /// Which subtitles, in the same way; none for none [default: all]
+    /// Which subtitle streams, by number or language, or none [default: all]
     #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Input")]
     pub subtitle_streams: Vec<String>,
 }
@@ -174,11 +174,11 @@ pub struct Selection {
 /// How the result is encoded.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Encoding {
-    /// h264, h265, av1, vp9, vp8, ffv1, one with hardware such as h264_nvenc, hevc_vaapi, av1_qsv, or any other of FFmpeg's
+    /// h264, h265, av1, vp9, vp8, ffv1, a hardware encoder (h264_nvenc, hevc_vaapi, av1_qsv), or any other FFmpeg encoder
     /// [default: h264; vp9 for .webm]
     #[arg(long, value_name = "NAME", help_heading = "Encoding")]
     pub encoder: Option<String>,
-    /// Quality as the encoder counts it: smaller is better
+    /// Quality on the encoder's own scale; lower is better
     #[arg(long, value_name = "N", conflicts_with = "quality", help_heading = "Encoding")]
     pub crf: Option<f32>,
     /// Quality from 0 to 100: about 50 small, 65 good, 80 hard to tell from the source [default: 65; 92 for .jpg]
@@ -189,13 +189,13 @@ pub struct Encoding {
     /// Speed against size: ultrafast, superfast, veryfast, faster, fast, medium, slow, slower, veryslow [default: medium]
     #[arg(long, value_name = "NAME", help_heading = "Encoding")]
     pub preset: Option<String>,
-    /// Options of the encoder, set last: "g=50 tune=film" (see `ffmpeg -h encoder=libx264`)
+    /// FFmpeg options of the encoder, set last: "g=50 tune=film" (see `ffmpeg -h encoder=libx264`)
     #[arg(long, value_name = "OPTIONS", help_heading = "Encoding")]
     pub encoder_options: Option<String>,
-    /// What becomes of sound: copied where OUT can hold it and else encoded, always encoded, or left out [default: copy]
+    /// How to handle audio [default: copy]
     #[arg(long, value_enum, value_name = "HOW", help_heading = "Encoding")]
     pub audio: Option<Audio>,
-    /// The kind of file, where OUT is a folder or standard output: mp4, mkv, webm, mov, png, ... [default: as IN, or mkv]
+    /// File type if OUT is a folder or standard output: mp4, mkv, webm, mov, png, ... [default: that of IN, or mkv]
     #[arg(long, value_name = "EXTENSION", help_heading = "Encoding")]
     pub format: Option<String>,
 }
@@ -223,7 +223,7 @@ pub struct Plan {
     pub selection: Selection,
     #[command(flatten)]
     pub pictures: PictureRate,
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -233,19 +233,19 @@ pub struct Compare {
     /// The source
     #[arg(value_name = "IN")]
     pub input: PathBuf,
-    /// What was made of it
+    /// The upscaled video
     #[arg(value_name = "OUT")]
     pub output: PathBuf,
-    /// Where to write the picture; the page is written beside it [default: OUT's name with -compare.png]
+    /// Where to write the picture; the page goes into the same folder [default: OUT's name with -compare.png]
     #[arg(short = 'o', long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
-    /// Times to show: seconds, or hours:minutes:seconds [default: four, evenly spread]
+    /// Times to show: seconds, or hours:minutes:seconds [default: four, evenly spaced]
     #[arg(long, value_name = "TIME", value_delimiter = ',', value_parser = parse_time)]
     pub at: Vec<f64>,
     /// Replace what exists
     #[arg(short = 'y', long)]
     pub overwrite: bool,
-    /// Say nothing but errors
+    /// Print only errors
     #[arg(short, long)]
     pub quiet: bool,
 }
@@ -262,35 +262,35 @@ pub struct Models {
 pub enum Duplicates {
     /// Compute every frame
     Off,
-    /// Compute only frames, and parts of frames, whose pixels are not the same as before: the result is that of `off`
+    /// Skip frames and parts of frames with the same pixels as before; same output as `off`
     Exact,
-    /// Nor those that are nearly the same: for sources with noise
+    /// Also skip what is nearly the same, for noisy sources
     Similar,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Deinterlace {
-    /// One frame for each two fields
+    /// One frame per two fields
     Frame,
-    /// One frame for each field: twice the rate
+    /// One frame per field, at twice the frame rate
     Double,
-    /// None, whatever the video says of itself
+    /// Treat the video as progressive, whatever its flags say
     Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Audio {
-    /// Copied where OUT can hold it, else encoded
+    /// Copy it if OUT can hold it, otherwise re-encode it
     Copy,
     Aac,
     Opus,
-    /// Left out
+    /// Leave it out
     None,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ProgressKind {
-    /// A bar on a terminal, elsewhere a line every ten seconds
+    /// A bar on a terminal, otherwise a line every ten seconds
     Auto,
     Json,
     None,
@@ -305,7 +305,7 @@ pub struct Rate {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Precision {
-    /// As fast as the hardware does it without a loss that is seen
+    /// The fastest one without visible loss
     Auto,
     Fp32,
     Fp16,
@@ -314,7 +314,7 @@ pub enum Precision {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Provider {
-    /// The best one that is to be had
+    /// The best one available
     Auto,
     Cpu,
     Cuda,

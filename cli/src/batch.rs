@@ -11,7 +11,7 @@ use crate::failure::{DAMAGED, Failure, Result, failed, usage};
 use crate::input::is_url;
 use crate::upscale::{self, Options};
 
-/// What in a folder is taken for a video or a picture, beside what can be written.
+/// Further extensions that count as videos or pictures in a folder; the ones that can be written count too.
 const READ: &str =
     "3gp asf avi bmp divx dv flv jpeg jpg m2ts mjpeg mpeg mpg mts mxf ogm ogv png rm tif tiff ts vob webp wmv y4m";
 /// Pictures stay pictures.
@@ -32,7 +32,7 @@ pub fn run(options: Options, console: &Console) -> Result<ExitCode> {
     }
     let names_file = Container::from_extension(&extension(output)).is_some() && !ends_with_slash;
     if !output.is_dir() && (output.exists() || names_file) {
-        return usage(format!("several files need a folder to go into: {} is none", output.display()));
+        return usage(format!("several files need a folder as OUT: {} is not one", output.display()));
     }
     let files = list(inputs)?;
     std::fs::create_dir_all(output)
@@ -108,14 +108,14 @@ fn names(files: &[PathBuf], folder: &Path, format: Option<&str>) -> Result<Vec<(
     let mut jobs = Vec::new();
     for file in files {
         if file.to_str().is_some_and(|text| text == "-" || is_url(text) && text.ends_with('/')) {
-            return usage(format!("{} has no name to be kept: give it an OUT of its own", file.display()));
+            return usage(format!("{} has no file name: upscale it separately, to a named OUT", file.display()));
         }
         let (stem, extension) = wanted(file);
         let shared = files.iter().filter(|other| wanted(other) == (stem.clone(), extension.clone())).count() > 1;
         let mut name = if shared { file.file_name().unwrap_or_default().to_owned() } else { stem };
         name.push(format!(".{extension}"));
         if !taken.insert(name.clone()) {
-            return usage(format!("two files would become {}: upscale one of them by itself", name.display()));
+            return usage(format!("two files would become {}: upscale one of them separately", name.display()));
         }
         jobs.push((file.clone(), folder.join(name)));
     }

@@ -1,4 +1,4 @@
-//! Which encoder is meant, and how it is told quality and speed.
+//! Choosing the encoder, and translating quality and speed into its options.
 
 use crate::args::Encoding;
 use crate::av::{Dictionary, Encoder, PixelFormat};
@@ -17,11 +17,11 @@ const NAMES: [(&[&str], &[&str]); 6] = [
 
 const PRESETS: [&str; 9] =
     ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"];
-/// What saves a tenth of the bytes beside the fastest ones, where the network is what takes the time.
+/// Saves about a tenth of the bytes compared with the fastest presets; the network usually takes most of the time.
 const DEFAULT_PRESET: usize = 5;
 const DEFAULT_QUALITY: u8 = 65;
 
-/// How an encoder is told quality, from the user's 0 to 100.
+/// How the user's quality of 0 to 100 maps to an encoder option.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Scale {
     /// `option = best - quality * step`.
@@ -104,7 +104,10 @@ impl Codec {
                 return usage(format!("{} is lossless: it has no quality to choose", self.name));
             }
             Scale::Unknown if quality => {
-                return usage(format!("what quality {} has is told by --encoder-options, as in b=8M", self.name));
+                return usage(format!(
+                    "{} has no quality scale: set its own options with --encoder-options, for example b=8M",
+                    self.name
+                ));
             }
             _ => {}
         }
@@ -171,7 +174,7 @@ impl Codec {
         !matches!(self.name, "libvpx-vp9" | "libvpx" | "libaom-av1" | "ffv1" | "png" | "mjpeg" | "gif")
     }
 
-    /// The pixels that it takes, nearest to what there is, and whether something is lost. Players show 4:2:0, so that is what pictures
+    /// The supported pixel format closest to `from`, and whether it loses anything. All players show 4:2:0, so that is what frames
     /// of R'G'B' become where the encoder is not lossless.
     pub fn pixel_format(self, from: PixelFormat, is_opaque: bool) -> (PixelFormat, bool) {
         let formats: Vec<PixelFormat> =

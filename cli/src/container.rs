@@ -60,7 +60,7 @@ impl Container {
         matches!(self, Container::Gif | Container::WebP | Container::Avif)
     }
 
-    /// Whether it can say that pictures are to be turned when they are shown; else they are turned before.
+    /// Whether it can store a rotation for the player; otherwise the frames are rotated.
     pub fn keeps_rotation(self) -> bool {
         matches!(self, Container::Mp4 | Container::Mov)
     }

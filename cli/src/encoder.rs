@@ -153,7 +153,7 @@ impl VideoEncoder {
             frame.pts = av::rescale(frame.pts, graph.base(), self.encoder.time_base);
             let ticks = av::rescale(frame.ticks(), graph.base(), self.encoder.time_base);
             frame.set_ticks(ticks);
-            // What a picture looks like, the encoder has been told; some compare.
+            // Some encoders compare each frame with what they were opened for.
             frame.color_range = self.encoder.color_range;
             frame.colorspace = self.encoder.colorspace;
             self.encode(Some(&frame), packets)?;
@@ -205,7 +205,7 @@ impl Device {
             // SAFETY: the reference is ours.
             let opened =
                 unsafe { ffi::av_hwdevice_ctx_create(&mut device, kind, std::ptr::null(), std::ptr::null_mut(), 0) };
-            av::check(opened).or_else(|error| failed(format!("{} finds no device here: {error}", codec.name)))?;
+            av::check(opened).or_else(|error| failed(format!("{} found no device: {error}", codec.name)))?;
         }
         Ok(Device(device))
     }
@@ -218,7 +218,7 @@ impl Drop for Device {
     }
 }
 
-/// The size with what some encoders need beside it.
+/// The frame size, padded where the encoder needs even numbers.
 fn padded(codec: Codec, format: PixelFormat, frame: &Frame) -> (i32, i32) {
     let (columns, rows) = if codec.needs_even_size() { format.is_subsampled() } else { (false, false) };
     let even = |side: i32, pad: bool| if pad { side + side % 2 } else { side };

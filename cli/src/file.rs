@@ -1,4 +1,4 @@
-//! A video file that is being written: the upscaled video, and beside it what is copied or encoded anew.
+//! The video file being written: the upscaled video and the streams that are copied or re-encoded.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::encoder::VideoEncoder;
 use crate::failure::{Failure, Result, failed};
 use crate::reader::MediaReader;
 use crate::sound::Sound;
-use crate::streams::Fate;
+use crate::streams::StreamAction;
 use crate::subtitles::Text;
 
 /// What the containers of this family say of themselves, and statistics of what was encoded before.
@@ -62,7 +62,7 @@ impl VideoFile {
         name: &Path,
         container: Container,
         reader: Option<&mut MediaReader>,
-        fates: &[Fate],
+        actions: &[StreamAction],
     ) -> Result<Self> {
         let url = path.map_or(Ok("pipe:1".into()), crate::input::file_url)?;
         let name = name.display().to_string();
@@ -79,30 +79,30 @@ impl VideoFile {
             last: Vec::new(),
         };
         match reader {
-            Some(reader) => file.add_streams(reader, fates)?,
+            Some(reader) => file.add_streams(reader, actions)?,
             None => file.add_video(None)?,
         }
         Ok(file)
     }
 
-    fn add_streams(&mut self, reader: &mut MediaReader, fates: &[Fate]) -> Result<()> {
-        for (index, fate) in fates.iter().enumerate() {
+    fn add_streams(&mut self, reader: &mut MediaReader, actions: &[StreamAction]) -> Result<()> {
+        for (index, action) in actions.iter().enumerate() {
             let stream = reader.demuxer().stream(index);
-            let way = match fate {
-                Fate::LeftOut => continue,
-                Fate::Upscaled => {
+            let way = match action {
+                StreamAction::LeftOut => continue,
+                StreamAction::Upscaled => {
                     self.add_video(Some(stream))?;
                     continue;
                 }
-                Fate::Attached => {
+                StreamAction::Attached => {
                     self.attach(stream)?;
                     continue;
                 }
-                Fate::Copied => Way::Copied,
-                Fate::Sound(audio) => {
+                StreamAction::Copied => Way::Copied,
+                StreamAction::Sound(audio) => {
                     Way::Sound(Box::new(Sound::open(stream, *audio, self.muxer.wants_global_header())?))
                 }
-                Fate::Text(encoder) => Way::Text(Box::new(Text::open(stream, encoder)?)),
+                StreamAction::Text(encoder) => Way::Text(Box::new(Text::open(stream, encoder)?)),
             };
             self.add_kept(stream, way)?;
         }
@@ -279,7 +279,7 @@ impl VideoFile {
             let mut flags = Vec::new();
             // SAFETY: the context's own.
             let tags = unsafe { av::entries(self.muxer.context().metadata) };
-            // A list of its own, which fewer programs read: for sources that have one.
+            // QuickTime's own metadata list, which fewer programs read: only if the source uses it.
             if tags.iter().any(|(name, _)| name.starts_with("com.")) {
                 flags.push("use_metadata_tags");
             }
@@ -363,7 +363,7 @@ impl VideoFile {
     /// Writes what is left, and closes the file.
     pub fn finish(&mut self) -> Result<()> {
         if !self.has_begun {
-            return failed(format!("{}: nothing was upscaled", self.name));
+            return failed(format!("{}: no frame was upscaled", self.name));
         }
         let mut left = Vec::new();
         for kept in self.kept.values_mut() {

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Result, failed};
 use crate::reader::Timing;
 use crate::upscaler;
 
-/// How a picture is to be turned when it is shown.
+/// A rotation or flip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Turn {
     filters: &'static str,
@@ -102,7 +102,7 @@ impl Before {
         let first = *self.size.get_or_insert(size);
         if size != first && !self.fit {
             return failed(format!(
-                "{}: its pictures change from {}x{} to {}x{}: add --fit to bring all to the first size",
+                "{}: the frame size changes from {}x{} to {}x{}: add --fit to bring all to the first size",
                 self.name, first.0, first.1, size.0, size.1
             ));
         }
@@ -194,7 +194,7 @@ impl Before {
 }
 
 fn wrong(name: &str, error: av::Error) -> Failure {
-    Failure::Failed(format!("{name}: the pictures cannot be prepared: {error}"))
+    Failure::Failed(format!("{name}: the frames cannot be filtered: {error}"))
 }
 
 #[cfg(test)]

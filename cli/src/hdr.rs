@@ -124,14 +124,14 @@ pub fn losses(frame: &Frame, stream: Option<Stream>, codec: Option<Codec>) -> Ve
     }
     let keeps_captions = codec.is_some_and(|codec| matches!(codec.name, "libx264" | "h264_nvenc" | "hevc_nvenc"));
     if frame.side_data(Kind::AV_FRAME_DATA_A53_CC).is_some() && !keeps_captions {
-        notes.push(Note::loss("closed captions in the video are lost: --encoder h264 keeps them"));
+        notes.push(Note::loss("the closed captions in the video are lost: --encoder h264 keeps them"));
     }
     if let Some(codec) = codec
         && matches!(codec.name, "gif" | "libwebp_anim" | "mjpeg" | "libwebp")
         && (frame.side_data(Kind::AV_FRAME_DATA_MASTERING_DISPLAY_METADATA).is_some()
             || frame.color_trc == ffi::AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084)
     {
-        notes.push(Note::loss("HDR cannot be told by this kind of picture: colours will look dull"));
+        notes.push(Note::loss("this picture format cannot signal HDR: colours will look dull"));
     }
     notes
 }

@@ -44,7 +44,7 @@ impl Input {
     pub fn open(path: &Path, fps: Option<Rate>) -> Result<Self> {
         let rate = fps.unwrap_or(DEFAULT_FPS);
         let media = |url: String| match fps {
-            Some(_) => usage(format!("--fps is for pictures: {} has frame times of its own", path.display())),
+            Some(_) => usage(format!("--fps is for pictures: {} has its own frame times", path.display())),
             None => Ok(Input::Media(Media { name: path.to_owned(), url })),
         };
         if path == Path::new("-") {

@@ -1,4 +1,4 @@
-//! What OUT is, and how it comes into being: under a temporary name beside its place, renamed when it is whole.
+//! What OUT is. It is written under a temporary name in the same folder and renamed when it is complete.
 
 use std::fs::File;
 use std::io::{IsTerminal, Write};
@@ -174,7 +174,7 @@ enum Part {
 }
 
 impl Part {
-    /// A hidden file beside `path`. That it can be created shows that the folder can be written.
+    /// A hidden file in the folder of `path`. Creating it also proves that the folder is writable.
     fn file(path: &Path) -> Result<Self> {
         let folder = parent(path);
         if !folder.is_dir() {
@@ -242,7 +242,7 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Where a file is to be written now; `None` is standard output.
+    /// The temporary path of the file; `None` is standard output.
     pub fn file(&self) -> Option<&Path> {
         match &self.part {
             Part::Pipe => None,
@@ -251,7 +251,7 @@ impl Claim {
         }
     }
 
-    /// Where picture `number` is to be written now.
+    /// The temporary path of picture `number`.
     pub fn picture(&self, number: u64) -> PathBuf {
         let path = self.file().unwrap_or(Path::new("-"));
         match &self.output {
@@ -289,9 +289,10 @@ impl Claim {
                     file.persist(path).map_err(|failure| error(&failure.error))?;
                 } else {
                     file.persist_noclobber(path).map_err(|failure| match failure.error.kind() {
-                        std::io::ErrorKind::AlreadyExists => {
-                            Failure::Failed(format!("{} appeared meanwhile: nothing was replaced", path.display()))
-                        }
+                        std::io::ErrorKind::AlreadyExists => Failure::Failed(format!(
+                            "{} was created while this ran: nothing was replaced",
+                            path.display()
+                        )),
                         _ => error(&failure.error),
                     })?;
                 }
@@ -383,7 +384,7 @@ pub fn same_file(a: &Path, b: &Path) -> bool {
     matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// Asks whether `path` is to be replaced; where nobody can be asked the answer is no.
+/// Asks whether to replace `path`. Without a terminal the answer is no.
 fn confirm(path: &Path) -> Result<bool> {
     let refusal = || failed(format!("{} exists: add -y to replace it", path.display()));
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
@@ -398,7 +399,7 @@ fn confirm(path: &Path) -> Result<bool> {
     if matches!(answer.trim(), "y" | "Y" | "yes" | "Yes") { Ok(true) } else { refusal() }
 }
 
-/// Bytes that may still be written to the file system `folder` is on; `None` where that cannot be told.
+/// Bytes that may still be written to the file system `folder` is on; `None` if unknown.
 fn free_space(folder: &Path) -> Option<u64> {
     #[cfg(unix)]
     {

@@ -1,4 +1,4 @@
-//! Pictures, each a file of its own.
+//! Writing pictures, one file each.
 
 use std::path::Path;
 
@@ -60,7 +60,7 @@ impl PictureFiles {
         self.written
     }
 
-    /// Writes a frame. Each gets an encoder of its own, as pictures may differ in size.
+    /// Writes a frame. Each has its own encoder, because sizes may differ.
     pub fn take(&mut self, frame: Frame, claim: &Claim) -> Result<()> {
         let number = self.numbers.number(&frame, self.written);
         let (path, name) = (claim.picture(number), claim.final_picture(number));
@@ -109,7 +109,7 @@ pub fn codec(format: PictureFormat) -> Result<Codec> {
     }
 }
 
-/// FFmpeg's scale goes from 2, the best, to 31; with 4:4:4 where little is to be lost.
+/// FFmpeg's scale goes from 2, the best, to 31; finer for small numbers.
 fn jpeg_options(quality: u8, more: Option<&str>) -> String {
     let scale = (31.0 - f32::from(quality) * 0.3).round().clamp(1.0, 31.0);
     format!("flags=+qscale global_quality={} qmin=1 {}", (scale * 118.0) as i32, more.unwrap_or_default())

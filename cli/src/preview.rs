@@ -15,7 +15,7 @@ use crate::upscaler;
 
 /// The longer side of each of the two pictures, in pixels.
 const SIDE: i32 = 640;
-/// No more often than this: enough to see, and little beside the work.
+/// Shortest time between two frames: smooth enough to watch, cheap enough not to matter.
 const INTERVAL: Duration = Duration::from_millis(100);
 /// Of the time, at most one part in so many goes into the preview.
 const SHARE: u32 = 40;
@@ -64,7 +64,7 @@ impl Preview {
                 let error = bus.pop_filtered(&[gst::MessageType::Error]);
                 if error.is_some() || shown.is_err() {
                     closed.store(true, Ordering::Relaxed);
-                    console.note("the preview was closed; upscaling goes on");
+                    console.note("the preview was closed; upscaling continues");
                     break;
                 }
             }
@@ -73,7 +73,7 @@ impl Preview {
         Ok(preview)
     }
 
-    /// Shows a frame beside what was made of it, if there is time for it.
+    /// Shows a frame and its upscaled version, unless the window is busy.
     pub fn show(&self, source: &Frame, result: &Frame) {
         if self.closed.load(Ordering::Relaxed) || Instant::now() < *self.next.lock() {
             return;

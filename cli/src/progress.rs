@@ -1,4 +1,4 @@
-//! What the user sees while a run goes on: a bar on a terminal, a line now and then elsewhere, or JSON.
+//! Progress output: a bar on a terminal, log lines elsewhere, or JSON.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -78,7 +78,7 @@ impl Progress {
     /// Shows where the run is. Call it a few times per second.
     pub fn update(&mut self, snapshot: Snapshot) {
         let now = Instant::now();
-        if snapshot.frames == 0 {
+        if snapshot.frames == 0 || self.kind == ProgressKind::None {
             return;
         }
         self.samples.push_back((now, snapshot.frames));
@@ -120,7 +120,7 @@ impl Progress {
         let now = Instant::now();
         if self.kind == ProgressKind::Json {
             self.json(now, snapshot, true);
-        } else if self.console.bar.is_hidden() && !self.console.is_quiet() {
+        } else if self.kind == ProgressKind::Auto && self.console.bar.is_hidden() && !self.console.is_quiet() {
             say(&self.describe(now, snapshot));
         }
         self.clear();

@@ -18,7 +18,7 @@ use crate::input::Input;
 
 /// What a reader gives.
 pub enum Event {
-    /// A picture of the video, its time in ticks of its own `time_base`.
+    /// A decoded video frame; its time counts ticks of its `time_base`.
     Frame(Frame),
     /// A packet of another stream, in that stream's ticks.
     Packet(Packet),
@@ -32,7 +32,7 @@ pub struct Timing {
     pub rate: ffi::AVRational,
     /// Whether all frames take as long.
     pub is_constant: bool,
-    /// Frames in all, where that can be told.
+    /// The number of frames, if known.
     pub total: Option<u64>,
 }
 

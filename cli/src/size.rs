@@ -1,4 +1,4 @@
-//! How large the result is to be.
+//! The size of the result.
 
 /// A size as the user says it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! Sound that is encoded anew, because the container cannot hold it or the user wants it so.
+//! Re-encodes sound that the container cannot hold, or that the user wants in another codec.
 
 use crate::args::Audio;
 use crate::av::{self, Decoder, Dictionary, Encoder, Error, Frame, Graph, Packet, Stream};
@@ -22,7 +22,7 @@ pub struct Sound {
 impl Sound {
     pub fn open(stream: Stream, audio: Audio, global_header: bool) -> Result<Self> {
         let name = crate::streams::describe(stream);
-        let wrong = |error| Failure::Failed(format!("{name} cannot be encoded anew: {error}"));
+        let wrong = |error| Failure::Failed(format!("{name} cannot be re-encoded: {error}"));
         let decoder = Decoder::open(stream.parameters(), stream.base()).map_err(wrong)?;
         let names: [&str; 2] = if audio == Audio::Opus { ["libopus", "opus"] } else { ["libfdk_aac", "aac"] };
         let codec = names.iter().find_map(|name| Encoder::find(name));
@@ -42,7 +42,7 @@ impl Sound {
             encoder.flags |= ffi::AV_CODEC_FLAG_GLOBAL_HEADER as i32;
         }
         if encoder.open(Dictionary::new()).is_err() {
-            return failed(format!("{name} cannot be encoded anew: the encoder refuses {rate} Hz, {layout}"));
+            return failed(format!("{name} cannot be re-encoded: the encoder refuses {rate} Hz, {layout}"));
         }
         // SAFETY: the name is static.
         let format = unsafe { av::text(ffi::av_get_sample_fmt_name(encoder.sample_fmt)) };
@@ -62,7 +62,7 @@ impl Sound {
             return Ok(Vec::new());
         }
         self.ended = packet.is_none();
-        let wrong = |name: &str, error: Error| Failure::Failed(format!("{name} cannot be encoded anew: {error}"));
+        let wrong = |name: &str, error: Error| Failure::Failed(format!("{name} cannot be re-encoded: {error}"));
         let mut packets = Vec::new();
         // What is damaged is left out, and is silence then.
         self.decoder.send(packet).ok();

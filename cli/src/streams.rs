@@ -1,4 +1,4 @@
-//! What becomes of the streams of IN beside the video that is upscaled.
+//! Decides what happens to each stream of IN.
 
 use ffi::AVMediaType::{
     AVMEDIA_TYPE_ATTACHMENT, AVMEDIA_TYPE_AUDIO, AVMEDIA_TYPE_DATA, AVMEDIA_TYPE_SUBTITLE, AVMEDIA_TYPE_VIDEO,
@@ -9,26 +9,26 @@ use crate::av::{Demuxer, Muxer, Stream};
 use crate::container::Container;
 use crate::failure::{Result, usage};
 
-/// What becomes of a stream.
+/// What happens to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum StreamAction {
     /// The video that is upscaled.
     Upscaled,
     Copied,
-    /// Sound that is encoded anew.
+    /// Sound that is re-encoded.
     Sound(Audio),
-    /// Subtitles that are encoded anew, with this encoder.
+    /// Subtitles that are re-encoded, with this encoder.
     Text(&'static str),
     /// A cover, which becomes an attachment.
     Attached,
     LeftOut,
 }
 
-/// Something that the user is told.
+/// A message for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     pub text: String,
-    /// Something of IN will be missing: with `--strict` an error.
+    /// Something of IN will be lost: an error with `--strict`.
     pub is_loss: bool,
 }
 
@@ -42,7 +42,7 @@ impl Note {
     }
 }
 
-/// What is to be written, as far as streams depend on it.
+/// The part of the options that streams depend on.
 pub struct Wanted<'a> {
     /// `None` for pictures.
     pub container: Option<Container>,
@@ -51,20 +51,20 @@ pub struct Wanted<'a> {
 }
 
 /// Decides for all streams, in their order.
-pub fn decide(demuxer: &Demuxer, video: usize, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<Vec<Fate>> {
+pub fn decide(demuxer: &Demuxer, video: usize, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<Vec<StreamAction>> {
     let streams = demuxer.streams();
     check_selected(&streams, AVMEDIA_TYPE_AUDIO, "--audio-streams", &wanted.selection.audio_streams)?;
     check_selected(&streams, AVMEDIA_TYPE_SUBTITLE, "--subtitle-streams", &wanted.selection.subtitle_streams)?;
-    let mut fates = Vec::new();
+    let mut actions = Vec::new();
     for stream in &streams {
-        let fate = if stream.index() == video {
-            Fate::Upscaled
+        let action = if stream.index() == video {
+            StreamAction::Upscaled
         } else if is_carried_otherwise(demuxer, *stream) || !is_selected(&streams, *stream, wanted) {
-            Fate::LeftOut
+            StreamAction::LeftOut
         } else {
             of_stream(*stream, wanted, notes)?
         };
-        fates.push(fate);
+        actions.push(action);
     }
     let chapters = demuxer.context().nb_chapters;
     if chapters > 0 && wanted.container.is_none_or(Container::is_animation) {
@@ -79,19 +79,19 @@ pub fn decide(demuxer: &Demuxer, video: usize, wanted: &Wanted, notes: &mut Vec<
             )));
         }
     }
-    Ok(fates)
+    Ok(actions)
 }
 
-fn of_stream(stream: Stream, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<Fate> {
+fn of_stream(stream: Stream, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<StreamAction> {
     let Some(container) = wanted.container.filter(|container| !container.is_animation()) else {
         notes.push(Note::loss(format!("{} is left out: {}", describe(stream), cannot_hold(wanted))));
-        return Ok(Fate::LeftOut);
+        return Ok(StreamAction::LeftOut);
     };
     if stream.kind() == AVMEDIA_TYPE_AUDIO && wanted.encoding.audio.is_some_and(|audio| audio != Audio::Copy) {
         return asked_for(stream, wanted.encoding.audio, container);
     }
     if stream.is_cover() && container == Container::Matroska {
-        return Ok(Fate::Attached);
+        return Ok(StreamAction::Attached);
     }
     let accepted = match stream.kind() {
         // Tried alone they fail for the want of a name, and WebM takes them and writes none.
@@ -99,36 +99,40 @@ fn of_stream(stream: Stream, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<F
         _ => Muxer::accepts(container.muxer(), stream.parameters(), stream.base()),
     };
     if accepted {
-        return Ok(Fate::Copied);
+        return Ok(StreamAction::Copied);
     }
     let becomes = match stream.kind() {
         _ if !can_decode(stream) => None,
-        AVMEDIA_TYPE_AUDIO => Some((Fate::Sound(container.sound()), audio_name(container.sound()))),
-        AVMEDIA_TYPE_SUBTITLE if is_text(stream) => container.text().map(|encoder| (Fate::Text(encoder), encoder)),
+        AVMEDIA_TYPE_AUDIO => Some((StreamAction::Sound(container.sound()), audio_name(container.sound()))),
+        AVMEDIA_TYPE_SUBTITLE if is_text(stream) => {
+            container.text().map(|encoder| (StreamAction::Text(encoder), encoder))
+        }
         _ => None,
     };
     let what = describe(stream);
-    let Some((fate, name)) = becomes else {
+    let Some((action, name)) = becomes else {
         notes.push(Note::loss(format!("{what} is left out: {} (.mkv may)", cannot_hold(wanted))));
-        return Ok(Fate::LeftOut);
+        return Ok(StreamAction::LeftOut);
     };
     if stream.codec_name() == "ass" {
-        notes
-            .push(Note::loss(format!("{what} becomes {name}: styles and places are lost, as {}", cannot_hold(wanted))));
+        notes.push(Note::loss(format!(
+            "{what} becomes {name}: styles and positions are lost, because {}",
+            cannot_hold(wanted)
+        )));
     } else {
         notes.push(Note::change(format!("{what} becomes {name}: {}", cannot_hold(wanted))));
     }
-    Ok(fate)
+    Ok(action)
 }
 
-/// Sound that is to be left out, or of a codec.
-fn asked_for(stream: Stream, audio: Option<Audio>, container: Container) -> Result<Fate> {
+/// `--audio` with a codec, or `none`.
+fn asked_for(stream: Stream, audio: Option<Audio>, container: Container) -> Result<StreamAction> {
     let audio = audio.unwrap_or(Audio::Copy);
     match audio {
-        Audio::None => Ok(Fate::LeftOut),
+        Audio::None => Ok(StreamAction::LeftOut),
         Audio::Aac if container == Container::WebM => usage(".webm cannot hold AAC: choose --audio opus"),
-        _ if stream.codec_name() == audio_name(audio).to_ascii_lowercase() => Ok(Fate::Copied),
-        _ => Ok(Fate::Sound(audio)),
+        _ if stream.codec_name() == audio_name(audio).to_ascii_lowercase() => Ok(StreamAction::Copied),
+        _ => Ok(StreamAction::Sound(audio)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Subtitles that are encoded anew, because the container has another kind.
+//! Re-encodes subtitles into the container's own format.
 
 use crate::av::{Decoder, Dictionary, Encoder, Packet, Stream};
 use crate::failure::{Failure, Result, failed};
@@ -11,17 +11,17 @@ pub struct Text {
 impl Text {
     pub fn open(stream: Stream, encoder: &str) -> Result<Self> {
         let name = crate::streams::describe(stream);
-        let wrong = |error| Failure::Failed(format!("{name} cannot be encoded anew: {error}"));
+        let wrong = |error| Failure::Failed(format!("{name} cannot be re-encoded: {error}"));
         let decoder = Decoder::open(stream.parameters(), stream.base()).map_err(wrong)?;
         let Some(codec) = Encoder::find(encoder) else {
-            return failed(format!("{name} cannot be encoded anew: this FFmpeg has no {encoder}"));
+            return failed(format!("{name} cannot be re-encoded: this FFmpeg has no {encoder}"));
         };
         let mut encoder = Encoder::new(codec).map_err(wrong)?;
         encoder.time_base = stream.base();
         encoder.take_subtitle_header(&decoder).map_err(wrong)?;
         match encoder.open(Dictionary::new()) {
             Ok(()) => Ok(Text { decoder, encoder }),
-            Err(_) => failed(format!("{name} cannot be encoded anew")),
+            Err(_) => failed(format!("{name} cannot be re-encoded")),
         }
     }
 

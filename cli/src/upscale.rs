@@ -34,7 +34,7 @@ use crate::upscaler::{self, Upscaler};
 /// How often progress is shown and signals are looked for.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What the command line says of a run, beside IN and OUT.
+/// The options of a run.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     pub upscale: &'a Upscale,
@@ -128,7 +128,7 @@ struct Work<'a> {
     first: Frame,
     before: Before,
     timing: Timing,
-    fates: Vec<streams::Fate>,
+    actions: Vec<streams::StreamAction>,
     hdr: Hdr,
     /// The display matrix, where the container keeps it.
     matrix: Option<Vec<u8>>,
@@ -156,7 +156,7 @@ impl<'a> Work<'a> {
             notes.push(Note::change(format!("no picture has number {gap}: the next one follows without a gap")));
         }
         let timing = reader.timing();
-        let mut fates = Vec::new();
+        let mut actions = Vec::new();
         let (mut matrix, mut hdr) = (None, Hdr::of(&first, None));
         let mut lost = hdr::losses(&first, None, Some(codec));
         let wanted = Wanted { container: output.container(), encoding: options.encoding, selection: options.selection };
@@ -165,7 +165,7 @@ impl<'a> Work<'a> {
             hdr = Hdr::of(&first, Some(video));
             lost = hdr::losses(&first, Some(video), Some(codec));
             matrix = video.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX).map(<[u8]>::to_vec);
-            fates = streams::decide(media.demuxer(), video.index(), &wanted, &mut notes)?;
+            actions = streams::decide(media.demuxer(), video.index(), &wanted, &mut notes)?;
         } else if let Some(data) = first.side_data(ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX) {
             matrix = Some(data.to_vec());
         }
@@ -180,7 +180,7 @@ impl<'a> Work<'a> {
         let before = Before::new(options.selection, timing, turn, name_of(input));
         let timing = before.timing();
         let stop = Arc::clone(stop);
-        Ok(Work { options, input, output, codec, stop, reader, first, before, timing, fates, hdr, matrix })
+        Ok(Work { options, input, output, codec, stop, reader, first, before, timing, actions, hdr, matrix })
     }
 
     fn run(mut self, claim: &Claim, progress: &mut Progress, console: &Console) -> Result<Done> {
@@ -240,12 +240,12 @@ impl<'a> Work<'a> {
     fn target(&mut self, claim: &Claim) -> Result<Target> {
         let format = match self.output {
             Output::Video { container, path } => {
-                let file = VideoFile::create(claim.file(), path, *container, self.reader.media(), &self.fates)?;
+                let file = VideoFile::create(claim.file(), path, *container, self.reader.media(), &self.actions)?;
                 return Ok(Target::Video { file: Box::new(file), encoder: None });
             }
             Output::Pipe { container } => {
                 let name = self.output.path();
-                let file = VideoFile::create(None, name, *container, self.reader.media(), &self.fates)?;
+                let file = VideoFile::create(None, name, *container, self.reader.media(), &self.actions)?;
                 return Ok(Target::Video { file: Box::new(file), encoder: None });
             }
             Output::Pictures { format, .. } | Output::Picture { format, .. } => *format,
@@ -301,14 +301,14 @@ fn pixel_losses(first: &Frame, codec: Codec, output: &Output) -> Vec<Note> {
     // A palette is chosen for each picture; that is what the user asked for.
     if codec.name != "gif" && (is_loss || from.has_alpha() && !to.has_alpha()) {
         notes.push(Note::loss(format!(
-            "{} pictures become {}: {} takes no others",
+            "{} frames become {}: {} supports no closer format",
             from.name(),
             to.name(),
             codec.name
         )));
     }
     if output.container().is_some() && encoder::is_padded(codec, inside, first.width * 2, first.height * 2) {
-        notes.push(Note::change("a row or a column is added to make the size even"));
+        notes.push(Note::change("a row or column is added to make the size even"));
     }
     notes
 }
@@ -347,7 +347,7 @@ impl Aspect {
         let mut ratio = ffi::AVRational { num: 1, den: 1 };
         // SAFETY: plain arithmetic.
         unsafe { ffi::av_reduce(&mut ratio.num, &mut ratio.den, wide, high, 1 << 16) };
-        // Rounding to whole rows is not worth a shape of its own.
+        // Rounding to whole rows does not change the pixel aspect ratio.
         let off = f64::from(ratio.num) / f64::from(ratio.den);
         let was = f64::from(pixel.num) / f64::from(pixel.den);
         if (off / was - 1.0).abs() < 0.005 { pixel } else { ratio }
@@ -426,7 +426,7 @@ impl Shared<'_> {
     }
 
     fn take(&self, frame: Frame, timing: Timing, make: &Make, claim: &Claim) -> Result<()> {
-        // The encoder works outside of the lock, so that reading goes on meanwhile.
+        // The encoder runs outside the lock, so that reading continues in parallel.
         let taken = match &mut *self.target.lock() {
             Target::Pictures(files) => {
                 files.take(frame, claim)?;

@@ -179,7 +179,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// The pixel formats that it takes, the one it likes best first. None where it does not say.
+    /// The supported pixel formats, the preferred one first. Empty if the encoder does not list them.
     pub fn pixel_formats(codec: &ffi::AVCodec) -> Vec<PixelFormat> {
         let mut formats = Vec::new();
         let mut next = codec.pix_fmts;
@@ -193,7 +193,7 @@ impl Encoder {
         formats
     }
 
-    /// Whether it has an option of this name, of its own or of all codecs.
+    /// Whether it has a private option of this name.
     pub fn knows(codec: &ffi::AVCodec, option: &CStr) -> bool {
         let class = codec.priv_class;
         if class.is_null() {

@@ -62,7 +62,7 @@ impl Demuxer {
 
     /// Tags of the whole.
     pub fn metadata(&self) -> Vec<(String, String)> {
-        // SAFETY: nobody changes it meanwhile.
+        // SAFETY: nothing changes it during the call.
         unsafe { entries(self.context().metadata) }
     }
 
@@ -129,7 +129,7 @@ impl<'a> Stream<'a> {
     }
 
     pub fn tags(self) -> Vec<(String, String)> {
-        // SAFETY: nobody changes it meanwhile.
+        // SAFETY: nothing changes it during the call.
         unsafe { entries(self.0.metadata) }
     }
 

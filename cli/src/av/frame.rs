@@ -19,7 +19,7 @@ impl Frame {
         Frame(NonNull::new(frame).expect("FFmpeg has memory for a frame"))
     }
 
-    /// A picture that is to be filled.
+    /// An uninitialised picture.
     pub fn picture(format: PixelFormat, width: i32, height: i32) -> Result<Self> {
         let mut frame = Frame::new();
         (frame.format, frame.width, frame.height) = (format.0 as c_int, width, height);
@@ -44,7 +44,7 @@ impl Frame {
         Ok(frame)
     }
 
-    /// Takes over what describes another frame beside its pixels: times, colours, side data.
+    /// Copies another frame's properties: timestamps, colours, side data.
     pub fn copy_description(&mut self, from: &Frame) -> Result<()> {
         // SAFETY: both are ours.
         check(unsafe { ffi::av_frame_copy_props(self.as_mut_ptr(), from.as_ptr()) })?;

@@ -15,7 +15,7 @@ pub struct Graph {
 // SAFETY: a graph is used by one thread at a time.
 unsafe impl Send for Graph {}
 
-/// What comes into a graph of pictures beside what each frame says of itself.
+/// What a video graph needs to know beyond the first frame.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureInput {
     pub base: ffi::AVRational,

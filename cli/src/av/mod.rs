@@ -132,7 +132,7 @@ impl Drop for Dictionary {
 /// The entries of a dictionary, in its order.
 ///
 /// # Safety
-/// The pointer is null or leads to a dictionary that nobody changes meanwhile.
+/// The pointer is null or leads to a dictionary that does not change during the call.
 pub unsafe fn entries(dictionary: *const ffi::AVDictionary) -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut entry: *const ffi::AVDictionaryEntry = ptr::null();

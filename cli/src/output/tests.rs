@@ -99,5 +99,5 @@ fn what_a_killed_run_left_is_removed_and_what_a_running_one_has_is_not() {
     // Of two runs with the same name the later one does not replace what the first one made.
     second.finish().unwrap();
     let failure = running.finish().err().unwrap();
-    assert!(failure.to_string().contains("appeared meanwhile"), "{failure}");
+    assert!(failure.to_string().contains("was created while this ran"), "{failure}");
 }

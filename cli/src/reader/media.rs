@@ -12,7 +12,7 @@ use crate::failure::{Failure, Result, failed, usage};
 use crate::input::Media;
 use crate::signals;
 
-/// Reading goes on after an error, but not for ever.
+/// Reading continues after an error, but only so often.
 const MAX_READ_ERRORS: u32 = 100;
 /// Video and sound seldom end together: less than this is not missing.
 const MISSING_SECONDS: f64 = 0.75;
@@ -197,7 +197,7 @@ impl MediaReader {
         Ok(())
     }
 
-    /// Where the clock was set anew, time goes on.
+    /// Makes timestamps continue where the clock was reset.
     fn follow_jump(&mut self, packet: &Packet, base: ffi::AVRational) {
         if packet.dts == ffi::AV_NOPTS_VALUE {
             return;
@@ -243,7 +243,7 @@ impl MediaReader {
                 Ok(None) => return Ok(()),
                 // One that has failed may be followed by others.
                 Err(error) if error == Error::INVALID_DATA => self.damage.packets += 1,
-                Err(error) => return failed(format!("{}: the decoder failed: {error}", self.name)),
+                Err(error) => return failed(format!("{}: decoding failed: {error}", self.name)),
             }
         }
     }

@@ -98,7 +98,7 @@ fn check_video(source: &Value, result: &Value, what: &str) {
     assert_eq!(language(from), language(to), "{what}");
 }
 
-/// Copied sound is the same to the byte; sound that was encoded anew is still there.
+/// Copied sound is the same to the byte; sound that was re-encoded is still there.
 fn check_sound(source: &Value, result: &Value, whole: bool, what: &str) {
     let (from, to) = (streams(source, "audio"), streams(result, "audio"));
     assert_eq!(from.len(), to.len(), "{what}");

@@ -1,4 +1,4 @@
-//! Everything beside the video, and what its numbers mean: kept, or said.
+//! Streams, metadata and colours are kept, or their loss is reported.
 
 use std::path::{Path, PathBuf};
 

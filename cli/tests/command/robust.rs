@@ -67,7 +67,7 @@ fn pictures_of_two_sizes_are_refused_or_fitted() {
         let name = format!("{}.png", index + 1);
         ffmpeg(folder.path(), &["-f", "lavfi", "-i", &format!("testsrc2=s={size}"), "-frames:v", "1", &name]);
     }
-    run_in(folder.path(), ["%d.png", "out.mp4"]).expect_failure(1, "change from 64x48 to 48x64: add --fit");
+    run_in(folder.path(), ["%d.png", "out.mp4"]).expect_failure(1, "changes from 64x48 to 48x64: add --fit");
     assert_eq!(names(folder.path()), ["1.png", "2.png"]);
     run_in(folder.path(), ["--fit", "%d.png", "out.mp4"]).expect_ok();
     assert_eq!(read::times(&folder.path().join("out.mp4")).len(), 2);
@@ -168,7 +168,9 @@ fn a_killed_run_leaves_what_the_next_one_clears_away() {
         child.wait().unwrap();
         let left = names(folder.path());
         assert!(left.iter().all(|name| name == "in.mkv" || name == "out.mp4" || name.starts_with('.')), "{left:?}");
-        assert!(!folder.path().join("out.mp4").exists() || lines == 3, "no half file has the result's name");
+        // A run that was killed too late is complete.
+        let output = folder.path().join("out.mp4");
+        assert!(!output.exists() || read::times(&output).len() == 200, "no half file has the result's name");
     }
     run_in(folder.path(), ["-y", "-q", "in.mkv", "out.mp4"]).expect_ok();
     assert_eq!(names(folder.path()), ["in.mkv", "out.mp4"]);
