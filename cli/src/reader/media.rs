@@ -319,7 +319,7 @@ impl MediaReader {
 fn open_failure(name: &str, error: Error) -> Failure {
     match error {
         Error::INVALID_DATA => {
-            Failure::Failed(format!("{name} is no media file that FFmpeg knows, or its beginning is damaged"))
+            Failure::Failed(format!("{name} is no media file that FFmpeg knows, or its header or index is damaged"))
         }
         _ => Failure::Failed(format!("cannot open {name}: {error}")),
     }
