@@ -10,7 +10,7 @@
 //! | [`filters`], [`colour`], [`hdr`] | pictures on their way to the element: deinterlacing, turning, formats; what their numbers mean |
 //! | [`upscaler`] | the element |
 //! | [`codecs`], [`encoder`], [`sound`], [`subtitles`] | encoding |
-//! | [`container`], [`file`], [`pictures`] | writing |
+//! | [`container`], [`mod@file`], [`pictures`] | writing |
 //! | [`plan`], [`finder`], [`models`], [`devices`], [`compare`] | the other commands |
 //! | [`progress`], [`preview`], [`console`], [`signals`], [`failure`] | watching it, ending it |
 //! | [`av`] | FFmpeg's libraries |
