@@ -6,7 +6,7 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use gstupscale::model::{self, LoadOptions, Source, Upscaler};
 use gstupscale::picture::convert::{Converter, Scratch};
-use gstupscale::picture::exchange::Exchange;
+use gstupscale::picture::device_tensors::DeviceTensors;
 use gstupscale::picture::format::{ChromaSite, Colour, Matrix, PictureMut, PictureRef, PixelFormat, Range};
 use gstupscale::picture::region::{Limits, Region, cover};
 use gstupscale::types::Size;
@@ -25,7 +25,7 @@ struct Frame {
     scratch: Scratch,
     input: Vec<f32>,
     output: Vec<f32>,
-    exchange: Exchange,
+    tensors: DeviceTensors,
 }
 
 impl Frame {
@@ -47,28 +47,28 @@ impl Frame {
             scratch: Scratch::default(),
             input: Vec::new(),
             output: Vec::new(),
-            exchange: Exchange::default(),
+            tensors: DeviceTensors::default(),
         }
     }
 
-    /// Upscales the frame with `session`, which also converts if `on_device`.
-    fn upscale(&mut self, session: &mut dyn Upscaler, on_device: bool) {
-        let Self { converter, region, source, result, scratch, input, output, exchange } = self;
+    /// Upscales the frame with `session`, which also converts if `device_conversion`.
+    fn upscale(&mut self, session: &mut dyn Upscaler, device_conversion: bool) {
+        let Self { converter, region, source, result, scratch, input, output, tensors } = self;
         let (format, size) = (converter.format(), converter.output_size());
         let source: Vec<_> =
             source.iter().enumerate().map(|(n, p)| (p.as_slice(), format.visible(n, SIZE).0)).collect();
         let source = PictureRef::new(format, SIZE, &source).expect("the planes were made for the format and size");
         let planes = result.iter_mut().enumerate().map(|(n, p)| (p.as_mut_slice(), format.visible(n, size).0));
         let mut result = PictureMut::new(format, size, planes).expect("the planes were made for the format and size");
-        converter.begin(&source, &mut result, scratch);
-        if on_device {
-            converter.gather_codes(&source, region, exchange);
-            session.run_codes(exchange).expect("it runs");
-            converter.scatter_codes(&exchange.outputs, region, scratch, &mut result);
+        converter.resize_passthrough_planes(&source, &mut result, scratch);
+        if device_conversion {
+            converter.to_device_tensors(&source, region, tensors);
+            session.run_converting(tensors).expect("it runs");
+            converter.from_device_tensors(&tensors.outputs, region, scratch, &mut result);
         } else {
-            converter.gather(&source, region, scratch, input);
+            converter.to_tensor(&source, region, scratch, input);
             session.run(input, region.tensor, output).expect("it runs");
-            converter.scatter(output, region, scratch, &mut result);
+            converter.from_tensor(output, region, scratch, &mut result);
         }
     }
 
@@ -78,9 +78,9 @@ impl Frame {
         let planes: Vec<_> =
             self.source.iter().enumerate().map(|(n, p)| (p.as_slice(), format.visible(n, SIZE).0)).collect();
         let source = PictureRef::new(format, SIZE, &planes).expect("the planes were made for the format and size");
-        self.converter.gather_codes(&source, &self.region, &mut self.exchange);
+        self.converter.to_device_tensors(&source, &self.region, &mut self.tensors);
         let floats = SIZE.pixels() * u64::from(1 + SCALE * SCALE) * channels.count() as u64 * size_of::<f32>() as u64;
-        (self.exchange.bytes(), floats)
+        (self.tensors.bytes(), floats)
     }
 }
 
@@ -99,7 +99,7 @@ fn conversion(criterion: &mut Criterion) {
         group.sample_size(20);
         let mut session = model.open_session().expect("it was loaded");
         group.bench_function("processor", |bench| bench.iter(|| frame.upscale(&mut *session, false)));
-        let mut session = model.open_converting(&frame.converter.codes(), 1).expect("it can be extended");
+        let mut session = model.open_converting(&frame.converter.encoding(), 1).expect("it can be extended");
         group.bench_function("device", |bench| bench.iter(|| frame.upscale(&mut *session, true)));
         group.finish();
     }

@@ -84,13 +84,13 @@ pub fn one_by_one(settings: &Settings, frames: &Frames) -> Result<Rate> {
     let lengths: Vec<_> = planes(&picture, out).iter().map(|(plane, stride)| (plane.len(), *stride)).collect();
     for index in 0..meter.total() {
         let source = frames.picture(index);
-        converter.gather(&source, &region, &mut scratch, &mut input);
+        converter.to_tensor(&source, &region, &mut scratch, &mut input);
         session.run(&input, region.tensor, &mut output)?;
         let mut rest = picture.as_mut_slice();
         let split = lengths.iter().map(|(length, stride)| (rest.split_off_mut(..*length).unwrap_or_default(), *stride));
         let mut picture = PictureMut::new(FORMAT, out, split).map_err(|error| anyhow!("{error}"))?;
-        converter.begin(&source, &mut picture, &mut scratch);
-        converter.scatter(&output, &region, &mut scratch, &mut picture);
+        converter.resize_passthrough_planes(&source, &mut picture, &mut scratch);
+        converter.from_tensor(&output, &region, &mut scratch, &mut picture);
         meter.tick();
     }
     meter.rate().context("not all frames were run")
@@ -115,7 +115,7 @@ fn tensors(frames: &Frames, info: &ModelInfo, region: &Region) -> Vec<Vec<f32>> 
     let mut scratch = Scratch::default();
     let tensor = |index| {
         let mut tensor = Vec::new();
-        converter.gather(&frames.picture(index), region, &mut scratch, &mut tensor);
+        converter.to_tensor(&frames.picture(index), region, &mut scratch, &mut tensor);
         tensor
     };
     (0..frames.len()).map(tensor).collect()

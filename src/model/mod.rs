@@ -19,8 +19,8 @@ use std::sync::Arc;
 
 use self::graph::{Local, Locality};
 use crate::device;
-use crate::picture::codes::Codes;
-use crate::picture::exchange::Exchange;
+use crate::picture::device_tensors::DeviceTensors;
+use crate::picture::device_tensors::PixelEncoding;
 use crate::types::{Channels, Conversion, Precision, Provider, Size};
 
 /// Number type of a tensor that the network takes or gives.
@@ -103,15 +103,15 @@ pub trait Model: Send + Sync {
     /// What models have in common whose runs take the same memory and time: the network, its precision, provider and device, and where
     /// it was loaded to convert. With `None`, nothing is to be remembered of this one.
     fn key(&self) -> Option<u128>;
-    /// Opens a session with so many `threads` that converts pictures of `codes` on its device; for [`Upscaler::run_codes`] alone. As slow
+    /// Opens a session with so many `threads` that converts pictures of `encoding` on its device; for [`Upscaler::run_converting`] alone. As slow
     /// as [`Model::open_session`]. An error says why that is not possible, as far as it is not the device's memory.
-    fn open_converting(&self, codes: &Codes, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
-        let reason = format!("{codes:?} are not known to it, with {threads} threads or otherwise");
+    fn open_converting(&self, encoding: &PixelEncoding, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
+        let reason = format!("{encoding:?} are not known to it, with {threads} threads or otherwise");
         Err(ModelError::Conversion { name: self.info().name.clone(), reason })
     }
     /// Whether [`Model::open_converting`] can do that: opens a session, which is kept for the first that is asked for.
-    fn check_converting(&self, codes: &Codes) -> Result<(), ModelError> {
-        self.open_converting(codes, self.info().threads).map(drop)
+    fn check_converting(&self, encoding: &PixelEncoding) -> Result<(), ModelError> {
+        self.open_converting(encoding, self.info().threads).map(drop)
     }
 }
 
@@ -122,11 +122,11 @@ pub trait Upscaler: Send {
     /// `input` is planar (CHW), `channels * size.height * size.width` values, nominally 0..1 but not clipped. `size` obeys
     /// `fixed_size`, `multiple` and `min_size`. `output` is resized to `channels * (size.height * scale) * (size.width * scale)` values.
     fn run(&mut self, input: &[f32], size: Size, output: &mut Vec<f32>) -> Result<(), RunError>;
-    /// Runs the network between the integers of `exchange`, as
-    /// [`Converter::gather_codes`](crate::picture::convert::Converter::gather_codes) prepared it for pictures of the codes that the
+    /// Runs the network between the integers of `device_tensors`, as
+    /// [`Converter::to_device_tensors`](crate::picture::convert::Converter::to_device_tensors) prepared it for pictures of the encoding that the
     /// session was opened for ([`Model::open_converting`]); others fail.
-    fn run_codes(&mut self, exchange: &mut Exchange) -> Result<(), RunError> {
-        let count = exchange.inputs.len();
+    fn run_converting(&mut self, tensors: &mut DeviceTensors) -> Result<(), RunError> {
+        let count = tensors.inputs.len();
         Err(RunError::Failed(format!("the session expects floats and was given {count} integer tensors")))
     }
     /// Bytes that the session holds of its device's memory: its weights, and what the largest run so far took, its input and output

@@ -66,7 +66,7 @@ impl ChromaSite {
 /// How codes and normalised values relate: `code = value * scale + offset`, within 0 to `max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Levels {
-    /// Codes per unit.
+    /// PixelEncoding per unit.
     pub scale: f32,
     /// The code of value zero.
     pub offset: f32,
@@ -95,7 +95,7 @@ impl Levels {
 }
 
 impl Levels {
-    /// Codes as they are.
+    /// PixelEncoding as they are.
     pub fn codes(depth: u32) -> Levels {
         Levels { scale: 1.0, offset: 0.0, max: max_code(depth) }
     }

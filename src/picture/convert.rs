@@ -9,8 +9,8 @@ use crate::types::Size;
 
 /// Buffers one worker keeps from frame to frame.
 ///
-/// For RGB formats and a luma model they also hold the chroma of the frame in work: between [`Converter::begin`] and the
-/// last [`Converter::scatter`] of a frame they serve no other frame.
+/// For RGB formats and a luma model they also hold the chroma of the frame in work: between [`Converter::resize_passthrough_planes`] and the
+/// last [`Converter::from_tensor`] of a frame they serve no other frame.
 #[derive(Default)]
 pub struct Scratch {
     /// Planes that are resized.
@@ -25,8 +25,8 @@ pub struct Scratch {
 
 /// All that is fixed for a stream of frames of one format and size. Immutable; shared by the workers.
 ///
-/// A frame goes [`begin`](Self::begin) once, then for each of its regions [`gather`](Self::gather), the network,
-/// [`scatter`](Self::scatter). Whatever the regions, the kept pixels come out the same as long as the network's result for
+/// A frame goes [`passthrough_planes`](Self::resize_passthrough_planes) once, then for each of its regions [`to_tensor`](Self::to_tensor), the network,
+/// [`from_tensor`](Self::from_tensor). Whatever the regions, the kept pixels come out the same as long as the network's result for
 /// them does and the region reads [`halo`](Self::halo) pixels more than that takes.
 ///
 /// Values are normalised by the colour's range: 0 is black, 1 is white, and codes beyond lie beyond (nothing is clipped on

@@ -5,7 +5,7 @@
 //! one's result to the right one's, and likewise from the upper row's to the lower one's. Both together are bilinear
 //! where four regions meet.
 //!
-//! It is done to the network's output, before [`Converter::scatter`](super::convert::Converter::scatter), so that every sample
+//! It is done to the network's output, before [`Converter::from_tensor`](super::convert::Converter::from_tensor), so that every sample
 //! of the picture is written once and chroma is made of blended pixels. Of the regions gone by, only strips along their
 //! edges are kept.
 
@@ -60,7 +60,7 @@ impl Feather {
     /// Blends the network's result for `region` with those of its left and upper neighbours, in place.
     ///
     /// `output` is planar, `channels * (tensor.height * scale) * (tensor.width * scale)` values. After it, what the region keeps
-    /// is final, and so is one input pixel to the left of it and above it where the region reads that, which is what `scatter`
+    /// is final, and so is one input pixel to the left of it and above it where the region reads that, which is what `from_tensor`
     /// takes for subsampled chroma.
     ///
     /// The regions of a frame come in the order in which [`cover`](super::region::cover) gives them, each once. Any frame may

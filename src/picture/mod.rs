@@ -1,39 +1,38 @@
-//! Pictures in memory: formats, planes, regions, and the way from pixels to tensors and back.
+//! Pictures in memory: formats, planes, regions, and the conversion from pixels to tensors and back.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`mod@format`] | the formats' names and their layout in memory |
 //! | [`view`] | checked views of a picture's planes |
 //! | [`colour`] | matrix, range, chroma siting |
-//! | [`region`] | cutting a frame into regions |
-//! | [`convert`] | the converter: pixels to tensors and back |
-//! | [`codes`], [`exchange`] | pixels for a device that converts |
-//! | [`paint`] | marks for people who want to see what is done |
-//! | [`feather`] | blending of regions that do not fit together by themselves |
-//!
-//! Within the converter, `gather` goes from pixels to the tensor, `scatter` from the tensor to pixels, and `begin` makes
-//! what the network has no say in; `unchanged` copies what is as it was before, and `codes` stands in for `gather` and `scatter` where a
-//! device converts. The others work row by row on planar `f32`, with the loops of `samples` (codes to and from `f32`), `matrix` (colour) and `siting` (chroma to and from luma's grid); `lanczos` holds the resizing
-//! of planes that the network does not see. `span` is the arithmetic behind `region`.
+//! | [`region`], `span` | cutting a frame into regions, and the arithmetic of it |
+//! | [`convert`] | the [`Converter`](convert::Converter), with its parts in the next four modules |
+//! | `to_tensor`, `from_tensor` | pixels to the network's input; its output to pixels |
+//! | `passthrough_planes` | chroma beside a luma network, and alpha: resized by `lanczos` |
+//! | `unchanged` | copying what has not changed from the previous result |
+//! | [`device_conversion`], [`device_tensors`] | the samples themselves as integer tensors, for a device that converts |
+//! | `samples`, `matrix`, `siting` | loops over rows: samples to and from `f32`, colour, chroma to and from luma's grid |
+//! | [`paint`] | the outlines of `show-updates` |
+//! | [`feather`] | blending of regions whose results differ where they meet |
 
-pub mod codes;
 pub mod colour;
 pub mod convert;
-pub mod exchange;
+pub mod device_conversion;
+pub mod device_tensors;
 pub mod feather;
 pub mod format;
 pub mod paint;
 pub mod region;
 pub mod view;
 
-mod begin;
-mod gather;
+mod from_tensor;
 mod lanczos;
 pub(crate) mod matrix;
+mod passthrough_planes;
 pub(crate) mod samples;
-mod scatter;
 pub(crate) mod siting;
 mod span;
+mod to_tensor;
 mod unchanged;
 
 #[cfg(test)]

@@ -14,20 +14,20 @@ const CHROMA_RADIUS: u32 = 2;
 
 impl Converter {
     /// How many pixels around a changed one may come out otherwise, where the network reaches `radius` pixels far. Of planes that
-    /// [`Converter::begin`] makes whole, nothing is said.
+    /// [`Converter::resize_passthrough_planes`] makes whole, nothing is said.
     pub fn dilation(&self, radius: u32) -> u32 {
         let chroma = if self.halo() > 0 { CHROMA_RADIUS + self.halo() } else { 0 };
         let beside = self.channels == Channels::Luma && self.layout.kind == Kind::Rgb || self.layout.alpha.is_some();
         (radius + chroma).max(if beside { LANCZOS_RADIUS } else { 0 })
     }
 
-    /// Whether a change of chroma alone leaves the network out of it: it sees luma, and [`Converter::begin`] does the rest.
+    /// Whether a change of chroma alone leaves the network out of it: it sees luma, and [`Converter::resize_passthrough_planes`] does the rest.
     pub fn chroma_is_apart(&self) -> bool {
         self.channels == Channels::Luma && self.layout.kind == Kind::Yuv
     }
 
     /// Copies from `before`, an output, what lies outside of `parts` (pixels of the input, of regions that were
-    /// [scattered](Converter::scatter)) to `dst`, for which [`Converter::begin`] was called.
+    /// [written](Converter::from_tensor)) to `dst`, for which [`Converter::resize_passthrough_planes`] was called.
     pub fn copy_unchanged(&self, before: &PictureRef, parts: &[Rect], dst: &mut PictureMut) {
         self.check_result(dst);
         let planes = if self.chroma_is_apart() { 1 } else { self.layout.planes };

@@ -2,7 +2,7 @@
 
 use super::super::graph::proto::data_type;
 use super::nodes::Nodes;
-use super::{Recipe, code_type};
+use super::{Recipe, sample_type};
 use crate::model::Element;
 use crate::picture::colour::Levels;
 use crate::picture::format::Kind;
@@ -44,12 +44,12 @@ impl Recipe {
     /// One channel as a plane.
     fn store(&self, nodes: &mut Nodes, values: &str, levels: Levels) {
         let codes = self.codes(nodes, values, levels);
-        nodes.output(&codes, code_type(&self.layout));
+        nodes.output(&codes, sample_type(&self.layout));
     }
 
     fn codes(&self, nodes: &mut Nodes, values: &str, levels: Levels) -> String {
         let codes = encode(nodes, values, levels, self.layout.shift);
-        nodes.cast(&codes, code_type(&self.layout))
+        nodes.cast(&codes, sample_type(&self.layout))
     }
 
     /// R, G and B: three planes, or one of their samples alone in the order in which they lie in memory.
@@ -85,7 +85,7 @@ impl Recipe {
             let component = self.layout.components[components[channel]];
             (component.plane, component.offset)
         });
-        let element = code_type(&self.layout);
+        let element = sample_type(&self.layout);
         if self.layout.planes - first == 1 {
             let codes = nodes.channels(codes, &order);
             let codes = nodes.transpose(&codes, [0, 2, 3, 1]);
@@ -120,7 +120,7 @@ fn downsample(nodes: &mut Nodes, values: &str, axis: i64, cosited: bool) -> Stri
         .iter()
         .map(|_| {
             let places = nodes.input("tap", data_type::INT32, &[None]);
-            nodes.gather(values, &places, axis)
+            nodes.to_tensor(values, &places, axis)
         })
         .collect();
     let terms: Vec<(&str, f32)> = taps.iter().map(String::as_str).zip(weights.iter().copied()).collect();

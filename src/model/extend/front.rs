@@ -2,7 +2,7 @@
 
 use super::super::graph::proto::data_type;
 use super::nodes::Nodes;
-use super::{Recipe, code_type};
+use super::{Recipe, sample_type};
 use crate::model::Element;
 use crate::picture::colour::Levels;
 use crate::picture::format::Kind;
@@ -56,7 +56,7 @@ impl Recipe {
         let size = self
             .size
             .map_or([None; 2], |size| [side(size.height, self.layout.v_sub), side(size.width, self.layout.h_sub)]);
-        nodes.input("plane", code_type(&self.layout), &plane_shape(self.samples(plane) as i64, size))
+        nodes.input("plane", sample_type(&self.layout), &plane_shape(self.samples(plane) as i64, size))
     }
 
     fn load_luma(&self, nodes: &mut Nodes) -> String {
@@ -122,8 +122,8 @@ impl Recipe {
 fn upsample(nodes: &mut Nodes, chroma: &str, axis: i64, weight: f32) -> String {
     let near = nodes.input("near", data_type::INT32, &[None]);
     let other = nodes.input("other", data_type::INT32, &[None]);
-    let near = nodes.gather(chroma, &near, axis);
-    let other = nodes.gather(chroma, &other, axis);
+    let near = nodes.to_tensor(chroma, &near, axis);
+    let other = nodes.to_tensor(chroma, &other, axis);
     let difference = nodes.sub(&other, &near);
     let part = nodes.times(&difference, weight);
     nodes.add(&near, &part)

@@ -3,9 +3,9 @@
 //!
 //! `extend` writes a new model file: the network as it is, with operators before its input that make normalised R'G'B' or luma of
 //! windows of planes, and operators behind its output that make codes of its result. They do in the same order what
-//! [`Converter::gather`](crate::picture::convert::Converter::gather) and
-//! [`Converter::scatter`](crate::picture::convert::Converter::scatter) do, in 32-bit floats, so that both agree but for what optimisers
-//! make of the graph. Which tensors cross, and in which order, is said in `Recipe`; the other end of it is `picture::codes`.
+//! [`Converter::to_tensor`](crate::picture::convert::Converter::to_tensor) and
+//! [`Converter::from_tensor`](crate::picture::convert::Converter::from_tensor) do, in 32-bit floats, so that both agree but for what optimisers
+//! make of the graph. Which tensors cross, and in which order, is said in `Recipe`; the other end of it is `picture::device_conversion`.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -26,8 +26,8 @@ use bytes::Bytes;
 use self::nodes::Nodes;
 use super::graph::proto::data_type;
 use super::{Channels, Element};
-use crate::picture::codes::Codes;
 use crate::picture::colour::{ChromaSite, Levels};
+use crate::picture::device_tensors::PixelEncoding;
 use crate::picture::format::Layout;
 use crate::picture::matrix::Coefficients;
 use crate::types::Size;
@@ -63,9 +63,9 @@ pub(super) struct Recipe {
 }
 
 impl Recipe {
-    /// For pictures of `codes` and a network of `channels` that takes and gives `elements`.
-    pub fn new(codes: &Codes, channels: Channels, elements: [Element; 2], size: Option<Size>) -> Self {
-        let Codes { format, colour } = codes;
+    /// For pictures of `encoding` and a network of `channels` that takes and gives `elements`.
+    pub fn new(encoding: &PixelEncoding, channels: Channels, elements: [Element; 2], size: Option<Size>) -> Self {
+        let PixelEncoding { format, colour } = encoding;
         let layout = format.layout();
         let [input, output] = elements;
         Self {
@@ -88,7 +88,7 @@ impl Recipe {
 }
 
 /// The type of a format's samples.
-fn code_type(layout: &Layout) -> i32 {
+fn sample_type(layout: &Layout) -> i32 {
     if layout.bytes == 1 { data_type::UINT8 } else { data_type::UINT16 }
 }
 

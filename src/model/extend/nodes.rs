@@ -174,7 +174,7 @@ impl Nodes {
     }
 
     /// The elements along `axis` whose numbers `places` (a list in the graph) holds.
-    pub fn gather(&mut self, value: &str, places: &str, axis: i64) -> String {
+    pub fn to_tensor(&mut self, value: &str, places: &str, axis: i64) -> String {
         self.apply("Gather", &[value, places], vec![int("axis", axis)])
     }
 
@@ -184,7 +184,7 @@ impl Nodes {
         let dims = vec![numbers.len() as i64];
         let tensor = proto::Tensor { dims, data_type: data_type::INT64, raw_data, ..proto::Tensor::default() };
         let places = self.constant(tensor);
-        self.gather(value, &places, 1)
+        self.to_tensor(value, &places, 1)
     }
 
     /// Each of `N` channels by itself.

@@ -9,7 +9,7 @@ use super::session::{Interrupter, Names, run_into};
 use super::staging::Staging;
 use super::{memory, text};
 use crate::model::{Interrupt, ModelInfo, RunError, Upscaler};
-use crate::picture::exchange::{DeviceTensor, Exchange, Numbers};
+use crate::picture::device_tensors::{DeviceTensor, DeviceTensors, TensorData};
 use crate::types::Provider;
 use crate::types::Size;
 
@@ -40,16 +40,16 @@ impl OnnxConverter {
         })
     }
 
-    fn run_tensors(&mut self, exchange: &mut Exchange) -> ort::Result<()> {
+    fn run_tensors(&mut self, tensors: &mut DeviceTensors) -> ort::Result<()> {
         if let Some(staging) = &mut self.staging {
-            let (inputs, mut outputs) = staging.fill(&exchange.inputs, &exchange.outputs)?;
+            let (inputs, mut outputs) = staging.fill(&tensors.inputs, &tensors.outputs)?;
             run_into(&mut self.session, &self.interrupter.options, &self.names, &inputs, &mut outputs)?;
             drop((inputs, outputs));
-            staging.take(&mut exchange.outputs);
+            staging.take(&mut tensors.outputs);
             return Ok(());
         }
-        let inputs: Vec<_> = exchange.inputs.iter().map(input).collect::<ort::Result<_>>()?;
-        let mut outputs: Vec<_> = exchange.outputs.iter_mut().map(output).collect::<ort::Result<_>>()?;
+        let inputs: Vec<_> = tensors.inputs.iter().map(input).collect::<ort::Result<_>>()?;
+        let mut outputs: Vec<_> = tensors.outputs.iter_mut().map(output).collect::<ort::Result<_>>()?;
         run_into(&mut self.session, &self.interrupter.options, &self.names, &inputs, &mut outputs)
     }
 }
@@ -57,18 +57,18 @@ impl OnnxConverter {
 fn input(tensor: &DeviceTensor) -> ort::Result<DynValueRef<'_>> {
     let shape = tensor.shape.as_slice();
     Ok(match &tensor.numbers {
-        Numbers::U8(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
-        Numbers::U16(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
-        Numbers::I32(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
+        TensorData::U8(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
+        TensorData::U16(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
+        TensorData::I32(numbers) => TensorRef::from_array_view((shape, numbers.as_slice()))?.into_dyn(),
     })
 }
 
 fn output(tensor: &mut DeviceTensor) -> ort::Result<DynValueRefMut<'_>> {
     let shape = tensor.shape.as_slice();
     Ok(match &mut tensor.numbers {
-        Numbers::U8(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
-        Numbers::U16(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
-        Numbers::I32(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
+        TensorData::U8(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
+        TensorData::U16(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
+        TensorData::I32(numbers) => TensorRefMut::from_array_view_mut((shape, numbers.as_mut_slice()))?.into_dyn(),
     })
 }
 
@@ -81,17 +81,17 @@ impl Upscaler for OnnxConverter {
         )))
     }
 
-    fn run_codes(&mut self, exchange: &mut Exchange) -> Result<(), RunError> {
+    fn run_converting(&mut self, tensors: &mut DeviceTensors) -> Result<(), RunError> {
         if self.interrupter.is_raised() {
             return Err(RunError::Interrupted);
         }
-        let (inputs, outputs) = (exchange.inputs.len(), exchange.outputs.len());
+        let (inputs, outputs) = (tensors.inputs.len(), tensors.outputs.len());
         if (inputs, outputs) != (self.names.inputs.len(), self.names.outputs.len()) {
             return Err(RunError::Failed(format!("{inputs} tensors for {outputs} are not what the session converts")));
         }
-        self.tensors = self.tensors.max(exchange.bytes() as u64);
-        let expected = exchange.outputs.iter().map(|tensor| tensor.shape.iter().product::<i64>() as usize).sum();
-        match self.run_tensors(exchange) {
+        self.tensors = self.tensors.max(tensors.bytes() as u64);
+        let expected = tensors.outputs.iter().map(|tensor| tensor.shape.iter().product::<i64>() as usize).sum();
+        match self.run_tensors(tensors) {
             Ok(()) => Ok(()),
             Err(_) if self.interrupter.is_raised() => Err(RunError::Interrupted),
             Err(error) => Err(text::run_error(error.message(), expected)),

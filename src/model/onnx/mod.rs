@@ -47,7 +47,7 @@ use super::{
     Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Precision, Provider, Source, Upscaler, log, sniff,
 };
 use crate::device::{self, Memory};
-use crate::picture::codes::Codes;
+use crate::picture::device_tensors::PixelEncoding;
 use crate::types::Size;
 
 /// A network that ONNX Runtime loaded and that was found to be an upscaler.
@@ -62,13 +62,13 @@ pub struct OnnxModel {
     /// A session that was opened to find something out, for the first worker that asks for one of its kind.
     spare: Mutex<Option<Spare>>,
     /// For which sessions that convert could be opened.
-    checked: Mutex<Vec<Codes>>,
+    checked: Mutex<Vec<PixelEncoding>>,
 }
 
 /// The session that was probed; or one that converts for these codes. Both with the threads that the model was loaded for.
 enum Spare {
     Plain(Session),
-    Converting(Codes, Box<OnnxConverter>),
+    Converting(PixelEncoding, Box<OnnxConverter>),
 }
 
 impl OnnxModel {
@@ -169,14 +169,14 @@ impl OnnxModel {
 }
 
 impl OnnxModel {
-    fn open_extended(&self, codes: &Codes, threads: usize) -> Result<OnnxConverter, ModelError> {
+    fn open_extended(&self, encoding: &PixelEncoding, threads: usize) -> Result<OnnxConverter, ModelError> {
         let refused = |reason| ModelError::Conversion { name: self.info.name.clone(), reason };
         let (input, output) = (self.names.inputs[0].to_str(), self.names.outputs[0].to_str());
         let (Ok(input), Ok(output)) = (input, output) else {
             return Err(refused("a name in it is not valid UTF-8".into()));
         };
         let ModelInfo { channels, fixed_size, .. } = self.info;
-        let recipe = Recipe::new(codes, channels, [self.info.input, self.info.output], fixed_size);
+        let recipe = Recipe::new(encoding, channels, [self.info.input, self.info.output], fixed_size);
         let extended = extend::extend(&self.opener.bytes, &recipe, input, output).map_err(refused)?;
         let session = self.opener.open_file(&extended.bytes, threads)?;
         let names = Names::new(&extended.inputs, &extended.outputs).expect("names that are made up hold no zero byte");
@@ -216,26 +216,26 @@ impl Model for OnnxModel {
         Some(self.opener.key())
     }
 
-    fn open_converting(&self, codes: &Codes, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
-        let fits = |spare: &mut Spare| matches!(spare, Spare::Converting(of, _) if of == codes);
+    fn open_converting(&self, encoding: &PixelEncoding, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
+        let fits = |spare: &mut Spare| matches!(spare, Spare::Converting(of, _) if of == encoding);
         let spare = self.spare.lock().take_if(fits);
         match spare {
             Some(Spare::Converting(_, session)) if threads == self.info.threads => Ok(session),
             other => {
                 drop(other);
-                Ok(Box::new(self.open_extended(codes, threads)?))
+                Ok(Box::new(self.open_extended(encoding, threads)?))
             }
         }
     }
 
-    fn check_converting(&self, codes: &Codes) -> Result<(), ModelError> {
-        if self.checked.lock().contains(codes) {
+    fn check_converting(&self, encoding: &PixelEncoding) -> Result<(), ModelError> {
+        if self.checked.lock().contains(encoding) {
             return Ok(());
         }
-        let session = Box::new(self.open_extended(codes, self.info.threads)?);
-        self.checked.lock().push(*codes);
+        let session = Box::new(self.open_extended(encoding, self.info.threads)?);
+        self.checked.lock().push(*encoding);
         // What was there is closed without the lock.
-        let before = self.spare.lock().replace(Spare::Converting(*codes, session));
+        let before = self.spare.lock().replace(Spare::Converting(*encoding, session));
         drop(before);
         Ok(())
     }

@@ -8,7 +8,7 @@ use ort::session::Session;
 use ort::value::{DynValueRef, DynValueRefMut, PrimitiveTensorElementType, Tensor};
 
 use crate::model::log;
-use crate::picture::exchange::{DeviceTensor, Numbers};
+use crate::picture::device_tensors::{DeviceTensor, TensorData};
 use crate::types::Provider;
 
 /// Tensors in pinned memory, kept from run to run.
@@ -55,9 +55,13 @@ impl Staging {
         prepare(&self.allocator, &mut self.outputs, outputs)?;
         for (pinned, exchanged) in self.inputs.iter_mut().zip(inputs) {
             match (pinned, &exchanged.numbers) {
-                (Pinned::U8(tensor), Numbers::U8(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
-                (Pinned::U16(tensor), Numbers::U16(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
-                (Pinned::I32(tensor), Numbers::I32(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
+                (Pinned::U8(tensor), TensorData::U8(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
+                (Pinned::U16(tensor), TensorData::U16(numbers)) => {
+                    tensor.extract_tensor_mut().1.copy_from_slice(numbers)
+                }
+                (Pinned::I32(tensor), TensorData::I32(numbers)) => {
+                    tensor.extract_tensor_mut().1.copy_from_slice(numbers)
+                }
                 _ => unreachable!("they were made of the same type"),
             }
         }
@@ -78,9 +82,9 @@ impl Staging {
     pub fn take(&self, outputs: &mut [DeviceTensor]) {
         for (pinned, exchanged) in self.outputs.iter().zip(outputs) {
             match (pinned, &mut exchanged.numbers) {
-                (Pinned::U8(tensor), Numbers::U8(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
-                (Pinned::U16(tensor), Numbers::U16(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
-                (Pinned::I32(tensor), Numbers::I32(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
+                (Pinned::U8(tensor), TensorData::U8(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
+                (Pinned::U16(tensor), TensorData::U16(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
+                (Pinned::I32(tensor), TensorData::I32(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
                 _ => unreachable!("they were made of the same type"),
             }
         }
@@ -95,9 +99,9 @@ fn prepare(allocator: &Allocator, kept: &mut Vec<Pinned>, exchanged: &[DeviceTen
             continue;
         }
         let pinned = match tensor.numbers {
-            Numbers::U8(_) => Pinned::U8(allocate(allocator, &tensor.shape)?),
-            Numbers::U16(_) => Pinned::U16(allocate(allocator, &tensor.shape)?),
-            Numbers::I32(_) => Pinned::I32(allocate(allocator, &tensor.shape)?),
+            TensorData::U8(_) => Pinned::U8(allocate(allocator, &tensor.shape)?),
+            TensorData::U16(_) => Pinned::U16(allocate(allocator, &tensor.shape)?),
+            TensorData::I32(_) => Pinned::I32(allocate(allocator, &tensor.shape)?),
         };
         match kept.get_mut(at) {
             Some(place) => *place = pinned,
@@ -117,9 +121,9 @@ fn allocate<T: PrimitiveTensorElementType + std::fmt::Debug>(
 impl Pinned {
     fn serves(&self, exchanged: &DeviceTensor) -> bool {
         match (self, &exchanged.numbers) {
-            (Pinned::U8(tensor), Numbers::U8(_)) => **tensor.shape() == *exchanged.shape,
-            (Pinned::U16(tensor), Numbers::U16(_)) => **tensor.shape() == *exchanged.shape,
-            (Pinned::I32(tensor), Numbers::I32(_)) => **tensor.shape() == *exchanged.shape,
+            (Pinned::U8(tensor), TensorData::U8(_)) => **tensor.shape() == *exchanged.shape,
+            (Pinned::U16(tensor), TensorData::U16(_)) => **tensor.shape() == *exchanged.shape,
+            (Pinned::I32(tensor), TensorData::I32(_)) => **tensor.shape() == *exchanged.shape,
             _ => false,
         }
     }
@@ -138,17 +142,17 @@ mod tests {
         for width in [3, 5, 5, 2] {
             let numbers: Vec<u16> = (0..2 * width as u16).collect();
             let inputs = [
-                tensor(&[2, width], Numbers::U16(numbers.clone())),
-                tensor(&[width], Numbers::I32(vec![-7; width as usize])),
+                tensor(&[2, width], TensorData::U16(numbers.clone())),
+                tensor(&[width], TensorData::I32(vec![-7; width as usize])),
             ];
-            let mut outputs = [tensor(&[1, width], Numbers::U8(vec![0; width as usize]))];
+            let mut outputs = [tensor(&[1, width], TensorData::U8(vec![0; width as usize]))];
             let (seen, mut written) = staging.fill(&inputs, &outputs).unwrap();
             assert_eq!(seen[0].try_extract_tensor::<u16>().unwrap().1, numbers);
             assert_eq!(seen[1].try_extract_tensor::<i32>().unwrap().1, vec![-7; width as usize]);
             written[0].try_extract_tensor_mut::<u8>().unwrap().1.fill(width as u8);
             drop((seen, written));
             staging.take(&mut outputs);
-            assert_eq!(outputs[0].numbers, Numbers::U8(vec![width as u8; width as usize]));
+            assert_eq!(outputs[0].numbers, TensorData::U8(vec![width as u8; width as usize]));
         }
     }
 }

@@ -8,7 +8,7 @@ fn encode(format: PixelFormat, colour: Colour, rgb: [f32; 3]) -> [u32; 3] {
     let converter = Converter::new(format, colour, frame, Channels::Rgb, 1);
     let mut dst = Owned::new(format, frame);
     let tensor: Vec<f32> = rgb.iter().flat_map(|&value| [value; 16]).collect();
-    converter.scatter(&tensor, &whole(frame)[0], &mut Scratch::default(), &mut dst.view_mut());
+    converter.from_tensor(&tensor, &whole(frame)[0], &mut Scratch::default(), &mut dst.view_mut());
     [0, 1, 2].map(|index| dst.code(index, 1, 1))
 }
 
@@ -60,7 +60,7 @@ fn rgb_is_that_of_gstreamers_converter() {
             let colour = colour(matrix, range, ChromaSite::JPEG);
             let converter = Converter::new(src.format, colour, frame, Channels::Rgb, 1);
             let mut tensor = Vec::new();
-            converter.gather(&src.view(), &whole(frame)[0], &mut Scratch::default(), &mut tensor);
+            converter.to_tensor(&src.view(), &whole(frame)[0], &mut Scratch::default(), &mut tensor);
             for (pixel, theirs) in theirs.chunks_exact(8).enumerate() {
                 for channel in 0..3 {
                     let ours = (tensor[channel * 64 * 16 + pixel] * 255.0).clamp(0.0, 255.0);
@@ -135,7 +135,7 @@ fn chroma_is_interpolated_at_its_site() {
             let read = crate::types::Rect { x: 3, y: 1, width: 12, height: 7 };
             let region = Region { keep: read, read, tensor: size(12, 7), blend: Blend::default() };
             let mut tensor = Vec::new();
-            converter.gather(&src.view(), &region, &mut Scratch::default(), &mut tensor);
+            converter.to_tensor(&src.view(), &region, &mut Scratch::default(), &mut tensor);
             let depth = f64::from(1 << (format.layout().depth - 8));
             for y in 0..7 {
                 for x in 0..12 {

@@ -48,7 +48,7 @@ fn layouts_are_those_of_gstreamer() {
     }
 }
 
-/// Codes that are written by the layout are those that GStreamer reads.
+/// PixelEncoding that are written by the layout are those that GStreamer reads.
 #[test]
 fn gstreamer_reads_the_same_codes() {
     gst::init().unwrap();

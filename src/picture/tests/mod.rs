@@ -187,12 +187,12 @@ pub fn upscale(
     let mut scratch = Scratch::default();
     let mut feather = Feather::new(src.size, converter.scale, converter.channels);
     let mut tensor = Vec::new();
-    converter.begin(&src.view(), &mut dst.view_mut(), &mut scratch);
+    converter.resize_passthrough_planes(&src.view(), &mut dst.view_mut(), &mut scratch);
     for region in regions {
-        converter.gather(&src.view(), region, &mut scratch, &mut tensor);
+        converter.to_tensor(&src.view(), region, &mut scratch, &mut tensor);
         let mut result = network(&tensor, region.tensor);
         feather.blend(&mut result, region);
-        converter.scatter(&result, region, &mut scratch, &mut dst.view_mut());
+        converter.from_tensor(&result, region, &mut scratch, &mut dst.view_mut());
     }
 }
 

@@ -131,7 +131,7 @@ fn subsampled_results_lie_at_the_site() {
                 tensor[2 * 6400 + pixel] = b;
             }
             let mut dst = Owned::new(format, converter.output_size());
-            converter.scatter(&tensor, &whole(frame)[0], &mut Scratch::default(), &mut dst.view_mut());
+            converter.from_tensor(&tensor, &whole(frame)[0], &mut Scratch::default(), &mut dst.view_mut());
             let unit = f64::from(224 << (format.layout().depth - 8));
             for index in [1, 2] {
                 let (columns, rows) = dst.extent(index);

@@ -57,7 +57,7 @@ fn a_larger_tensor_repeats_the_last_column_and_row() {
     let limits = Limits { multiple: size(4, 4), ..Limits::default() };
     let region = cover(src.size, limits)[0];
     let mut tensor = vec![f32::NAN; 1000];
-    converter.gather(&src.view(), &region, &mut Scratch::default(), &mut tensor);
+    converter.to_tensor(&src.view(), &region, &mut Scratch::default(), &mut tensor);
     assert_eq!(tensor.len(), 3 * 8 * 4);
     for plane in tensor.chunks_exact(32) {
         for (y, row) in plane.chunks_exact(8).enumerate() {

@@ -68,7 +68,7 @@ fn values_beyond_the_codes_are_clamped_and_nan_is_zero() {
             let src = Owned::random(format, size(9, 2), 3);
             let converter = Converter::new(format, hd(), src.size, Channels::Rgb, 1);
             let (mut dst, mut scratch) = (src.clone(), Scratch::default());
-            converter.scatter(&[value; 54], &whole(src.size)[0], &mut scratch, &mut dst.view_mut());
+            converter.from_tensor(&[value; 54], &whole(src.size)[0], &mut scratch, &mut dst.view_mut());
             assert_eq!(dst.code(0, 8, 1), code, "{} {value}", format.name());
         }
     }

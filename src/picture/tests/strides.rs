@@ -34,10 +34,10 @@ fn one_scratch_serves_frames_of_any_kind() {
             let converter = Converter::new(format, hd(), src.size, channels, 2);
             let region = whole(src.size)[0];
             let mut dst = Owned::new(format, converter.output_size());
-            converter.begin(&src.view(), &mut dst.view_mut(), &mut scratch);
-            converter.gather(&src.view(), &region, &mut scratch, &mut tensor);
+            converter.resize_passthrough_planes(&src.view(), &mut dst.view_mut(), &mut scratch);
+            converter.to_tensor(&src.view(), &region, &mut scratch, &mut tensor);
             let result = nearest(&tensor, region.tensor, channels, 2);
-            converter.scatter(&result, &region, &mut scratch, &mut dst.view_mut());
+            converter.from_tensor(&result, &region, &mut scratch, &mut dst.view_mut());
             assert!(dst.visible() == convert(&src, hd(), channels, 2).visible(), "{}", format.name());
         }
     }
@@ -48,5 +48,5 @@ fn one_scratch_serves_frames_of_any_kind() {
 fn a_picture_of_another_kind_is_refused() {
     let src = Owned::random(PixelFormat::Y444, size(4, 4), 0);
     let converter = Converter::new(PixelFormat::I420, hd(), size(4, 4), Channels::Luma, 2);
-    converter.gather(&src.view(), &whole(src.size)[0], &mut Scratch::default(), &mut Vec::new());
+    converter.to_tensor(&src.view(), &whole(src.size)[0], &mut Scratch::default(), &mut Vec::new());
 }

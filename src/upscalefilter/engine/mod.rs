@@ -105,7 +105,7 @@ impl Engine {
     ) -> Result<Arc<StreamConfig>, String> {
         let mut config = StreamConfig::new(caps, self.info(), self.settings.tile_overlap, choose)?;
         let models = self.devices.iter().map(|device| &*device.model);
-        config.set_codes(conversion::codes(self.settings.conversion, models, &config)?);
+        config.set_encoding(conversion::device_encoding(self.settings.conversion, models, &config)?);
         Ok(Arc::new(config))
     }
 

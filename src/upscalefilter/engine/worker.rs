@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 
 use crate::model::{Interrupt, Model, Upscaler};
-use crate::picture::codes::Codes;
 use crate::picture::convert::Scratch;
-use crate::picture::exchange::Exchange;
+use crate::picture::device_tensors::DeviceTensors;
+use crate::picture::device_tensors::PixelEncoding;
 use crate::schedule::Interruptible;
 use crate::schedule::holding::{Holding, Holdings};
 use crate::schedule::load_controller::DegradationLevel;
@@ -34,7 +34,7 @@ pub(in crate::upscalefilter) struct Worker {
     pub input: Vec<f32>,
     pub output: Vec<f32>,
     /// Replaces both if the device converts.
-    pub exchange: Exchange,
+    pub tensors: DeviceTensors,
 }
 
 struct Session {
@@ -44,7 +44,7 @@ struct Session {
     /// Processor threads inside the session.
     threads: usize,
     /// The pixels that it converts on its device; `None` if it takes and returns floats.
-    codes: Option<Codes>,
+    encoding: Option<PixelEncoding>,
     /// Pixels of the largest tensor that it ran, and the number of those runs.
     largest: (u64, u32),
     /// Bytes that it held when last measured.
@@ -57,10 +57,10 @@ impl Session {
         upscaler: Box<dyn Upscaler>,
         fallback: bool,
         threads: usize,
-        codes: Option<Codes>,
+        encoding: Option<PixelEncoding>,
         holdings: &Arc<Holdings>,
     ) -> Self {
-        Session { upscaler, fallback, threads, codes, largest: (0, 0), held: 0, holding: Holding::new(holdings) }
+        Session { upscaler, fallback, threads, encoding, largest: (0, 0), held: 0, holding: Holding::new(holdings) }
     }
 
     /// Bytes taken by the run just done on a tensor of `pixels`; `None` if a larger tensor hides it. Measured a few
@@ -116,7 +116,7 @@ impl Worker {
             scratch: Scratch::default(),
             input: Vec::new(),
             output: Vec::new(),
-            exchange: Exchange::default(),
+            tensors: DeviceTensors::default(),
         }
     }
 
@@ -131,13 +131,13 @@ impl Worker {
     ) -> Result<(), FrameError> {
         let fallback = level.fallback;
         // Converting in the network is no faster on the fallback CPU.
-        let codes = config.codes.filter(|_| !fallback);
+        let encoding = config.encoding.filter(|_| !fallback);
         let (share, frames) = device.controller.lock().share(level);
         let fits =
             |session: &Session| !session.is_bloated(share, frames.max(largest)) && !session.is_outgrown(share, largest);
         let threads = device.threads(level);
         let is_right = |session: &Session| {
-            (session.fallback, session.threads, session.codes) == (fallback, threads, codes) && fits(session)
+            (session.fallback, session.threads, session.encoding) == (fallback, threads, encoding) && fits(session)
         };
         if self.session.as_ref().is_some_and(is_right) {
             return Ok(());
@@ -150,19 +150,19 @@ impl Worker {
         } else {
             &device.model
         };
-        let opened = match &codes {
-            Some(codes) => model.open_converting(codes, threads),
+        let opened = match &encoding {
+            Some(encoding) => model.open_converting(encoding, threads),
             None => model.open_session_with(threads),
         };
         let upscaler = opened.map_err(|error| FrameError::Run(error.to_string()))?;
         self.handle.set_session(Some(upscaler.interrupter()));
-        self.session = Some(Session::new(upscaler, fallback, threads, codes, &device.holdings));
+        self.session = Some(Session::new(upscaler, fallback, threads, encoding, &device.holdings));
         Ok(())
     }
 
     /// Whether the prepared session converts.
     pub fn converts(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.codes.is_some())
+        self.session.as_ref().is_some_and(|session| session.encoding.is_some())
     }
 
     /// Waits for a turn on the device.
@@ -176,12 +176,12 @@ impl Worker {
         Ok(permits.acquire(footprint, &self.handle.raised)?)
     }
 
-    /// Runs the network once, from `input` to `output` or within `exchange`. `permit` is the one for the run's memory.
+    /// Runs the network once, from `input` to `output` or within `device_tensors`. `permit` is the one for the run's memory.
     pub fn run(&mut self, tensor: Size, permit: &Permit) -> Result<Run, FrameError> {
         let session = self.session.as_mut().expect("it was prepared");
         let start = Instant::now();
-        match session.codes {
-            Some(_) => session.upscaler.run_codes(&mut self.exchange)?,
+        match session.encoding {
+            Some(_) => session.upscaler.run_converting(&mut self.tensors)?,
             None => session.upscaler.run(&self.input, tensor, &mut self.output)?,
         }
         let took = start.elapsed();
@@ -257,6 +257,6 @@ impl Interruptible for Worker {
         self.close();
         self.input = Vec::new();
         self.output = Vec::new();
-        self.exchange = Exchange::default();
+        self.tensors = DeviceTensors::default();
     }
 }

@@ -210,32 +210,32 @@ impl FrameJob {
         let kept = regions.iter().map(|region| u64::from(region.keep.width) * u64::from(region.keep.height)).sum();
         let (mut took, mut pixels, mut non_finite) = (Duration::ZERO, 0, 0);
         config.write(&mut buffer, |target| {
-            config.converter.begin(&source, target, &mut worker.scratch);
+            config.converter.resize_passthrough_planes(&source, target, &mut worker.scratch);
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
                 // Acquire the permit before allocating anything of the tensor's size.
                 let permit = worker.permit(device, level, region.tensor)?;
                 let converts = worker.converts();
                 if converts {
-                    config.converter.gather_codes(&source, region, &mut worker.exchange);
+                    config.converter.to_device_tensors(&source, region, &mut worker.tensors);
                 } else {
                     let room = config.converter.try_reserve(region, &mut worker.input);
                     room.map_err(|error| FrameError::OutOfMemory(error.to_string()))?;
-                    config.converter.gather(&source, region, &mut worker.scratch, &mut worker.input);
+                    config.converter.to_tensor(&source, region, &mut worker.scratch, &mut worker.input);
                 }
                 let may_refit = largest.filter(|_| self.refits < MAX_REFITS);
                 took += attempt.run(worker, region.tensor, permit, may_refit)?;
                 pixels += region.tensor.pixels();
                 if converts {
-                    let outputs = &worker.exchange.outputs;
-                    config.converter.scatter_codes(outputs, region, &mut worker.scratch, target);
+                    let outputs = &worker.tensors.outputs;
+                    config.converter.from_device_tensors(outputs, region, &mut worker.scratch, target);
                     continue;
                 }
                 non_finite += samples::non_finite(&worker.output);
                 if let Some(feather) = &mut feather {
                     feather.blend(&mut worker.output, region);
                 }
-                config.converter.scatter(&worker.output, region, &mut worker.scratch, target);
+                config.converter.from_tensor(&worker.output, region, &mut worker.scratch, target);
             }
             Ok::<_, FrameError>(())
         })??;

@@ -8,8 +8,8 @@ use gst_video::VideoFrameExt;
 use parking_lot::Mutex;
 
 use crate::model::ModelInfo;
-use crate::picture::codes::Codes;
 use crate::picture::convert::Converter;
+use crate::picture::device_tensors::PixelEncoding;
 use crate::picture::feather::Feather;
 use crate::picture::format::{ChromaSite, Colour, Matrix, PictureError, PictureMut, PictureRef, PixelFormat, Range};
 use crate::picture::paint;
@@ -39,7 +39,7 @@ pub(in crate::upscalefilter) struct StreamConfig {
     pub format: PixelFormat,
     pub converter: Converter,
     /// The encoding in which sessions receive samples to convert on their device; `None` if the CPU converts.
-    pub codes: Option<Codes>,
+    pub encoding: Option<PixelEncoding>,
     /// How frames are cut into regions.
     pub cuts: Cuts,
     /// Constraints on recomputing regions of a frame; `None` if only whole frames can be upscaled.
@@ -121,16 +121,16 @@ impl StreamConfig {
             format,
             own_pool,
             downstream_pool: Mutex::new(None),
-            codes: None,
+            encoding: None,
         })
     }
 
     /// Sets how the device converts, for both passes.
-    pub fn set_codes(&mut self, codes: Option<Codes>) {
+    pub fn set_encoding(&mut self, encoding: Option<PixelEncoding>) {
         if let Some(second) = &mut self.second {
-            second.codes = codes;
+            second.encoding = encoding;
         }
-        self.codes = codes;
+        self.encoding = encoding;
     }
 
     /// The last pass of the network.

@@ -11,7 +11,7 @@ use crate::picture::tests::hd;
 use crate::types::Conversion;
 
 fn recipe(channels: Channels) -> Recipe {
-    let codes = Codes { format: PixelFormat::I420, colour: hd() };
+    let codes = PixelEncoding { format: PixelFormat::I420, colour: hd() };
     Recipe::new(&codes, channels, [Element::Float32; 2], None)
 }
 
@@ -137,7 +137,8 @@ fn what_cannot_be_extended_is_refused_with_a_reason() {
     let silent = proto::Model { opset_import: Vec::new(), ..parts };
     refused(&silent.encode_to_vec().into(), "does not say which version");
     let old = load(plain(Channels::Luma, 2).opset(10));
-    let error = old.check_converting(&Codes { format: PixelFormat::I420, colour: hd() }).unwrap_err().to_string();
+    let error =
+        old.check_converting(&PixelEncoding { format: PixelFormat::I420, colour: hd() }).unwrap_err().to_string();
     assert!(error.starts_with("conversion=device is not possible with") && error.contains("opset 10"), "{error}");
 }
 
@@ -149,17 +150,17 @@ fn sessions_do_what_they_were_opened_for_and_can_be_interrupted() {
     let regions = crate::picture::region::cover(frame, pair.limits);
     let src = Owned::random(PixelFormat::I420, frame, 3);
     let due = pair.on_device(&src, &regions);
-    assert!(matches!(pair.floats.run_codes(&mut pair.exchange), Err(RunError::Failed(_))));
+    assert!(matches!(pair.floats.run_converting(&mut pair.tensors), Err(RunError::Failed(_))));
     assert!(matches!(pair.codes.run(&[0.0; 63], frame, &mut Vec::new()), Err(RunError::Failed(_))));
     let interrupter = pair.codes.interrupter();
     interrupter.interrupt();
-    assert!(matches!(pair.codes.run_codes(&mut pair.exchange), Err(RunError::Interrupted)));
+    assert!(matches!(pair.codes.run_converting(&mut pair.tensors), Err(RunError::Interrupted)));
     interrupter.rearm();
     assert_eq!(pair.on_device(&src, &regions).visible(), due.visible());
     // Tensors of another kind of picture, and of other sizes than the network gives.
-    assert!(matches!(pair.codes.run_codes(&mut Exchange::default()), Err(RunError::Failed(_))));
-    pair.exchange.outputs[0].set_u8(&[1, 1, 3, 5]);
-    assert!(matches!(pair.codes.run_codes(&mut pair.exchange), Err(RunError::WrongSize { .. })));
+    assert!(matches!(pair.codes.run_converting(&mut DeviceTensors::default()), Err(RunError::Failed(_))));
+    pair.tensors.outputs[0].set_u8(&[1, 1, 3, 5]);
+    assert!(matches!(pair.codes.run_converting(&mut pair.tensors), Err(RunError::WrongSize { .. })));
 }
 
 /// What is measured of one kind of session says nothing of the other.

@@ -52,10 +52,10 @@ fn integers_cross() {
         for &format in PixelFormat::ALL {
             let converter = Converter::new(format, colours(format)[0], frame, channels, 2);
             let src = Owned::random(format, frame, 1);
-            let mut exchange = Exchange::default();
-            converter.gather_codes(&src.view(), &cover(frame, Limits::default())[0], &mut exchange);
+            let mut tensors = DeviceTensors::default();
+            converter.to_device_tensors(&src.view(), &cover(frame, Limits::default())[0], &mut tensors);
             let picture = |size: Size| {
-                let planes = crate::picture::codes::planes_seen(&format.layout(), channels);
+                let planes = crate::picture::device_conversion::planes_seen(&format.layout(), channels);
                 (0..planes).map(|plane| format.visible(plane, size)).map(|(row, rows)| row * rows).sum::<usize>()
             };
             let mut most = picture(frame) + picture(size(128, 96)) + 5 * 4 * (64 + 48);
@@ -64,7 +64,7 @@ fn integers_cross() {
                 let bytes = if format.layout().depth <= 12 { 2 } else { 4 };
                 most = picture(frame) + bytes * 128 * 96;
             }
-            assert!(exchange.bytes() <= most, "{} {channels:?}: {} bytes", format.name(), exchange.bytes());
+            assert!(tensors.bytes() <= most, "{} {channels:?}: {} bytes", format.name(), tensors.bytes());
         }
     }
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use super::super::graph::builder::{self, Builder, Len};
 use super::super::graph::proto::data_type;
-use super::Codes;
+use super::PixelEncoding;
 use crate::model::onnx::OnnxModel;
 use crate::model::{LoadOptions, Model, Source, Upscaler};
 use crate::picture::convert::{Converter, Scratch};
-use crate::picture::exchange::Exchange;
+use crate::picture::device_tensors::DeviceTensors;
 use crate::picture::format::{Colour, PixelFormat};
 use crate::picture::region::{Limits, Region};
 use crate::picture::tests::{Owned, Random, size};
@@ -80,7 +80,7 @@ struct Pair {
     limits: Limits,
     floats: Box<dyn Upscaler>,
     codes: Box<dyn Upscaler>,
-    exchange: Exchange,
+    tensors: DeviceTensors,
 }
 
 impl Pair {
@@ -90,9 +90,9 @@ impl Pair {
         Self {
             limits: limits(model, &converter),
             floats: model.open_session().unwrap(),
-            codes: model.open_converting(&converter.codes(), 1).unwrap(),
+            codes: model.open_converting(&converter.encoding(), 1).unwrap(),
             converter,
-            exchange: Exchange::default(),
+            tensors: DeviceTensors::default(),
         }
     }
 
@@ -104,11 +104,11 @@ impl Pair {
     fn on_processor(&mut self, src: &Owned, regions: &[Region]) -> Owned {
         let mut dst = self.target(src.format);
         let (mut scratch, mut input, mut output) = (Scratch::default(), Vec::new(), Vec::new());
-        self.converter.begin(&src.view(), &mut dst.view_mut(), &mut scratch);
+        self.converter.resize_passthrough_planes(&src.view(), &mut dst.view_mut(), &mut scratch);
         for region in regions {
-            self.converter.gather(&src.view(), region, &mut scratch, &mut input);
+            self.converter.to_tensor(&src.view(), region, &mut scratch, &mut input);
             self.floats.run(&input, region.tensor, &mut output).unwrap();
-            self.converter.scatter(&output, region, &mut scratch, &mut dst.view_mut());
+            self.converter.from_tensor(&output, region, &mut scratch, &mut dst.view_mut());
         }
         dst
     }
@@ -116,11 +116,11 @@ impl Pair {
     fn on_device(&mut self, src: &Owned, regions: &[Region]) -> Owned {
         let mut dst = self.target(src.format);
         let mut scratch = Scratch::default();
-        self.converter.begin(&src.view(), &mut dst.view_mut(), &mut scratch);
+        self.converter.resize_passthrough_planes(&src.view(), &mut dst.view_mut(), &mut scratch);
         for region in regions {
-            self.converter.gather_codes(&src.view(), region, &mut self.exchange);
-            self.codes.run_codes(&mut self.exchange).unwrap();
-            self.converter.scatter_codes(&self.exchange.outputs, region, &mut scratch, &mut dst.view_mut());
+            self.converter.to_device_tensors(&src.view(), region, &mut self.tensors);
+            self.codes.run_converting(&mut self.tensors).unwrap();
+            self.converter.from_device_tensors(&self.tensors.outputs, region, &mut scratch, &mut dst.view_mut());
         }
         dst
     }

@@ -59,11 +59,11 @@ impl Converter {
     /// Writes the kept part of the network's result for `region` into the output.
     ///
     /// `tensor` is planar, `channels * (tensor.height * scale) * (tensor.width * scale)` values. For RGB formats and a luma
-    /// model, `scratch` must be the one that [`Converter::begin`] had for this frame.
+    /// model, `scratch` must be the one that [`Converter::resize_passthrough_planes`] had for this frame.
     ///
     /// # Panics
     /// Besides the reasons of all methods, if the tensor is of another size.
-    pub fn scatter(&self, tensor: &[f32], region: &Region, scratch: &mut Scratch, dst: &mut PictureMut) {
+    pub fn from_tensor(&self, tensor: &[f32], region: &Region, scratch: &mut Scratch, dst: &mut PictureMut) {
         self.check_result(dst);
         self.check_region(region);
         let scale = self.scale as usize;
@@ -80,15 +80,15 @@ impl Converter {
             keep: (span(keep.x, keep.width), span(keep.y, keep.height)),
         };
         match (self.channels, self.layout.kind) {
-            (Channels::Luma, Kind::Gray | Kind::Yuv) => self.scatter_luma(&patch, dst),
+            (Channels::Luma, Kind::Gray | Kind::Yuv) => self.luma_from_tensor(&patch, dst),
             (Channels::Luma, Kind::Rgb) => self.combine(&patch, scratch, dst),
             (Channels::Rgb, Kind::Rgb) => {
                 for y in patch.keep.1.clone() {
                     self.store_rgb(patch.rgb_row(y, patch.keep.0.clone()), y, patch.keep.0.start, dst);
                 }
             }
-            (Channels::Rgb, Kind::Gray) => self.scatter_luma_of_rgb(&patch, scratch, dst),
-            (Channels::Rgb, Kind::Yuv) => self.scatter_yuv_of_rgb(&patch, scratch, dst),
+            (Channels::Rgb, Kind::Gray) => self.luma_of_rgb_from_tensor(&patch, scratch, dst),
+            (Channels::Rgb, Kind::Yuv) => self.yuv_of_rgb_from_tensor(&patch, scratch, dst),
         }
     }
 
@@ -97,13 +97,13 @@ impl Converter {
         samples::store(&self.layout, self.luma, row, &mut dst.row_mut(luma.plane, y)[x * luma.step..]);
     }
 
-    fn scatter_luma(&self, patch: &Patch, dst: &mut PictureMut) {
+    fn luma_from_tensor(&self, patch: &Patch, dst: &mut PictureMut) {
         for y in patch.keep.1.clone() {
             self.store_luma(patch.row(0, y, patch.keep.0.clone()), y, patch.keep.0.start, dst);
         }
     }
 
-    fn scatter_luma_of_rgb(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
+    fn luma_of_rgb_from_tensor(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
         let [luma] = rows::<1>(&mut scratch.rows, patch.keep.0.len());
         for y in patch.keep.1.clone() {
             self.matrix.luma(patch.rgb_row(y, patch.keep.0.clone()), luma);
@@ -116,7 +116,7 @@ impl Converter {
         let (columns, width) = (patch.keep.0.clone(), self.output.width as usize);
         assert!(
             scratch.chroma.iter().all(|plane| plane.len() == width * self.output.height as usize),
-            "scatter needs the scratch that begin had"
+            "from_tensor needs the scratch that resize_passthrough_planes had"
         );
         let [r, g, b] = rows::<3>(&mut scratch.rows, columns.len());
         for y in patch.keep.1.clone() {
@@ -139,7 +139,7 @@ impl Converter {
     }
 
     /// Luma row by row, and each row of chroma as soon as its rows were in use, while they are in the cache.
-    fn scatter_yuv_of_rgb(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
+    fn yuv_of_rgb_from_tensor(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
         let (columns, lines) = &patch.keep;
         let chroma = ChromaColumns::new(columns, &patch.read.0, self.layout.h_sub);
         let luma_length = columns.len();
@@ -149,20 +149,20 @@ impl Converter {
             self.matrix.luma(patch.rgb_row(y, columns.clone()), luma);
             self.store_luma(luma, y, columns.start, dst);
             if !self.layout.v_sub {
-                self.scatter_chroma_of_rgb(patch, &chroma, y, &mut rest, dst);
+                self.chroma_of_rgb_from_tensor(patch, &chroma, y, &mut rest, dst);
                 continue;
             }
             let last = y % 2 == 1 || y + 1 == lines.end;
             // A sample goes with the region that keeps its first pixel.
             if last && y / 2 * 2 >= lines.start {
-                self.scatter_chroma_of_rgb(patch, &chroma, y / 2, &mut rest, dst);
+                self.chroma_of_rgb_from_tensor(patch, &chroma, y / 2, &mut rest, dst);
             }
         }
     }
 
     /// Row `k` of chroma of an RGB result. It takes its neighbours from the tensor, of which the part beyond what was read
     /// is none of the frame's.
-    fn scatter_chroma_of_rgb(
+    fn chroma_of_rgb_from_tensor(
         &self,
         patch: &Patch,
         chroma: &ChromaColumns,

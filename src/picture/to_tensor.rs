@@ -16,7 +16,7 @@ pub struct NoRoom {
 }
 
 impl Converter {
-    /// Makes room in `tensor` for what [`Converter::gather`] writes of `region`, so that a lack of memory is an error and not the
+    /// Makes room in `tensor` for what [`Converter::to_tensor`] writes of `region`, so that a lack of memory is an error and not the
     /// process's end.
     pub fn try_reserve(&self, region: &Region, tensor: &mut Vec<f32>) -> Result<(), NoRoom> {
         let (Size { width, height }, channels) = (region.tensor, self.channels.count());
@@ -30,22 +30,22 @@ impl Converter {
     /// Fills `tensor` with what `region` reads: planar, `channels * tensor.height * tensor.width` values.
     ///
     /// Where the tensor is larger than what is read, the last column and row are repeated.
-    pub fn gather(&self, src: &PictureRef, region: &Region, scratch: &mut Scratch, tensor: &mut Vec<f32>) {
+    pub fn to_tensor(&self, src: &PictureRef, region: &Region, scratch: &mut Scratch, tensor: &mut Vec<f32>) {
         self.check_source(src);
         self.check_region(region);
         let (width, height) = (region.tensor.width as usize, region.tensor.height as usize);
         let plane = width * height;
         tensor.resize(self.channels.count() * plane, 0.0);
         match self.channels {
-            Channels::Luma => self.gather_luma(src, region.read, scratch, width, tensor),
-            Channels::Rgb => self.gather_rgb(src, region.read, scratch, width, tensor),
+            Channels::Luma => self.luma_to_tensor(src, region.read, scratch, width, tensor),
+            Channels::Rgb => self.rgb_to_tensor(src, region.read, scratch, width, tensor),
         }
         for plane in tensor.chunks_exact_mut(plane) {
             pad(plane, width, region.read);
         }
     }
 
-    fn gather_luma(&self, src: &PictureRef, read: Rect, scratch: &mut Scratch, width: usize, tensor: &mut [f32]) {
+    fn luma_to_tensor(&self, src: &PictureRef, read: Rect, scratch: &mut Scratch, width: usize, tensor: &mut [f32]) {
         let columns = read.width as usize;
         let luma = self.layout.components[0];
         let [r, g, b] = rows::<3>(&mut scratch.rows, columns);
@@ -61,7 +61,7 @@ impl Converter {
         }
     }
 
-    fn gather_rgb(&self, src: &PictureRef, read: Rect, scratch: &mut Scratch, width: usize, tensor: &mut [f32]) {
+    fn rgb_to_tensor(&self, src: &PictureRef, read: Rect, scratch: &mut Scratch, width: usize, tensor: &mut [f32]) {
         let (columns, plane) = (read.width as usize, tensor.len() / 3);
         let luma = self.layout.components[0];
         let (r, rest) = tensor.split_at_mut(plane);

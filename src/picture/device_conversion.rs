@@ -1,24 +1,17 @@
-//! Codes for a device that converts, and back: windows of planes, copied as they are, and where subsampled chroma lies in them.
+//! PixelEncoding for a device that converts, and back: windows of planes, copied as they are, and where subsampled chroma lies in them.
 //!
-//! It does with [`Exchange`] what `gather` and `scatter` do with tensors of `f32`. Which tensors there are, and in which order, follows
+//! It does with [`DeviceTensors`] what `to_tensor` and `from_tensor` do with tensors of `f32`. Which tensors there are, and in which order, follows
 //! from the format and the network's channels: see the module `model::extend`.
 
 use std::ops::Range;
 
-use super::colour::{Colour, Levels};
+use super::colour::Levels;
 use super::convert::{Converter, Scratch, rows};
-use super::exchange::{DeviceTensor, Exchange, Numbers, place};
-use super::format::{Kind, Layout, PictureMut, PictureRef, PixelFormat};
+use super::device_tensors::{DeviceTensor, DeviceTensors, PixelEncoding, TensorData, place};
+use super::format::{Kind, Layout, PictureMut, PictureRef};
 use super::region::Region;
 use super::siting;
 use crate::types::Channels;
-
-/// What the codes of pictures mean: all that a session which converts has to know of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Codes {
-    pub format: PixelFormat,
-    pub colour: Colour,
-}
 
 /// How many planes of a format a network of `channels` sees: the first ones.
 pub fn planes_seen(layout: &Layout, channels: Channels) -> usize {
@@ -90,8 +83,8 @@ type Both<T> = [T; 2];
 
 impl Converter {
     /// What a session must know that converts for this converter.
-    pub fn codes(&self) -> Codes {
-        Codes { format: self.format, colour: self.colour }
+    pub fn encoding(&self) -> PixelEncoding {
+        PixelEncoding { format: self.format, colour: self.colour }
     }
 
     /// Whether a plane holds subsampled chroma, in rows and columns.
@@ -146,8 +139,8 @@ impl Converter {
 
     /// Fills the inputs with what `region` reads, and gives the outputs their shapes.
     ///
-    /// Where the tensor is larger than what is read, the last column and row are repeated, as [`Converter::gather`] does.
-    pub fn gather_codes(&self, src: &PictureRef, region: &Region, exchange: &mut Exchange) {
+    /// Where the tensor is larger than what is read, the last column and row are repeated, as [`Converter::to_tensor`] does.
+    pub fn to_device_tensors(&self, src: &PictureRef, region: &Region, exchange: &mut DeviceTensors) {
         self.check_source(src);
         self.check_region(region);
         let (full, chroma) = (self.windows(region, false), self.windows(region, true));
@@ -192,7 +185,7 @@ impl Converter {
         exchange.outputs.truncate(planes);
     }
 
-    /// Whether what comes back is luma to be put together with chroma that [`Converter::begin`] made.
+    /// Whether what comes back is luma to be put together with chroma that [`Converter::resize_passthrough_planes`] made.
     fn combines(&self) -> bool {
         self.channels == Channels::Luma && self.layout.kind == Kind::Rgb
     }
@@ -233,11 +226,11 @@ impl Converter {
         }
     }
 
-    /// Writes the kept part of a run's outputs for `region` into the picture, beside what [`Converter::begin`] made with `scratch`.
+    /// Writes the kept part of a run's outputs for `region` into the picture, beside what [`Converter::resize_passthrough_planes`] made with `scratch`.
     ///
     /// # Panics
-    /// Besides the reasons of all methods, if the outputs are not of the shapes that [`Converter::gather_codes`] gave them.
-    pub fn scatter_codes(
+    /// Besides the reasons of all methods, if the outputs are not of the shapes that [`Converter::to_device_tensors`] gave them.
+    pub fn from_device_tensors(
         &self,
         outputs: &[DeviceTensor],
         region: &Region,
@@ -248,7 +241,7 @@ impl Converter {
         self.check_region(region);
         let (full, chroma) = (self.targets(region, false), self.targets(region, true));
         if self.combines() {
-            self.combine_codes(&outputs[0], &full, scratch, dst);
+            self.combine_luma(&outputs[0], &full, scratch, dst);
             return;
         }
         for (plane, tensor) in outputs.iter().enumerate() {
@@ -262,17 +255,17 @@ impl Converter {
                 let step = self.samples(plane) * self.layout.bytes;
                 let bytes = &mut dst.row_mut(plane, y)[columns.kept.start * step..columns.kept.end * step];
                 match &tensor.numbers {
-                    Numbers::U8(numbers) if self.samples(plane) == samples => bytes.copy_from_slice(&numbers[place]),
-                    Numbers::U8(numbers) => self.store_pixels::<1>(numbers[place].iter().map(|code| [*code]), bytes),
-                    Numbers::U16(numbers) if self.samples(plane) == samples => {
+                    TensorData::U8(numbers) if self.samples(plane) == samples => bytes.copy_from_slice(&numbers[place]),
+                    TensorData::U8(numbers) => self.store_pixels::<1>(numbers[place].iter().map(|code| [*code]), bytes),
+                    TensorData::U16(numbers) if self.samples(plane) == samples => {
                         for (bytes, number) in bytes.as_chunks_mut::<2>().0.iter_mut().zip(&numbers[place]) {
                             *bytes = number.to_le_bytes();
                         }
                     }
-                    Numbers::U16(numbers) => {
+                    TensorData::U16(numbers) => {
                         self.store_pixels::<2>(numbers[place].iter().map(|code| code.to_le_bytes()), bytes);
                     }
-                    Numbers::I32(_) => unreachable!("no plane has such samples"),
+                    TensorData::I32(_) => unreachable!("no plane has such samples"),
                 }
             }
         }
@@ -294,24 +287,18 @@ impl Converter {
     }
 
     /// An RGB picture's new luma with its old chroma.
-    fn combine_codes(
-        &self,
-        tensor: &DeviceTensor,
-        targets: &Both<Target>,
-        scratch: &mut Scratch,
-        dst: &mut PictureMut,
-    ) {
+    fn combine_luma(&self, tensor: &DeviceTensor, targets: &Both<Target>, scratch: &mut Scratch, dst: &mut PictureMut) {
         let ([lines, columns], width) = (targets, self.output.width as usize);
         let levels = Levels::crossing(self.layout.depth);
         let [luma, r, g, b] = rows::<4>(&mut scratch.rows, columns.kept.len());
         for (row, y) in lines.kept.clone().enumerate() {
             let begin = (lines.skip + row) * columns.length + columns.skip;
             match &tensor.numbers {
-                Numbers::U16(numbers) => {
+                TensorData::U16(numbers) => {
                     decode(numbers[begin..].iter().map(|number| f32::from(*number)), levels, luma);
                 }
-                Numbers::I32(numbers) => decode(numbers[begin..].iter().map(|number| *number as f32), levels, luma),
-                Numbers::U8(_) => unreachable!("luma does not come back so"),
+                TensorData::I32(numbers) => decode(numbers[begin..].iter().map(|number| *number as f32), levels, luma),
+                TensorData::U8(_) => unreachable!("luma does not come back so"),
             }
             let chroma = scratch.chroma.each_ref().map(|plane| &plane[y * width..][columns.kept.clone()]);
             self.matrix.rgb(luma, chroma, [&mut *r, &mut *g, &mut *b]);

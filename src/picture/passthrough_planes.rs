@@ -10,8 +10,8 @@ use crate::types::Channels;
 impl Converter {
     /// Makes all of the output that the network has no say in: chroma (beside a luma model) and alpha, resized by Lanczos.
     ///
-    /// Call it once for a frame, before [`Converter::scatter`] and with the same `scratch`.
-    pub fn begin(&self, src: &PictureRef, dst: &mut PictureMut, scratch: &mut Scratch) {
+    /// Call it once for a frame, before [`Converter::from_tensor`] and with the same `scratch`.
+    pub fn resize_passthrough_planes(&self, src: &PictureRef, dst: &mut PictureMut, scratch: &mut Scratch) {
         self.check_source(src);
         self.check_result(dst);
         match (self.channels, self.layout.kind) {

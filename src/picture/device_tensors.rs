@@ -1,9 +1,19 @@
 //! What crosses to the device and back where the pictures are converted there: codes as they lie in memory, and the places of
 //! subsampled chroma.
 
+use super::colour::Colour;
+use super::format::PixelFormat;
+
+/// How a picture's samples are to be read: all that a session which converts must know.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PixelEncoding {
+    pub format: PixelFormat,
+    pub colour: Colour,
+}
+
 /// The numbers of a tensor, in one of the types that cross.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Numbers {
+pub enum TensorData {
     U8(Vec<u8>),
     U16(Vec<u16>),
     I32(Vec<i32>),
@@ -14,12 +24,12 @@ pub enum Numbers {
 pub struct DeviceTensor {
     pub shape: Vec<i64>,
     /// As many as the shape says.
-    pub numbers: Numbers,
+    pub numbers: TensorData,
 }
 
-/// What a run of `Upscaler::run_codes` is given and gives.
+/// What a run of `Upscaler::run_converting` is given and gives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exchange {
+pub struct DeviceTensors {
     pub inputs: Vec<DeviceTensor>,
     /// Of the shapes that are due; the run writes the numbers.
     pub outputs: Vec<DeviceTensor>,
@@ -27,7 +37,7 @@ pub struct Exchange {
 
 impl Default for DeviceTensor {
     fn default() -> Self {
-        DeviceTensor { shape: Vec::new(), numbers: Numbers::U8(Vec::new()) }
+        DeviceTensor { shape: Vec::new(), numbers: TensorData::U8(Vec::new()) }
     }
 }
 
@@ -35,10 +45,10 @@ impl DeviceTensor {
     /// Makes it one of bytes, and gives these; what they hold is of no meaning.
     pub fn set_u8(&mut self, shape: &[i64]) -> &mut [u8] {
         let count = self.reshape(shape);
-        if !matches!(self.numbers, Numbers::U8(_)) {
-            self.numbers = Numbers::U8(Vec::new());
+        if !matches!(self.numbers, TensorData::U8(_)) {
+            self.numbers = TensorData::U8(Vec::new());
         }
-        let Numbers::U8(numbers) = &mut self.numbers else { unreachable!("it was made so") };
+        let TensorData::U8(numbers) = &mut self.numbers else { unreachable!("it was made so") };
         numbers.resize(count, 0);
         numbers
     }
@@ -46,10 +56,10 @@ impl DeviceTensor {
     /// The same of 16-bit numbers.
     pub fn set_u16(&mut self, shape: &[i64]) -> &mut [u16] {
         let count = self.reshape(shape);
-        if !matches!(self.numbers, Numbers::U16(_)) {
-            self.numbers = Numbers::U16(Vec::new());
+        if !matches!(self.numbers, TensorData::U16(_)) {
+            self.numbers = TensorData::U16(Vec::new());
         }
-        let Numbers::U16(numbers) = &mut self.numbers else { unreachable!("it was made so") };
+        let TensorData::U16(numbers) = &mut self.numbers else { unreachable!("it was made so") };
         numbers.resize(count, 0);
         numbers
     }
@@ -57,10 +67,10 @@ impl DeviceTensor {
     /// The same of 32-bit numbers.
     pub fn set_i32(&mut self, shape: &[i64]) -> &mut [i32] {
         let count = self.reshape(shape);
-        if !matches!(self.numbers, Numbers::I32(_)) {
-            self.numbers = Numbers::I32(Vec::new());
+        if !matches!(self.numbers, TensorData::I32(_)) {
+            self.numbers = TensorData::I32(Vec::new());
         }
-        let Numbers::I32(numbers) = &mut self.numbers else { unreachable!("it was made so") };
+        let TensorData::I32(numbers) = &mut self.numbers else { unreachable!("it was made so") };
         numbers.resize(count, 0);
         numbers
     }
@@ -68,7 +78,7 @@ impl DeviceTensor {
     /// Makes it a list of numbers.
     pub fn set_list(&mut self, list: Vec<i32>) {
         self.reshape(&[list.len() as i64]);
-        self.numbers = Numbers::I32(list);
+        self.numbers = TensorData::I32(list);
     }
 
     fn reshape(&mut self, shape: &[i64]) -> usize {
@@ -80,14 +90,14 @@ impl DeviceTensor {
     /// Bytes of its numbers.
     pub fn bytes(&self) -> usize {
         match &self.numbers {
-            Numbers::U8(numbers) => size_of_val(numbers.as_slice()),
-            Numbers::U16(numbers) => size_of_val(numbers.as_slice()),
-            Numbers::I32(numbers) => size_of_val(numbers.as_slice()),
+            TensorData::U8(numbers) => size_of_val(numbers.as_slice()),
+            TensorData::U16(numbers) => size_of_val(numbers.as_slice()),
+            TensorData::I32(numbers) => size_of_val(numbers.as_slice()),
         }
     }
 }
 
-impl Exchange {
+impl DeviceTensors {
     /// Bytes that cross, both ways.
     pub fn bytes(&self) -> usize {
         self.inputs.iter().chain(&self.outputs).map(DeviceTensor::bytes).sum()
