@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use gstupscale::device;
-use gstupscale::schedule::budget::threads_per_worker;
+use gstupscale::schedule::worker_counts::threads_per_worker;
 use gstupscale::types::Provider;
 use gstupscale::types::Size;
 use serde::{Deserialize, Serialize};

@@ -17,7 +17,7 @@ use crate::upscalefilter::CAT;
 use crate::upscalefilter::engine::swap::Swap;
 use crate::upscalefilter::engine::{Engine, describe};
 use crate::upscalefilter::errors::{OpenError, open_error};
-use crate::upscalefilter::frame::reuse::PreviousFrame;
+use crate::upscalefilter::frame::lookup::PreviousFrame;
 use crate::upscalefilter::negotiation::caps;
 use crate::upscalefilter::progress;
 use crate::upscalefilter::progress::Runs;

@@ -31,7 +31,7 @@ use crate::types::Rect;
 
 use crate::upscalefilter::frame::pending_result::PendingResult;
 use crate::upscalefilter::negotiation::config::StreamConfig;
-use crate::upscalefilter::pads::query::PendingQuery;
+use crate::upscalefilter::pads::pending_query::PendingQuery;
 use crate::upscalefilter::timing::deadlines::Deadlines;
 
 /// A frame on its way to the source pad.

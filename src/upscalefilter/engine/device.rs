@@ -8,12 +8,12 @@ use parking_lot::Mutex;
 
 use crate::device::{self, Memory};
 use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Source, Upscaler};
-use crate::schedule::budget;
 use crate::schedule::footprint::Footprints;
 use crate::schedule::holding::Holdings;
 use crate::schedule::load_controller::{Bounds, DegradationLevel, LoadController};
 use crate::schedule::permits::{Permit, Permits, Refusal};
 use crate::schedule::shares::{Budget, Claim, Share};
+use crate::schedule::worker_counts::{WorkerCounts, max_workers, threads_per_worker, workers_for_device};
 use crate::types::Provider;
 
 use crate::upscalefilter::errors::OpenError;
@@ -39,14 +39,6 @@ pub(in crate::upscalefilter) struct Device {
     fallback: OnceLock<Result<Arc<dyn Model>, String>>,
     pub workers: WorkerCounts,
     settings: Settings,
-}
-
-/// How many workers a device has.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::upscalefilter) struct WorkerCounts {
-    pub initial: usize,
-    /// The most that the tuner tries.
-    pub max: usize,
 }
 
 /// A session that is open already.
@@ -125,7 +117,7 @@ impl Device {
     /// Processor threads in each session on `level`.
     pub fn threads(&self, level: DegradationLevel) -> usize {
         if level.fallback {
-            return budget::threads_per_worker(cores(), level.workers);
+            return threads_per_worker(cores(), level.workers);
         }
         session_threads(self.model.info(), level.workers)
     }
@@ -151,7 +143,7 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
     let options = LoadOptions {
         provider,
         device_id,
-        intra_threads: budget::threads_per_worker(cores(), workers),
+        intra_threads: threads_per_worker(cores(), workers),
         precision: settings.precision,
         conversion: settings.conversion,
     };
@@ -163,7 +155,7 @@ fn join(settings: &Settings, model: &dyn Model, member: u64, workers: usize) -> 
     let memory = model.memory();
     let runs = match memory {
         _ if runs_on_processor(model.info().provider) => cores(),
-        memory => budget::max_workers(budget::workers_for_device(memory.map_or(0, |memory| memory.total))),
+        memory => max_workers(workers_for_device(memory.map_or(0, |memory| memory.total))),
     };
     let limit = Some(settings.vram_limit).filter(|limit| *limit > 0);
     Budget::of(model.device(), free(memory), runs).join(2 * member, Claim { limit, runs: workers })
@@ -180,6 +172,12 @@ fn join_as_fallback(settings: &Settings, info: &ModelInfo, member: u64) -> Optio
     Some(Budget::of(device::Id::Processor, free(memory), cores()).join(2 * member + 1, claim))
 }
 
+fn worker_counts(settings: &Settings, provider: Provider, memory: Option<Memory>) -> WorkerCounts {
+    // `Auto` without a GPU is the processor; the workers are counted again when the provider is known.
+    let on_processor = provider == Provider::Auto || runs_on_processor(provider);
+    WorkerCounts::choose(settings.workers, on_processor.then(cores), memory.map(|memory| memory.total))
+}
+
 /// Whether a run's work is done by the processor.
 fn runs_on_processor(provider: Provider) -> bool {
     matches!(provider, Provider::Cpu | Provider::OpenVino)
@@ -193,7 +191,7 @@ fn at_a_time(settings: &Settings, workers: usize) -> usize {
 /// Processor threads in each session of so many `workers`. Other devices keep their sessions when there are fewer
 /// workers: reopening them takes longer, and the processor does little of the work.
 fn session_threads(info: &ModelInfo, workers: usize) -> usize {
-    if runs_on_processor(info.provider) { budget::threads_per_worker(cores(), workers) } else { info.threads }
+    if runs_on_processor(info.provider) { threads_per_worker(cores(), workers) } else { info.threads }
 }
 
 /// Free bytes less a reserve.
@@ -217,16 +215,4 @@ fn bounds(settings: &Settings, info: &ModelInfo, workers: WorkerCounts, min_tile
 
 fn cores() -> usize {
     available_parallelism().map_or(1, Into::into)
-}
-
-/// On the CPU, more workers than cores gain nothing. On a GPU the tuner finds the number, starting from a table.
-fn worker_counts(settings: &Settings, provider: Provider, memory: Option<Memory>) -> WorkerCounts {
-    match (settings.workers, provider, memory) {
-        (0, Provider::Cpu | Provider::Auto | Provider::OpenVino, _) => WorkerCounts { initial: cores(), max: cores() },
-        (0, _, memory) => {
-            let initial = budget::workers_for_device(memory.map_or(0, |memory| memory.total));
-            WorkerCounts { initial, max: budget::max_workers(initial) }
-        }
-        (set, ..) => WorkerCounts { initial: set as usize, max: set as usize },
-    }
 }

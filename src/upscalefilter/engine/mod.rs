@@ -15,7 +15,7 @@ use gst::glib;
 use crate::model::{Model, ModelInfo};
 use crate::schedule::load_controller::{DegradationLevel, LoadController, Verdict};
 use crate::schedule::shares::Watch;
-use crate::schedule::{Job, WorkerPool, budget};
+use crate::schedule::{Job, WorkerPool, worker_counts};
 
 use crate::upscalefilter::engine::device::Device;
 use crate::upscalefilter::engine::worker::Worker;
@@ -81,7 +81,7 @@ impl Engine {
     /// upstream's buffers and the latency do not either, but gives each worker a frame.
     pub fn in_flight(&self) -> usize {
         match self.settings.max_in_flight {
-            0 => budget::max_in_flight(self.planned.load(Ordering::Relaxed)).max(self.pool.active() + 2),
+            0 => worker_counts::max_in_flight(self.planned.load(Ordering::Relaxed)).max(self.pool.active() + 2),
             set => set as usize,
         }
     }

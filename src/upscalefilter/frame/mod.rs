@@ -2,6 +2,6 @@
 
 pub(in crate::upscalefilter) mod input;
 pub(in crate::upscalefilter) mod job;
+pub(in crate::upscalefilter) mod lookup;
 pub(in crate::upscalefilter) mod metadata;
 pub(in crate::upscalefilter) mod pending_result;
-pub(in crate::upscalefilter) mod reuse;

@@ -17,9 +17,9 @@ use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::frame::input;
 use crate::upscalefilter::frame::input::MappedFrame;
 use crate::upscalefilter::frame::job::FrameJob;
+use crate::upscalefilter::frame::lookup::{self, Comparison, Lookup, PreviousFrame, ResultSource};
 use crate::upscalefilter::frame::metadata;
 use crate::upscalefilter::frame::pending_result::PendingResult;
-use crate::upscalefilter::frame::reuse::{self, Comparison, Lookup, PreviousFrame, ResultSource};
 use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 use crate::upscalefilter::properties::{LateFrames, LatencyMode};
@@ -121,7 +121,7 @@ impl UpscaleFilter {
         let now = if late_frames == LateFrames::Upscale { None } else { self.running_time_now() };
         let mut state = self.state.lock();
         state.refusal()?;
-        let lookup = reuse::look_up(&mut state, incoming.comparison, incoming.previous);
+        let lookup = lookup::look_up(&mut state, incoming.comparison, incoming.previous);
         if let Some(pace) = engine.set_low_latency(latency::is_low(mode, state.timing.is_live())) {
             state.completion.relearn(pace);
         }
@@ -168,7 +168,7 @@ impl UpscaleFilter {
         let Incoming { frame, header, config, engine, comparison, previous, frame_settings } = incoming;
         let index = state.next_index;
         let source = lookup.source.clone();
-        let (pending, dropped) = reuse::result_of(lookup, &mut state, comparison, previous, index, config);
+        let (pending, dropped) = lookup::result_of(lookup, &mut state, comparison, previous, index, config);
         state.stats.frame_in(Instant::now(), source == ResultSource::Duplicate);
         state.stats.area(config.pixels(), source.work().pixels(config.pixels()));
         let updates = frame_settings.show_updates.then(|| source.work().rects(config.whole()));

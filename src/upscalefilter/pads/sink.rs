@@ -14,7 +14,7 @@ use crate::upscalefilter::negotiation::allocation;
 use crate::upscalefilter::negotiation::caps;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 use crate::upscalefilter::negotiation::install::NewConfig;
-use crate::upscalefilter::pads::query::PendingQuery;
+use crate::upscalefilter::pads::pending_query::PendingQuery;
 use crate::upscalefilter::pads::src::is_fatal;
 use crate::upscalefilter::state::{Leftovers, Serialized};
 
@@ -127,14 +127,6 @@ impl UpscaleFilter {
             self.request_engine();
         }
         Ok(gst::FlowSuccess::Ok)
-    }
-
-    /// Posts a LATENCY message, so that the pipeline recalculates its latency.
-    pub(in crate::upscalefilter) fn post_latency(&self) {
-        let message = gst::message::Latency::builder().src(&*self.obj()).build();
-        if self.obj().post_message(message).is_err() {
-            gst::debug!(CAT, imp = self, "No bus for the LATENCY message");
-        }
     }
 
     /// Puts a serialized event behind the frames that came before it.

@@ -1,7 +1,9 @@
 //! Latency: how long a frame may stay in the element.
 
 use gst::prelude::*;
+use gst::subclass::prelude::*;
 
+use crate::upscalefilter::CAT;
 use crate::upscalefilter::engine::Engine;
 use crate::upscalefilter::imp::UpscaleFilter;
 use crate::upscalefilter::negotiation::config::StreamConfig;
@@ -75,5 +77,13 @@ impl UpscaleFilter {
         let mode = self.settings.lock().latency_mode;
         let live = self.state.lock().timing.is_live();
         of_frames(config, in_flight(engine, mode, live))
+    }
+
+    /// Posts a LATENCY message, so that the pipeline recalculates its latency.
+    pub(in crate::upscalefilter) fn post_latency(&self) {
+        let message = gst::message::Latency::builder().src(&*self.obj()).build();
+        if self.obj().post_message(message).is_err() {
+            gst::debug!(CAT, imp = self, "No bus for the LATENCY message");
+        }
     }
 }

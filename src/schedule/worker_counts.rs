@@ -1,4 +1,29 @@
-//! Number of workers and threads for a device.
+//! How many workers a device gets, and how many threads and frames follow from that.
+
+/// How many workers a device has.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerCounts {
+    pub initial: usize,
+    /// The most that the tuner tries.
+    pub max: usize,
+}
+
+impl WorkerCounts {
+    /// `requested` workers; with 0, one for each core if `cores` says that the processor does the work, otherwise a
+    /// number from the device's memory.
+    ///
+    /// On the processor more workers than cores gain nothing. On a GPU the tuner improves on the number.
+    pub fn choose(requested: u32, cores: Option<usize>, device_bytes: Option<u64>) -> Self {
+        match (requested, cores) {
+            (0, Some(cores)) => WorkerCounts { initial: cores, max: cores },
+            (0, None) => {
+                let initial = workers_for_device(device_bytes.unwrap_or(0));
+                WorkerCounts { initial, max: max_workers(initial) }
+            }
+            (set, _) => WorkerCounts { initial: set as usize, max: set as usize },
+        }
+    }
+}
 
 /// Workers for a device with `bytes` of memory: one below 5 GB, two below 7 GB, three below 10 GB, otherwise four.
 ///
@@ -41,6 +66,18 @@ mod tests {
         for (memory, workers) in table {
             assert_eq!(workers_for_device(gb(memory)), workers, "{memory} GB");
         }
+    }
+
+    #[test]
+    fn a_requested_number_wins_then_cores_then_memory() {
+        let counts = |requested, cores, bytes| {
+            let WorkerCounts { initial, max } = WorkerCounts::choose(requested, cores, bytes);
+            [initial, max]
+        };
+        assert_eq!(counts(3, Some(8), Some(24 << 30)), [3, 3]);
+        assert_eq!(counts(0, Some(8), Some(24 << 30)), [8, 8]);
+        assert_eq!(counts(0, None, Some(24 << 30)), [4, 8]);
+        assert_eq!(counts(0, None, None), [1, 2]);
     }
 
     #[test]
