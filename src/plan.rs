@@ -1,10 +1,10 @@
 //! The JSON plan: which frames are unique, and whose result each frame uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Records, frame by frame, whose result each one uses, and writes the plan.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct Recorder {
 }
 
 /// What reuse saved, or would save.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Reuse {
     /// Percentage of the frame area that is reused from earlier frames.
     pub reused_percentage: f64,
@@ -27,7 +27,7 @@ pub struct Reuse {
 }
 
 /// Percentage of the frame area that each mode of `duplicates` would reuse from earlier frames.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 pub struct Prediction {
     pub off: f64,
     pub exact: f64,
@@ -42,14 +42,14 @@ struct Frame {
 }
 
 /// The plan as written; the keys are the file format.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Plan {
     frames_to_process: Vec<String>,
     frame_output_mapping: BTreeMap<u64, Mapping>,
     stats: Stats,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Mapping {
     input_path: String,
     unique_frame: String,
@@ -59,7 +59,7 @@ struct Mapping {
     pts: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Stats {
     total_frames: u64,
     unique_frames: u64,
@@ -124,11 +124,12 @@ impl Recorder {
     /// Writes the plan to `path` atomically, through a temporary file in the same directory: a reader sees either the
     /// old plan or the complete new one.
     pub fn write(&self, path: &Path, names: &dyn Names) -> io::Result<()> {
-        let mut file = temporary_for(path)?;
-        serde_json::to_writer_pretty(io::BufWriter::new(file.as_file_mut()), &self.plan(names))?;
-        file.as_file_mut().write_all(b"\n")?;
-        file.persist(path)?;
-        Ok(())
+        self.plan(names).write(path)
+    }
+
+    /// Writes the plan to `to`.
+    pub fn write_to(&self, to: impl Write, names: &dyn Names) -> io::Result<()> {
+        self.plan(names).write_to(to)
     }
 
     fn plan(&self, names: &dyn Names) -> Plan {
@@ -161,6 +162,37 @@ impl Recorder {
             },
         }
     }
+}
+
+impl Plan {
+    fn write(&self, path: &Path) -> io::Result<()> {
+        let mut file = temporary_for(path)?;
+        self.write_to(file.as_file_mut())?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    fn write_to(&self, to: impl Write) -> io::Result<()> {
+        let mut to = io::BufWriter::new(to);
+        serde_json::to_writer_pretty(&mut to, self)?;
+        to.write_all(b"\n")?;
+        to.flush()
+    }
+}
+
+/// Gives the frames of the plan at `path`, which were [`Numbered`] when it was written, other names.
+pub fn rename(path: &Path, names: &dyn Names) -> io::Result<()> {
+    let mut plan: Plan = serde_json::from_slice(&std::fs::read(path)?)?;
+    let index_of: HashMap<String, u64> =
+        plan.frame_output_mapping.keys().map(|index| (Numbered.input(*index), *index)).collect();
+    let renamed = |name: &String| index_of.get(name).map_or_else(|| name.clone(), |index| names.input(*index));
+    plan.frames_to_process = plan.frames_to_process.iter().map(renamed).collect();
+    for (index, frame) in &mut plan.frame_output_mapping {
+        frame.input_path = names.input(*index);
+        frame.unique_frame = renamed(&frame.unique_frame);
+        frame.output_path = names.output(*index);
+    }
+    plan.write(path)
 }
 
 /// Checks whether a plan could be written to `path`, without leaving anything there.
@@ -222,6 +254,33 @@ mod tests {
                           "parallel_jobs": 2, "reused_percentage": 50.0, "saved_seconds": 1.5},
             })
         );
+    }
+
+    #[test]
+    fn a_written_plan_can_be_given_other_names() {
+        struct Files;
+        impl Names for Files {
+            fn input(&self, index: u64) -> String {
+                format!("in/{index}.png")
+            }
+            fn output(&self, index: u64) -> String {
+                format!("out/{index}.png")
+            }
+        }
+        let mut recorder = Recorder::new(2);
+        recorder.record(Some(0), 0);
+        recorder.record(None, 0);
+        recorder.set_reuse(Reuse {
+            reused_percentage: 50.0,
+            saved_seconds: None,
+            predicted: Some(Prediction::default()),
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let (numbered, named) = (folder.path().join("numbered"), folder.path().join("named"));
+        recorder.write(&numbered, &Numbered).unwrap();
+        rename(&numbered, &Files).unwrap();
+        recorder.write(&named, &Files).unwrap();
+        assert_eq!(std::fs::read_to_string(numbered).unwrap(), std::fs::read_to_string(named).unwrap());
     }
 
     #[test]

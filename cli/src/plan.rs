@@ -1,13 +1,10 @@
 //! `gst-upscale plan IN`, and the names of files in a plan.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use gstupscale::plan::{self as file, Recorder};
-use serde::{Deserialize, Serialize};
 
 use crate::args::{Plan, ProgressKind, Selection};
 use crate::av::Frame;
@@ -68,50 +65,13 @@ impl file::Names for Names {
     }
 }
 
-/// A plan as the element writes it; only what is renamed is named here.
-#[derive(Debug, Deserialize, Serialize)]
-struct Written {
-    frames_to_process: Vec<String>,
-    frame_output_mapping: BTreeMap<u64, Mapping>,
-    stats: serde_json::Value,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-struct Mapping {
-    input_path: String,
-    unique_frame: String,
-    output_path: String,
-    is_duplicate: bool,
-    pts: Option<u64>,
-}
-
 /// Puts the names of files into the plan at `path`, in which the element has numbered the frames.
 pub fn rename(path: &Path, names: &Names) -> Result<()> {
-    rename_in(path, names).or_else(|error| failed(format!("the plan {} cannot be finished: {error}", path.display())))
-}
-
-fn rename_in(path: &Path, names: &Names) -> std::io::Result<()> {
-    use file::Names as _;
     if names.inputs.is_empty() && names.outputs.is_none() {
         return Ok(());
     }
-    let mut plan: Written = serde_json::from_slice(&std::fs::read(path)?)?;
-    let index_of: HashMap<String, u64> =
-        plan.frame_output_mapping.iter().map(|(index, frame)| (frame.input_path.clone(), *index)).collect();
-    let renamed = |name: &String| index_of.get(name).map_or_else(|| name.clone(), |index| names.input(*index));
-    plan.frames_to_process = plan.frames_to_process.iter().map(renamed).collect();
-    for (index, frame) in &mut plan.frame_output_mapping {
-        frame.input_path = names.input(*index);
-        frame.unique_frame = renamed(&frame.unique_frame);
-        frame.output_path = names.output(*index);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.as_file().set_permissions(std::fs::metadata(path)?.permissions())?;
-    serde_json::to_writer_pretty(std::io::BufWriter::new(file.as_file_mut()), &plan)?;
-    file.as_file_mut().write_all(b"\n")?;
-    file.persist(path)?;
-    Ok(())
+    file::rename(path, names)
+        .or_else(|error| failed(format!("the plan {} cannot be finished: {error}", path.display())))
 }
 
 /// Finds duplicates in IN, and what reuse would save, without upscaling anything.
@@ -178,19 +138,10 @@ fn write(recorder: &Recorder, path: Option<&Path>, names: &Names) -> Result<()> 
         Some(path) => recorder
             .write(path, names)
             .or_else(|error| failed(format!("the plan cannot be written to {}: {error}", path.display()))),
-        None => {
-            let print = || -> std::io::Result<()> {
-                let folder = tempfile::tempdir()?;
-                let path = folder.path().join("plan.json");
-                recorder.write(&path, names)?;
-                std::io::copy(&mut std::fs::File::open(path)?, &mut std::io::stdout())?;
-                Ok(())
-            };
-            print().or_else(|error| match error.kind() {
-                // Whoever reads has read enough.
-                std::io::ErrorKind::BrokenPipe => Ok(()),
-                _ => failed(format!("the plan cannot be printed: {error}")),
-            })
-        }
+        None => recorder.write_to(std::io::stdout().lock(), names).or_else(|error| match error.kind() {
+            // Whoever reads has read enough.
+            std::io::ErrorKind::BrokenPipe => Ok(()),
+            _ => failed(format!("the plan cannot be printed: {error}")),
+        }),
     }
 }
