@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::RunError;
 
 const SIZE: Size = Size { width: 2, height: 1 };
 
