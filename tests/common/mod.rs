@@ -3,11 +3,11 @@
 
 mod check;
 pub mod clip;
+mod environment;
 mod fixture;
 pub mod process;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -17,10 +17,8 @@ use gstupscale::types::Channels;
 use gstupscale::upscalefilter::UpscaleFilter;
 
 pub use check::*;
+pub use environment::*;
 pub use fixture::*;
-
-/// A limit for every wait; nothing takes that long.
-pub const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(60);
 
 /// Starts GStreamer with the plugin; warnings of GLib are fatal.
 pub fn init() {
@@ -75,17 +73,6 @@ pub fn pts_ms(buffer: &gst::BufferRef) -> u64 {
     buffer.pts().expect("it has a PTS").mseconds()
 }
 
-/// Waits for a message of one of these types. Any other error fails the test.
-pub fn wait_message(bus: &gst::Bus, types: &[gst::MessageType]) -> gst::Message {
-    let mut wanted = types.to_vec();
-    wanted.push(gst::MessageType::Error);
-    let message = bus.timed_pop_filtered(PATIENCE, &wanted).expect("a message comes in time");
-    if message.type_() == gst::MessageType::Error && !types.contains(&gst::MessageType::Error) {
-        panic!("{message:?}");
-    }
-    message
-}
-
 /// Runs `f` on a thread, and fails the test if it takes longer than `limit`.
 #[track_caller]
 pub fn completes_within<T: Send + 'static>(limit: Duration, what: &str, f: impl FnOnce() -> T + Send + 'static) -> T {
@@ -101,33 +88,6 @@ pub fn completes_within<T: Send + 'static>(limit: Duration, what: &str, f: impl 
         // A panic on the thread is passed on to the test.
         _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
-}
-
-/// Test data from beside the checkout; prints what is skipped if it is missing.
-pub fn shared_data(what: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(what);
-    if !path.exists() {
-        eprintln!("*** SKIPPED: {} does not exist ***", path.display());
-        return None;
-    }
-    Some(path)
-}
-
-/// Whether `is_here`, which a test needs, is true. If not, prints that the test is skipped; where `UPSCALE_TEST_ALL` says that
-/// everything has been installed, fails the test instead.
-#[track_caller]
-pub fn have(what: &str, is_here: bool) -> bool {
-    if !is_here {
-        assert!(std::env::var_os("UPSCALE_TEST_ALL").is_none(), "UPSCALE_TEST_ALL is set, but {what} is missing");
-        eprintln!("*** SKIPPED: {what} is missing ***");
-    }
-    is_here
-}
-
-/// Whether `ORT_DYLIB_PATH` names an ONNX Runtime to test with; see [`have`].
-#[track_caller]
-pub fn have_runtime() -> bool {
-    have("ONNX Runtime (ORT_DYLIB_PATH, which script/test sets)", std::env::var_os("ORT_DYLIB_PATH").is_some())
 }
 
 /// An ONNX Runtime with OpenVINO, which `script/setup --test` fetches on x86_64, where this is as [`have`].
