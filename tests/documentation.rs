@@ -1,6 +1,6 @@
 //! The documentation matches the element: `docs/properties.md` is generated from its properties.
 //!
-//! `UPDATE_DOCS=1 cargo test --test documentation` rewrites the page.
+//! `script/docs` rewrites the page.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ const PATH: &str = "docs/properties.md";
 const HEAD: &str = "\
 # Properties
 
-<!-- Made by `UPDATE_DOCS=1 cargo test --test documentation` from the element's properties. Do not edit. -->
+<!-- Made by `script/docs` from the element's properties. Do not edit. -->
 
 What `gst-inspect-1.0 upscalefilter` shows. \"playing\" means that a new value takes effect while frames flow, \"ready\" that it takes effect when
 the element next goes from READY to PAUSED.

@@ -176,7 +176,7 @@ impl Worker {
         Ok(permits.acquire(footprint, &self.handle.raised)?)
     }
 
-    /// Runs the network once, from `input` to `output` or within `device_tensors`. `permit` is the one for the run's memory.
+    /// Runs the network once, from `input` to `output` or within `tensors`. `permit` is the one for the run's memory.
     pub fn run(&mut self, tensor: Size, permit: &Permit) -> Result<Run, FrameError> {
         let session = self.session.as_mut().expect("it was prepared");
         let start = Instant::now();
