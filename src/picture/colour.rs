@@ -1,4 +1,4 @@
-//! What the codes of a picture mean as colour.
+//! How a picture's sample values map to colour.
 
 /// Matrix, range and chroma siting of a picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -8,7 +8,7 @@ pub struct Colour {
     pub chroma_site: ChromaSite,
 }
 
-/// The luma weights of red and blue, from which the whole Y'CbCr matrix follows.
+/// The luma weights of red and blue, which determine the whole Y'CbCr matrix.
 ///
 /// The constants are those of ITU-T H.273, table 4 (MatrixCoefficients), and of GStreamer's
 /// `gst_video_color_matrix_get_Kr_Kb`.
@@ -36,18 +36,19 @@ impl Matrix {
     }
 }
 
-/// Which codes stand for black and white.
+/// The sample values of black and white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
     /// 0 to 2^depth - 1.
     Full,
-    /// 16 to 235 (chroma: 16 to 240), times 2^(depth - 8), with foot- and headroom beyond.
+    /// 16 to 235 (chroma: 16 to 240), times 2^(depth - 8), with footroom and headroom.
     Limited,
 }
 
-/// Where chroma samples lie between those of luma, in directions in which chroma is subsampled.
+/// Chroma sample positions relative to luma, per subsampled direction.
 ///
-/// Cosited: on every second luma sample, from the first on. Otherwise in the middle of two.
+/// Cosited samples lie on every second luma sample, starting with the first. Others lie midway between two luma
+/// samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChromaSite {
     pub h_cosited: bool,
@@ -55,22 +56,22 @@ pub struct ChromaSite {
 }
 
 impl ChromaSite {
-    /// In the middle of both directions: MPEG-1, JPEG; GStreamer's `jpeg` and `none`.
+    /// Midway in both directions: MPEG-1, JPEG; GStreamer's `jpeg` and `none`.
     pub const JPEG: ChromaSite = ChromaSite { h_cosited: false, v_cosited: false };
-    /// On the luma's column, between its rows: MPEG-2, H.264; GStreamer's `mpeg2`.
+    /// On luma columns, midway between rows: MPEG-2, H.264; GStreamer's `mpeg2`.
     pub const MPEG2: ChromaSite = ChromaSite { h_cosited: true, v_cosited: false };
-    /// On a luma sample: BT.2020; GStreamer's `cosited`.
+    /// On luma samples: BT.2020; GStreamer's `cosited`.
     pub const COSITED: ChromaSite = ChromaSite { h_cosited: true, v_cosited: true };
 }
 
-/// How codes and normalised values relate: `code = value * scale + offset`, within 0 to `max`.
+/// Converts between sample values and normalised values: `sample = value * scale + offset`, within 0 to `max`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Levels {
-    /// PixelEncoding per unit.
+    /// Sample steps per unit.
     pub scale: f32,
-    /// The code of value zero.
+    /// The sample value that represents zero.
     pub offset: f32,
-    /// The largest code.
+    /// The largest sample value.
     pub max: f32,
 }
 
@@ -84,7 +85,7 @@ impl Levels {
         }
     }
 
-    /// Cb and Cr: 0 is neutral, the nominal range is -0.5 to 0.5.
+    /// Cb and Cr: 0 is neutral; the nominal range is -0.5 to 0.5.
     pub fn chroma(range: Range, depth: u32) -> Levels {
         let max = max_code(depth);
         match range {
@@ -95,16 +96,17 @@ impl Levels {
 }
 
 impl Levels {
-    /// PixelEncoding as they are.
+    /// Sample values without normalisation.
     pub fn codes(depth: u32) -> Levels {
         Levels { scale: 1.0, offset: 0.0, max: max_code(depth) }
     }
 
-    /// Luma that crosses from a device as an integer, to be put together with the chroma of an R'G'B' picture of `depth` bits: finer than
-    /// the picture's codes, with room for values beyond 0 and 1, which that chroma may bring back into the gamut. Code 0 and the largest
-    /// stand for all that is beyond, and 0 for what is no number.
+    /// Integer luma that a device returns, to be combined with the chroma of an R'G'B' picture of `depth` bits.
     ///
-    /// It is of 16 bits (-1 to 2) up to a depth of 12, else of 24 (-4 to 12): see [`Levels::crosses_as_u16`].
+    /// It is finer than the picture's samples and covers values outside 0 to 1, because the chroma may bring those back
+    /// into the gamut. Values outside the range become 0 or `max`; NaN becomes 0.
+    ///
+    /// Up to a depth of 12 it has 16 bits (-1 to 2), otherwise 24 bits (-4 to 12): see [`Levels::crosses_as_u16`].
     pub fn crossing(depth: u32) -> Levels {
         if Levels::crosses_as_u16(depth) {
             Levels { scale: 21_845.0, offset: 21_845.0, max: max_code(16) }

@@ -1,4 +1,4 @@
-//! Pixels to tensors and back.
+//! Conversion between pixels and tensors.
 
 use super::colour::Levels;
 use super::format::{Colour, Kind, Layout, PictureMut, PictureRef, PixelFormat};
@@ -7,32 +7,35 @@ use super::region::Region;
 use crate::types::Channels;
 use crate::types::Size;
 
-/// Buffers one worker keeps from frame to frame.
+/// Buffers that a worker reuses from frame to frame.
 ///
-/// For RGB formats and a luma model they also hold the chroma of the frame in work: between [`Converter::resize_passthrough_planes`] and the
-/// last [`Converter::from_tensor`] of a frame they serve no other frame.
+/// For RGB formats and a luma model they also hold the current frame's chroma: between
+/// [`Converter::resize_passthrough_planes`] and the last [`Converter::from_tensor`] of a frame, do not use them for
+/// another frame.
 #[derive(Default)]
 pub struct Scratch {
-    /// Planes that are resized.
+    /// Planes to resize.
     pub(super) planes: [Vec<f32>; 2],
-    /// What [`Axes::resize_row`](super::lanczos::Axes::resize_row) works in.
+    /// Buffer of [`Axes::resize_row`](super::lanczos::Axes::resize_row).
     pub(super) resized: Vec<f32>,
     /// Cb and Cr of a whole RGB picture at output size.
     pub(super) chroma: [Vec<f32>; 2],
-    /// Some rows of normalised values.
+    /// Rows of normalised values.
     pub(super) rows: Vec<f32>,
 }
 
-/// All that is fixed for a stream of frames of one format and size. Immutable; shared by the workers.
+/// Everything that is constant for a stream of frames of one format and size. Immutable; shared by the workers.
 ///
-/// A frame goes [`passthrough_planes`](Self::resize_passthrough_planes) once, then for each of its regions [`to_tensor`](Self::to_tensor), the network,
-/// [`from_tensor`](Self::from_tensor). Whatever the regions, the kept pixels come out the same as long as the network's result for
-/// them does and the region reads [`halo`](Self::halo) pixels more than that takes.
+/// Call [`resize_passthrough_planes`](Self::resize_passthrough_planes) once per frame; then, for each region,
+/// [`to_tensor`](Self::to_tensor), the network and [`from_tensor`](Self::from_tensor). The kept pixels do not depend on
+/// the division into regions, provided that the network's result for them does not and that each region reads
+/// [`halo`](Self::halo) pixels more than the network needs.
 ///
-/// Values are normalised by the colour's range: 0 is black, 1 is white, and codes beyond lie beyond (nothing is clipped on
-/// the way in). On the way back values are rounded to the nearest code and clamped to 0 to 2^depth - 1; NaN is code 0.
+/// Values are normalised by the colour range: 0 is black, 1 is white; input samples outside the range are not clipped.
+/// Output values are rounded to the nearest sample value and clamped to 0 to 2^depth - 1; NaN becomes 0.
 ///
-/// All methods panic if a picture is not of the converter's format and size, or a region not within the frame.
+/// All methods panic if a picture does not have the converter's format and size, or if a region is not within the
+/// frame.
 #[derive(Clone, Debug)]
 pub struct Converter {
     pub(super) format: PixelFormat,
@@ -48,10 +51,10 @@ pub struct Converter {
 }
 
 impl Converter {
-    /// A converter of pictures of `input` pixels to pictures `scale` times as wide and as high, of the same format, by way
-    /// of a network of `channels`.
+    /// A converter for pictures of `input` pixels and results `scale` times as wide and high, in the same format. The
+    /// network processes `channels`.
     ///
-    /// For RGB formats `colour.matrix` says what luma is. A scale of 0 is taken for 1.
+    /// For RGB formats, `colour.matrix` defines luma. A scale of 0 is treated as 1.
     pub fn new(format: PixelFormat, colour: Colour, input: Size, channels: Channels, scale: u32) -> Self {
         let layout = format.layout();
         let scale = scale.max(1);
@@ -73,23 +76,23 @@ impl Converter {
         self.format
     }
 
-    /// Output size over input size.
+    /// The ratio of output size to input size.
     pub fn scale(&self) -> u32 {
         self.scale
     }
 
-    /// What the network's channels mean.
+    /// The network's channels.
     pub fn channels(&self) -> Channels {
         self.channels
     }
 
-    /// The output's size in pixels.
+    /// The output size in pixels.
     pub fn output_size(&self) -> Size {
         self.output
     }
 
-    /// How many input pixels beyond the network's receptive radius a region must read for its result to be that of the
-    /// whole frame: 1 where the result's chroma is subsampled again, else 0.
+    /// How many input pixels beyond the network's receptive field radius a region must read to give the same result as
+    /// the whole frame: 1 if the result's chroma is subsampled, otherwise 0.
     pub fn halo(&self) -> u32 {
         let subsampled = self.layout.kind == Kind::Yuv && (self.layout.h_sub || self.layout.v_sub);
         u32::from(self.channels == Channels::Rgb && subsampled)
@@ -123,7 +126,7 @@ impl Converter {
     }
 }
 
-/// `N` rows of `length` values out of a buffer that grows as needed and stays.
+/// Splits the start of `buffer` into `N` rows of `length` values. The buffer grows as needed and keeps its memory.
 pub(super) fn rows<const N: usize>(buffer: &mut Vec<f32>, length: usize) -> [&mut [f32]; N] {
     if buffer.len() < N * length {
         buffer.resize(N * length, 0.0);

@@ -1,7 +1,8 @@
-//! PixelEncoding for a device that converts, and back: windows of planes, copied as they are, and where subsampled chroma lies in them.
+//! Converts pictures to and from device tensors: copied windows of planes, and the positions of subsampled chroma in
+//! them.
 //!
-//! It does with [`DeviceTensors`] what `to_tensor` and `from_tensor` do with tensors of `f32`. Which tensors there are, and in which order, follows
-//! from the format and the network's channels: see the module `model::extend`.
+//! With [`DeviceTensors`] it does what `to_tensor` and `from_tensor` do with tensors of `f32`. The format and the
+//! network's channels determine the tensors and their order: see the module `model::extend`.
 
 use std::ops::Range;
 
@@ -13,28 +14,29 @@ use super::region::Region;
 use super::siting;
 use crate::types::Channels;
 
-/// How many planes of a format a network of `channels` sees: the first ones.
+/// How many planes of a format a network of `channels` reads, starting with the first.
 pub fn planes_seen(layout: &Layout, channels: Channels) -> usize {
     if channels == Channels::Luma && layout.kind != Kind::Rgb { 1 } else { layout.planes }
 }
 
 /// One direction of a plane's window.
 struct Window {
-    /// Samples of the plane that are read.
+    /// The samples to read from the plane.
     read: Range<usize>,
-    /// Of the window; where it is longer, the last one is repeated.
+    /// The window's length. If it exceeds `read`, the last sample is repeated.
     length: usize,
-    /// Of subsampled chroma, for each pixel of the tensor: its nearest sample and the other one that has a say, counted in the window.
+    /// For subsampled chroma, the nearest sample and the other contributing sample of each tensor pixel, relative to
+    /// the window.
     taps: Option<[Vec<i32>; 2]>,
 }
 
 impl Window {
-    /// Of a plane that has a sample for each pixel.
+    /// For a plane that has a sample for each pixel.
     fn full(read: Range<usize>, tensor: usize) -> Self {
         Self { read, length: tensor, taps: None }
     }
 
-    /// Of subsampled chroma, of which there are `samples` in the picture.
+    /// For subsampled chroma; `samples` is their number in the picture.
     fn subsampled(pixels: Range<usize>, tensor: usize, samples: usize, cosited: bool) -> Self {
         let last = pixels.end - 1;
         let taps = |pixel: usize| siting::upsample_taps(pixel.min(last), samples, cosited);
@@ -49,51 +51,51 @@ impl Window {
 
 /// One direction of a plane of the result.
 struct Target {
-    /// Samples of the tensor that comes back.
+    /// Samples in the returned tensor.
     length: usize,
-    /// Where in it what is kept begins.
+    /// Where the kept part starts in it.
     skip: usize,
-    /// What is kept; samples of the plane.
+    /// The kept samples of the plane.
     kept: Range<usize>,
-    /// The pixels that make each sample of subsampled chroma, counted in the network's result: two lists, or three.
+    /// The pixels that make each sample of subsampled chroma, relative to the network's result: two or three lists.
     taps: Option<Vec<Vec<i32>>>,
 }
 
 impl Target {
-    /// `read` and `keep` are pixels of the result; its tensor begins with `read`.
+    /// `read` and `keep` are pixels of the result; its tensor starts at `read`.
     fn full(keep: &Range<usize>, read: &Range<usize>, tensor: usize) -> Self {
         Self { length: tensor, skip: keep.start - read.start, kept: keep.clone(), taps: None }
     }
 
-    /// A sample goes with the region that keeps its first pixel. Where there is none, one is asked for that is not kept: devices do
-    /// not like empty tensors.
+    /// A sample belongs to the region that keeps its first pixel. If there is none, one unused sample is requested,
+    /// because some devices reject empty tensors.
     fn subsampled(keep: &Range<usize>, read: &Range<usize>, cosited: bool) -> Self {
         let kept = keep.start.div_ceil(2)..keep.end.div_ceil(2);
         let asked = if kept.is_empty() { keep.start / 2..keep.start / 2 + 1 } else { kept.clone() };
         let taps = |k: usize| siting::downsample_taps(k, cosited, read.start, read.end - 1);
         let list = |which: usize| asked.clone().map(|k| (taps(k)[which] - read.start) as i32).collect();
-        // Chroma in the middle of two pixels is made of these alone.
+        // Chroma midway between two pixels depends only on those two.
         let lists = if cosited { 0..3 } else { 1..3 };
         Self { length: asked.len(), skip: 0, kept, taps: Some(lists.map(list).collect()) }
     }
 }
 
-/// Both directions of what is done with a plane: rows and columns.
+/// Both directions of a plane: rows and columns.
 type Both<T> = [T; 2];
 
 impl Converter {
-    /// What a session must know that converts for this converter.
+    /// The pixel encoding for a session that converts.
     pub fn encoding(&self) -> PixelEncoding {
         PixelEncoding { format: self.format, colour: self.colour }
     }
 
-    /// Whether a plane holds subsampled chroma, in rows and columns.
+    /// Whether a plane holds subsampled chroma, by rows and columns.
     fn subsampled(&self, plane: usize) -> Both<bool> {
         let chroma = self.layout.kind == Kind::Yuv && plane > 0;
         [chroma && self.layout.v_sub, chroma && self.layout.h_sub]
     }
 
-    /// Rows and columns in which the network's chroma is subsampled.
+    /// Whether the network's chroma is subsampled, by rows and columns.
     fn resampled(&self) -> Both<bool> {
         self.subsampled(planes_seen(&self.layout, self.channels) - 1)
     }
@@ -102,7 +104,7 @@ impl Converter {
         [self.colour.chroma_site.v_cosited, self.colour.chroma_site.h_cosited]
     }
 
-    /// The windows of full planes, and of subsampled ones.
+    /// The windows of full-size or subsampled planes.
     fn windows(&self, region: &Region, subsampled: bool) -> Both<Window> {
         let Region { read, tensor, .. } = region;
         let pixels = [(read.y, read.height, tensor.height), (read.x, read.width, tensor.width)];
@@ -137,9 +139,9 @@ impl Converter {
         })
     }
 
-    /// Fills the inputs with what `region` reads, and gives the outputs their shapes.
+    /// Fills the inputs with what `region` reads and sets the shapes of the outputs.
     ///
-    /// Where the tensor is larger than what is read, the last column and row are repeated, as [`Converter::to_tensor`] does.
+    /// If the tensor is larger than what is read, the last column and row are repeated, as in [`Converter::to_tensor`].
     pub fn to_device_tensors(&self, src: &PictureRef, region: &Region, exchange: &mut DeviceTensors) {
         self.check_source(src);
         self.check_region(region);
@@ -185,12 +187,12 @@ impl Converter {
         exchange.outputs.truncate(planes);
     }
 
-    /// Whether what comes back is luma to be put together with chroma that [`Converter::resize_passthrough_planes`] made.
+    /// Whether the device returns luma that must be combined with chroma from [`Converter::resize_passthrough_planes`].
     fn combines(&self) -> bool {
         self.channels == Channels::Luma && self.layout.kind == Kind::Rgb
     }
 
-    /// Samples of a pixel of a plane that come back: colour alone.
+    /// Samples returned per pixel of a plane; alpha and padding are not returned.
     fn crossing_samples(&self, plane: usize) -> usize {
         self.layout.components.iter().filter(|component| component.plane == plane).count().min(self.samples(plane))
     }
@@ -226,10 +228,12 @@ impl Converter {
         }
     }
 
-    /// Writes the kept part of a run's outputs for `region` into the picture, beside what [`Converter::resize_passthrough_planes`] made with `scratch`.
+    /// Writes the kept part of a run's outputs for `region` into the picture that
+    /// [`Converter::resize_passthrough_planes`] prepared with `scratch`.
     ///
     /// # Panics
-    /// Besides the reasons of all methods, if the outputs are not of the shapes that [`Converter::to_device_tensors`] gave them.
+    /// As for all methods of [`Converter`], and if the outputs do not have the shapes that
+    /// [`Converter::to_device_tensors`] set.
     pub fn from_device_tensors(
         &self,
         outputs: &[DeviceTensor],
@@ -265,16 +269,16 @@ impl Converter {
                     TensorData::U16(numbers) => {
                         self.store_pixels::<2>(numbers[place].iter().map(|code| code.to_le_bytes()), bytes);
                     }
-                    TensorData::I32(_) => unreachable!("no plane has such samples"),
+                    TensorData::I32(_) => unreachable!("planes have 8-bit or 16-bit samples"),
                 }
             }
         }
     }
 
-    /// Writes three samples into each pixel. Alpha stays as it is, padding becomes 255.
+    /// Writes three samples into each pixel. Keeps alpha and sets padding to 255.
     fn store_pixels<const BYTES: usize>(&self, mut codes: impl Iterator<Item = [u8; BYTES]>, bytes: &mut [u8]) {
         let layout = &self.layout;
-        // The three lie side by side.
+        // The three samples are adjacent.
         let first = layout.components.iter().map(|component| component.offset).min().unwrap_or(0);
         for pixel in bytes.chunks_exact_mut(layout.components[0].step) {
             for (sample, code) in pixel[first..].as_chunks_mut::<BYTES>().0.iter_mut().take(3).zip(&mut codes) {
@@ -286,7 +290,7 @@ impl Converter {
         }
     }
 
-    /// An RGB picture's new luma with its old chroma.
+    /// Combines an RGB picture's upscaled luma with its resized chroma.
     fn combine_luma(&self, tensor: &DeviceTensor, targets: &Both<Target>, scratch: &mut Scratch, dst: &mut PictureMut) {
         let ([lines, columns], width) = (targets, self.output.width as usize);
         let levels = Levels::crossing(self.layout.depth);
@@ -298,7 +302,7 @@ impl Converter {
                     decode(numbers[begin..].iter().map(|number| f32::from(*number)), levels, luma);
                 }
                 TensorData::I32(numbers) => decode(numbers[begin..].iter().map(|number| *number as f32), levels, luma),
-                TensorData::U8(_) => unreachable!("luma does not come back so"),
+                TensorData::U8(_) => unreachable!("luma is never returned as 8-bit samples"),
             }
             let chroma = scratch.chroma.each_ref().map(|plane| &plane[y * width..][columns.kept.clone()]);
             self.matrix.rgb(luma, chroma, [&mut *r, &mut *g, &mut *b]);
@@ -307,7 +311,7 @@ impl Converter {
     }
 }
 
-/// Luma of its codes: see [`Levels::crossing`].
+/// Converts returned luma to normalised values: see [`Levels::crossing`].
 fn decode(codes: impl Iterator<Item = f32>, levels: Levels, luma: &mut [f32]) {
     let unit = 1.0 / levels.scale;
     for (luma, code) in luma.iter_mut().zip(codes) {
@@ -317,7 +321,7 @@ fn decode(codes: impl Iterator<Item = f32>, levels: Levels, luma: &mut [f32]) {
     }
 }
 
-/// The shape of a window: with several samples in a pixel, these come last.
+/// The shape of a window; if a pixel has several samples, they are the last dimension.
 fn shape(rows: usize, columns: usize, samples: usize) -> [i64; 4] {
     let (rows, columns) = (rows as i64, columns as i64);
     if samples == 1 { [1, 1, rows, columns] } else { [1, rows, columns, samples as i64] }

@@ -1,17 +1,17 @@
-//! What crosses to the device and back where the pictures are converted there: codes as they lie in memory, and the places of
+//! Tensors exchanged with a device that converts pictures: samples as they lie in memory, and the positions of
 //! subsampled chroma.
 
 use super::colour::Colour;
 use super::format::PixelFormat;
 
-/// How a picture's samples are to be read: all that a session which converts must know.
+/// How to interpret a picture's samples: everything that a converting session needs to know.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PixelEncoding {
     pub format: PixelFormat,
     pub colour: Colour,
 }
 
-/// The numbers of a tensor, in one of the types that cross.
+/// A tensor's values, in one of the exchanged types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TensorData {
     U8(Vec<u8>),
@@ -19,19 +19,19 @@ pub enum TensorData {
     I32(Vec<i32>),
 }
 
-/// A tensor in memory, in the order of rows; it keeps its memory from run to run.
+/// A tensor in memory, in row-major order; it keeps its memory from run to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceTensor {
     pub shape: Vec<i64>,
-    /// As many as the shape says.
+    /// Their number is the product of `shape`.
     pub numbers: TensorData,
 }
 
-/// What a run of `Upscaler::run_converting` is given and gives.
+/// The inputs and outputs of `Upscaler::run_converting`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeviceTensors {
     pub inputs: Vec<DeviceTensor>,
-    /// Of the shapes that are due; the run writes the numbers.
+    /// The shapes are set in advance; the run writes the values.
     pub outputs: Vec<DeviceTensor>,
 }
 
@@ -42,40 +42,40 @@ impl Default for DeviceTensor {
 }
 
 impl DeviceTensor {
-    /// Makes it one of bytes, and gives these; what they hold is of no meaning.
+    /// Sets the shape and returns the values as bytes, with unspecified contents.
     pub fn set_u8(&mut self, shape: &[i64]) -> &mut [u8] {
         let count = self.reshape(shape);
         if !matches!(self.numbers, TensorData::U8(_)) {
             self.numbers = TensorData::U8(Vec::new());
         }
-        let TensorData::U8(numbers) = &mut self.numbers else { unreachable!("it was made so") };
+        let TensorData::U8(numbers) = &mut self.numbers else { unreachable!("it was set to U8") };
         numbers.resize(count, 0);
         numbers
     }
 
-    /// The same of 16-bit numbers.
+    /// Sets the shape and returns the values as 16-bit integers, with unspecified contents.
     pub fn set_u16(&mut self, shape: &[i64]) -> &mut [u16] {
         let count = self.reshape(shape);
         if !matches!(self.numbers, TensorData::U16(_)) {
             self.numbers = TensorData::U16(Vec::new());
         }
-        let TensorData::U16(numbers) = &mut self.numbers else { unreachable!("it was made so") };
+        let TensorData::U16(numbers) = &mut self.numbers else { unreachable!("it was set to U16") };
         numbers.resize(count, 0);
         numbers
     }
 
-    /// The same of 32-bit numbers.
+    /// Sets the shape and returns the values as 32-bit integers, with unspecified contents.
     pub fn set_i32(&mut self, shape: &[i64]) -> &mut [i32] {
         let count = self.reshape(shape);
         if !matches!(self.numbers, TensorData::I32(_)) {
             self.numbers = TensorData::I32(Vec::new());
         }
-        let TensorData::I32(numbers) = &mut self.numbers else { unreachable!("it was made so") };
+        let TensorData::I32(numbers) = &mut self.numbers else { unreachable!("it was set to I32") };
         numbers.resize(count, 0);
         numbers
     }
 
-    /// Makes it a list of numbers.
+    /// Makes this a one-dimensional tensor of `list`.
     pub fn set_list(&mut self, list: Vec<i32>) {
         self.reshape(&[list.len() as i64]);
         self.numbers = TensorData::I32(list);
@@ -87,7 +87,7 @@ impl DeviceTensor {
         shape.iter().product::<i64>() as usize
     }
 
-    /// Bytes of its numbers.
+    /// The size of the values in bytes.
     pub fn bytes(&self) -> usize {
         match &self.numbers {
             TensorData::U8(numbers) => size_of_val(numbers.as_slice()),
@@ -98,13 +98,13 @@ impl DeviceTensor {
 }
 
 impl DeviceTensors {
-    /// Bytes that cross, both ways.
+    /// Bytes transferred in both directions.
     pub fn bytes(&self) -> usize {
         self.inputs.iter().chain(&self.outputs).map(DeviceTensor::bytes).sum()
     }
 }
 
-/// The tensor at a place of a list that grows by one at most.
+/// The tensor at index `at` of a list, which grows if needed.
 pub(crate) fn place(list: &mut Vec<DeviceTensor>, at: usize) -> &mut DeviceTensor {
     if list.len() <= at {
         list.resize(at + 1, DeviceTensor::default());

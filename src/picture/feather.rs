@@ -1,50 +1,49 @@
-//! Blending of regions that do not fit together by themselves.
+//! Blends adjacent regions whose results differ.
 //!
-//! A network that is not local, or whose halo was cut, gives neighbouring regions results that differ where they meet. They
-//! pass into each other over the part that both read ([`Blend`](super::region::Blend)): along a straight line from the left
-//! one's result to the right one's, and likewise from the upper row's to the lower one's. Both together are bilinear
-//! where four regions meet.
+//! If a network is not local, or its halo was cut, neighbouring regions give different results where they meet. They
+//! are cross-faded over the part that both read ([`Blend`](super::region::Blend)): linearly from the left region to the
+//! right one, and from the upper row to the lower one. Where four regions meet, this is bilinear.
 //!
-//! It is done to the network's output, before [`Converter::from_tensor`](super::convert::Converter::from_tensor), so that every sample
-//! of the picture is written once and chroma is made of blended pixels. Of the regions gone by, only strips along their
-//! edges are kept.
+//! The network's output is blended before [`Converter::from_tensor`](super::convert::Converter::from_tensor), so that
+//! every sample of the picture is written once and chroma is computed from blended pixels. Of earlier regions, only
+//! strips along their edges are kept.
 
 use super::region::Region;
 use super::samples::simd;
 use crate::types::Channels;
 use crate::types::Size;
 
-/// Strips of the regions gone by; one for each worker, as a frame's regions go through it one after the other.
+/// Strips of earlier regions. Each worker has its own, because a frame's regions pass through it one by one.
 ///
-/// Memory: for a frame W pixels wide, a tile H pixels high and a blended part of B pixels, about
-/// `channels * scale^2 * (B + 1) * (2 * W + H)` values.
+/// Memory: for a frame W pixels wide, a tile H pixels high and a blended part of B pixels, about `channels * scale^2 *
+/// (B + 1) * (2 * W + H)` values.
 #[derive(Debug)]
 pub struct Feather {
     /// Columns of the frame's output.
     width: usize,
     scale: usize,
     channels: usize,
-    /// From the region before: all its rows, of the columns around the edge. Plane after plane.
+    /// From the previous region: all its rows, for the columns around the edge. Planar.
     left: Vec<f32>,
-    /// From the row of regions above: all columns of the frame, of the rows around the edge. Plane after plane.
+    /// From the row of regions above: all columns of the frame, for the rows around the edge. Planar.
     above: Vec<f32>,
-    /// The same from the row of regions in work, for the next row.
+    /// Like `above`, from the current row of regions, for the next row.
     below: Vec<f32>,
 }
 
-/// A piece of a line of the network's output, in output pixels from its begin.
+/// Part of a line of the network's output, in output pixels from its start.
 #[derive(Clone, Copy)]
 struct Seam {
-    /// How many pixels before the kept part are replaced by the neighbour's: the last that belong to it.
+    /// How many pixels before the kept part are replaced by the neighbour's last kept pixels.
     lead: usize,
-    /// Where the kept part begins.
+    /// Start of the kept part.
     begin: usize,
-    /// How many pixels from there on are blended.
+    /// How many pixels are blended from there.
     length: usize,
 }
 
 impl Feather {
-    /// For frames of `frame` input pixels and a network that enlarges by `scale` (0 is taken for 1).
+    /// For frames of `frame` input pixels and a network that enlarges by `scale` (0 is treated as 1).
     pub fn new(frame: Size, scale: u32, channels: Channels) -> Self {
         let scale = scale.max(1) as usize;
         Self {
@@ -59,17 +58,17 @@ impl Feather {
 
     /// Blends the network's result for `region` with those of its left and upper neighbours, in place.
     ///
-    /// `output` is planar, `channels * (tensor.height * scale) * (tensor.width * scale)` values. After it, what the region keeps
-    /// is final, and so is one input pixel to the left of it and above it where the region reads that, which is what `from_tensor`
-    /// takes for subsampled chroma.
+    /// `output` is planar, `channels * (tensor.height * scale) * (tensor.width * scale)` values. Afterwards, everything
+    /// the region keeps is final. So is one input pixel to the left of it and above it, if the region reads it:
+    /// `from_tensor` needs it for subsampled chroma.
     ///
-    /// The regions of a frame come in the order in which [`cover`](super::region::cover) gives them, each once. Any frame may
-    /// begin anew with its first one, whether or not the frame before was finished. Where regions do not blend, nothing
-    /// is changed and nothing kept. Where both neighbours have the same result, that is what comes out, to the bit.
+    /// Pass each of a frame's regions once, in the order of [`cover`](super::region::cover). A new frame may start with
+    /// its first region at any time, even if the previous one was not finished. Without blending, nothing is changed or
+    /// kept. If both neighbours have the same result, the output is bit-identical to it.
     ///
     /// # Panics
-    /// If the output is of another size, the region is not of such a frame or does not read what it blends, or its neighbours
-    /// did not come before it.
+    /// If the output has the wrong size, the region does not fit the frame or does not read what it blends, or its
+    /// neighbours were not passed before.
     pub fn blend(&mut self, output: &mut [f32], region: &Region) {
         let scale = self.scale;
         let Region { keep, read, tensor, blend } = region;
@@ -92,14 +91,14 @@ impl Feather {
             let end = column.begin + keep.width as usize * scale;
             self.keep_left(output, stride, end - scale..end + blend.right as usize * scale);
         }
-        // What was to the left is final in these columns, and the seam's lead.
+        // The left blend is final in these columns and in the seam's lead.
         let start = keep.x as usize * scale;
         let end = start + keep.width as usize * scale;
         if blend.top > 0 {
             let place = Place { stride, plane, first: column.begin - column.lead, start: start - column.lead, end };
             self.blend_above(output, place, row);
         }
-        // Behind the upper seam: its blended rows may be among the last that belong to the region.
+        // After the upper seam, because its blended rows may be among the region's last rows.
         if blend.bottom > 0 {
             let bottom = row.begin + keep.height as usize * scale;
             let place = Place { stride, plane, first: column.begin, start, end };
@@ -109,7 +108,7 @@ impl Feather {
 
     fn blend_left(&self, output: &mut [f32], stride: usize, seam: Seam) {
         let columns = self.scale + seam.length;
-        assert!(self.left.len() * stride == output.len() * columns, "the region before was another one");
+        assert!(self.left.len() * stride == output.len() * columns, "the previous region does not match");
         let rows = output.chunks_exact_mut(stride).zip(self.left.chunks_exact(columns));
         for (row, strip) in rows {
             let (lead, strip) = strip.split_at(self.scale);
@@ -127,7 +126,7 @@ impl Feather {
 
     fn blend_above(&self, output: &mut [f32], place: Place, seam: Seam) {
         let strip_rows = self.scale + seam.length;
-        assert!(self.above.len() == self.channels * strip_rows * self.width, "the regions above were other ones");
+        assert!(self.above.len() == self.channels * strip_rows * self.width, "the regions above do not match");
         let planes = output.chunks_exact_mut(place.plane).zip(self.above.chunks_exact(strip_rows * self.width));
         for (plane, strip) in planes {
             for (index, strip) in strip.chunks_exact(self.width).enumerate().skip(self.scale - seam.lead) {
@@ -153,10 +152,10 @@ impl Feather {
     }
 }
 
-/// Columns of an output and where they stand in the frame's output.
+/// Columns of an output, and their position in the frame's output.
 #[derive(Clone, Copy)]
 struct Place {
-    /// Columns of the output; values of a plane.
+    /// Columns of the output, and values in a plane.
     stride: usize,
     plane: usize,
     /// The first column, in the output.
@@ -172,12 +171,12 @@ impl Place {
     }
 }
 
-/// The weight of the new result at pixel `index` of a blended part of `length` pixels: that of the pixel's middle.
+/// The weight of the new result at pixel `index` of a blended part of `length` pixels, taken at the pixel's centre.
 fn weight(index: usize, length: usize) -> f32 {
     (index as f32 + 0.5) / length as f32
 }
 
-/// `out` passes from `before` into itself.
+/// Fades from `before` to `out`.
 #[inline]
 fn ramp(out: &mut [f32], before: &[f32]) {
     let length = out.len();
@@ -191,7 +190,7 @@ fn ramp(out: &mut [f32], before: &[f32]) {
     );
 }
 
-/// `weight` parts of `out`, the rest of `before`.
+/// Mixes `weight` of `out` with `1 - weight` of `before`.
 #[inline]
 fn mix(out: &mut [f32], before: &[f32], weight: f32) {
     simd(

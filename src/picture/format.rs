@@ -1,11 +1,11 @@
-//! The raw video formats the plugin takes, described without GStreamer.
+//! The raw video formats that the plugin supports, described without GStreamer.
 
 use crate::types::Size;
 
 pub use super::colour::{ChromaSite, Colour, Matrix, Range};
 pub use super::view::{PictureError, PictureMut, PictureRef};
 
-/// A raw video format. The names and the memory layout are GStreamer's (`GstVideoFormat`).
+/// A raw video format, with GStreamer's name and memory layout (`GstVideoFormat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PixelFormat {
     Gray8,
@@ -37,7 +37,7 @@ pub enum PixelFormat {
     Rgba64Le,
 }
 
-/// What the components of a format stand for.
+/// What the components of a format are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Luma alone.
@@ -48,7 +48,7 @@ pub enum Kind {
     Rgb,
 }
 
-/// Where one component of each pixel lies.
+/// The position of one component in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Component {
     pub plane: usize,
@@ -62,21 +62,21 @@ pub struct Component {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub kind: Kind,
-    /// Bits of a sample that count.
+    /// Significant bits of a sample.
     pub depth: u32,
-    /// How far the sample stands above the lowest bit of its bytes (6 for P010, else 0).
+    /// The position of the sample's lowest bit in its bytes (6 for P010, otherwise 0).
     pub shift: u32,
-    /// Bytes of a sample: 1, or 2 (little endian).
+    /// Bytes per sample: 1, or 2 (little endian).
     pub bytes: usize,
     /// Whether chroma has half the luma's columns (rounded up).
     pub h_sub: bool,
     /// Whether chroma has half the luma's rows (rounded up).
     pub v_sub: bool,
     pub planes: usize,
-    /// Y, Cb, Cr or R, G, B; for gray three times the one there is.
+    /// Y, Cb, Cr or R, G, B; for gray, three times the same component.
     pub components: [Component; 3],
     pub alpha: Option<Component>,
-    /// A byte of no meaning in each pixel.
+    /// An unused byte in each pixel.
     pub padding: Option<Component>,
 }
 
@@ -99,7 +99,7 @@ const fn gray(depth: u32, bytes: usize) -> Layout {
     }
 }
 
-/// Three planes; `order` says in which plane each component lies.
+/// Three planes; `order` gives the plane of each component.
 const fn planar(kind: Kind, depth: u32, sub: (bool, bool), order: [usize; 3]) -> Layout {
     let bytes = if depth > 8 { 2 } else { 1 };
     Layout {
@@ -133,7 +133,7 @@ const fn semi_planar(depth: u32, shift: u32, cb: usize, cr: usize) -> Layout {
     }
 }
 
-/// One plane of whole pixels of `samples` samples; the numbers are places in the pixel, in samples.
+/// One plane of whole pixels of `samples` samples; `rgb`, `alpha` and `padding` are sample indices in the pixel.
 const fn packed(depth: u32, samples: usize, rgb: [usize; 3], alpha: Option<usize>, padding: Option<usize>) -> Layout {
     let bytes = if depth > 8 { 2 } else { 1 };
     let step = samples * bytes;
@@ -166,7 +166,7 @@ const SUB_422: (bool, bool) = (true, false);
 const SUB_444: (bool, bool) = (false, false);
 
 impl PixelFormat {
-    /// Every format, in the order in which the element offers them.
+    /// Every format, in the element's order of preference.
     pub const ALL: &'static [PixelFormat] = &[
         PixelFormat::I420,
         PixelFormat::Nv12,
@@ -197,7 +197,7 @@ impl PixelFormat {
         PixelFormat::Gray16Le,
     ];
 
-    /// GStreamer's name, as it stands in caps.
+    /// GStreamer's name, as used in caps.
     pub const fn name(self) -> &'static str {
         match self {
             PixelFormat::Gray8 => "GRAY8",
@@ -230,7 +230,7 @@ impl PixelFormat {
         }
     }
 
-    /// The format of GStreamer's name, if the plugin takes it.
+    /// The format with GStreamer's name `name`, if the plugin supports it.
     pub fn from_name(name: &str) -> Option<Self> {
         PixelFormat::ALL.iter().copied().find(|format| format.name() == name)
     }
@@ -274,9 +274,9 @@ impl PixelFormat {
         self.layout().planes
     }
 
-    /// The visible part of a plane of a picture of `size`: bytes in a row, and rows. Everything beyond is padding.
+    /// The visible part of a plane of a picture of `size`: bytes per row, and rows. The rest is padding.
     ///
-    /// Zero bytes and rows for a plane the format does not have.
+    /// Both are zero for a plane that the format does not have.
     pub fn visible(self, plane: usize, size: Size) -> (usize, usize) {
         let layout = self.layout();
         match layout.plane_step(plane) {
@@ -290,12 +290,12 @@ impl PixelFormat {
 }
 
 impl Layout {
-    /// The largest code of a sample.
+    /// The largest sample value.
     pub const fn max_code(&self) -> u32 {
         (1 << self.depth) - 1
     }
 
-    /// Bytes of one pixel of a plane; `None` for a plane the format does not have.
+    /// Bytes per pixel of a plane; `None` for a plane that the format does not have.
     pub fn plane_step(&self, plane: usize) -> Option<usize> {
         self.components.iter().find(|component| component.plane == plane).map(|component| component.step)
     }

@@ -1,4 +1,4 @@
-//! From the tensor to pixels.
+//! Conversion from tensors to pixels.
 
 use std::ops::Range;
 
@@ -9,21 +9,21 @@ use super::region::Region;
 use super::{samples, siting};
 use crate::types::Channels;
 
-/// The network's result and where its kept part lies; output pixels of the frame, if not said otherwise.
+/// The network's result and the position of its kept part, in output pixels of the frame unless noted otherwise.
 struct Patch<'a> {
     /// One or three planes.
     tensor: &'a [f32],
-    /// Columns of the tensor; values of a plane.
+    /// Columns of the tensor, and values in a plane.
     stride: usize,
     plane: usize,
-    /// What the tensor shows of the frame: columns and rows.
+    /// Columns and rows of the frame that the tensor covers.
     read: (Range<usize>, Range<usize>),
-    /// What is kept of it.
+    /// Columns and rows that are kept.
     keep: (Range<usize>, Range<usize>),
 }
 
 impl<'a> Patch<'a> {
-    /// A piece of a row of a channel.
+    /// Part of a row of a channel.
     fn row(&self, channel: usize, y: usize, columns: Range<usize>) -> &'a [f32] {
         let start = channel * self.plane + (y - self.read.1.start) * self.stride;
         &self.tensor[start + columns.start - self.read.0.start..start + columns.end - self.read.0.start]
@@ -34,17 +34,17 @@ impl<'a> Patch<'a> {
     }
 }
 
-/// The chroma samples in a row of a region, and the pixels they are made of.
+/// The chroma samples in a row of a region, and the pixels that make them.
 struct ChromaColumns {
     samples: Range<usize>,
-    /// For subsampled chroma the pixels 2k - 1 to 2k + 2n - 1, as far as they were read.
+    /// For subsampled chroma, the pixels 2k - 1 to 2k + 2n - 1, as far as they were read.
     wanted: Range<usize>,
-    /// 1 if the first of them is missing.
+    /// 1 if the first of them was not read.
     missing: usize,
 }
 
 impl ChromaColumns {
-    /// A sample goes with the region that keeps its first pixel.
+    /// A sample belongs to the region that keeps its first pixel.
     fn new(keep: &Range<usize>, read: &Range<usize>, subsampled: bool) -> Self {
         if !subsampled {
             return Self { samples: keep.clone(), wanted: keep.clone(), missing: 0 };
@@ -58,11 +58,11 @@ impl ChromaColumns {
 impl Converter {
     /// Writes the kept part of the network's result for `region` into the output.
     ///
-    /// `tensor` is planar, `channels * (tensor.height * scale) * (tensor.width * scale)` values. For RGB formats and a luma
-    /// model, `scratch` must be the one that [`Converter::resize_passthrough_planes`] had for this frame.
+    /// `tensor` is planar, `channels * (tensor.height * scale) * (tensor.width * scale)` values. For RGB formats and a
+    /// luma model, `scratch` must be the one passed to [`Converter::resize_passthrough_planes`] for this frame.
     ///
     /// # Panics
-    /// Besides the reasons of all methods, if the tensor is of another size.
+    /// As for all methods of [`Converter`], and if the tensor has the wrong size.
     pub fn from_tensor(&self, tensor: &[f32], region: &Region, scratch: &mut Scratch, dst: &mut PictureMut) {
         self.check_result(dst);
         self.check_region(region);
@@ -111,12 +111,12 @@ impl Converter {
         }
     }
 
-    /// An RGB picture's new luma with its old chroma.
+    /// Combines an RGB picture's upscaled luma with its resized chroma.
     fn combine(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
         let (columns, width) = (patch.keep.0.clone(), self.output.width as usize);
         assert!(
             scratch.chroma.iter().all(|plane| plane.len() == width * self.output.height as usize),
-            "from_tensor needs the scratch that resize_passthrough_planes had"
+            "from_tensor needs the scratch passed to resize_passthrough_planes"
         );
         let [r, g, b] = rows::<3>(&mut scratch.rows, columns.len());
         for y in patch.keep.1.clone() {
@@ -138,7 +138,7 @@ impl Converter {
         }
     }
 
-    /// Luma row by row, and each row of chroma as soon as its rows were in use, while they are in the cache.
+    /// Writes luma row by row, and each chroma row directly after its luma rows, while they are in the cache.
     fn yuv_of_rgb_from_tensor(&self, patch: &Patch, scratch: &mut Scratch, dst: &mut PictureMut) {
         let (columns, lines) = &patch.keep;
         let chroma = ChromaColumns::new(columns, &patch.read.0, self.layout.h_sub);
@@ -153,15 +153,15 @@ impl Converter {
                 continue;
             }
             let last = y % 2 == 1 || y + 1 == lines.end;
-            // A sample goes with the region that keeps its first pixel.
+            // A sample belongs to the region that keeps its first pixel.
             if last && y / 2 * 2 >= lines.start {
                 self.chroma_of_rgb_from_tensor(patch, &chroma, y / 2, &mut rest, dst);
             }
         }
     }
 
-    /// Row `k` of chroma of an RGB result. It takes its neighbours from the tensor, of which the part beyond what was read
-    /// is none of the frame's.
+    /// Writes row `k` of an RGB result's chroma. Its neighbours come from the tensor, without the padding beyond the
+    /// read part.
     fn chroma_of_rgb_from_tensor(
         &self,
         patch: &Patch,

@@ -1,17 +1,17 @@
-//! Lanczos resizing of planes that the network has no say in, in step with the luma that it enlarges.
+//! Lanczos resizing of the planes that the network does not process, in phase with the luma that it enlarges.
 //!
-//! A row of the result is made in two passes, of single precision and without clipping between them: the source rows around it become one
-//! of the source's width, which is then widened. As the scale is a whole number, the weights repeat with each sample of the source,
-//! and both passes are sums of [`TAPS`] rows, each times a number.
+//! Each row of the result is made in two passes, in single precision and without clipping in between: a weighted sum of
+//! source rows gives a row of source width, which is then widened. As the scale is an integer, the weights repeat with
+//! each source sample, and both passes are weighted sums of [`TAPS`] rows.
 
 use std::f64::consts::PI;
 use std::ops::Range;
 
 use super::samples::simd;
 
-/// Half the width of the kernel, in samples of the source.
+/// Half the width of the kernel, in source samples.
 const LOBES: f64 = 3.0;
-/// Samples of the source that have a weight in one of the result.
+/// Source samples that contribute to one result sample.
 const TAPS: usize = 6;
 
 /// The Lanczos kernel: sinc(x) sinc(x / 3) between -3 and 3.
@@ -20,43 +20,44 @@ fn kernel(x: f64) -> f64 {
     if x.abs() < LOBES { sinc(x) * sinc(x / LOBES) } else { 0.0 }
 }
 
-/// What of the source a sample of the result is made of.
+/// The source samples and weights that make one result sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Taps {
-    /// The first sample of the source that has a weight.
+    /// The first source sample that contributes.
     first: isize,
     weights: [f32; TAPS],
 }
 
 /// One direction of a plane on its way from input to output size.
 ///
-/// Luma pixel `i` has its centre at `i + 1/2` input pixels, pixel `I` of the network's output at `(I + 1/2) / s`. Chroma
-/// sample `k` in the middle of two pixels lies at `2 k + 1`, so that sample `K` of the output belongs to
-/// `k = (K + 1/2) / s - 1/2`: what any resizing to `s` times the size does. A cosited one lies at `2 k + 1/2`, and `K` belongs
-/// to `k = (K + 1/4) / s - 1/4`, which is `(1 - 1/s) / 4` more.
+/// Luma pixel `i` has its centre at `i + 1/2` input pixels, pixel `I` of the network's output at `(I + 1/2) / s`.
+/// Chroma sample `k` midway between two pixels lies at `2 k + 1`, so that sample `K` of the output belongs to `k = (K +
+/// 1/2) / s - 1/2`, as in any resizing by `s`. A cosited sample lies at `2 k + 1/2`, and `K` belongs to `k = (K + 1/4)
+/// / s - 1/4`, which is `(1 - 1/s) / 4` more.
 ///
-/// The scale stays exactly `s` for odd sizes, too, where the subsampled plane does not grow by exactly that. Beyond the source there is
-/// nothing, and the other weights make up for it; but where the result reaches further, the last sample is repeated up to there.
+/// For odd sizes the scale is still exactly `s`, although the subsampled plane does not grow by exactly that. Taps
+/// beyond the source have no weight, and the remaining weights are normalised; if the result extends further, the last
+/// sample is repeated up to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Axis {
-    /// Samples of the source and of the result.
+    /// Sample counts of the source and the result.
     pub source: usize,
     pub result: usize,
     scale: usize,
-    /// Where in the source the result begins.
+    /// Where the result starts in the source.
     start: f64,
-    /// Samples of the source, with repetitions of the last one.
+    /// Source samples, including repetitions of the last one.
     padded: usize,
-    /// Samples of the source for each of which the `scale` samples of the result see nothing beyond the source.
+    /// The source samples for which all taps of their `scale` result samples lie within the source.
     inner: Range<usize>,
-    /// For source sample 0 if it were one of these: what the samples of the result are made of.
+    /// The taps of the `scale` result samples of an inner source sample, relative to that sample.
     phases: Vec<Taps>,
-    /// Of the samples of the result that belong to none of these.
+    /// The taps of the remaining result samples.
     edges: Vec<Taps>,
 }
 
 impl Axis {
-    /// For a frame of `pixels` in this direction; `subsampled` and `cosited` as in the frame's format and colour.
+    /// For a frame of `pixels` in this direction; `subsampled` and `cosited` follow from the frame's format and colour.
     pub fn new(pixels: u32, scale: u32, subsampled: bool, cosited: bool) -> Self {
         let samples = |pixels: usize| if subsampled { pixels.div_ceil(2) } else { pixels };
         let (source, result) = (samples(pixels as usize), samples(pixels as usize * scale as usize));
@@ -84,17 +85,17 @@ impl Axis {
         axis
     }
 
-    /// The samples of the result that may see beyond the source.
+    /// The result samples whose taps may extend beyond the source.
     fn outer(&self) -> impl Iterator<Item = usize> + use<> {
         (0..self.inner.start * self.scale).chain(self.inner.end * self.scale..self.result)
     }
 
-    /// Whether the result is the source.
+    /// Whether the result equals the source.
     fn is_identity(&self) -> bool {
         self.source == self.result && self.start == 0.0
     }
 
-    /// Where sample `index` of the result lies in the source, whose sample `i` reaches from `i` to `i + 1`.
+    /// The position of result sample `index` in the source, whose sample `i` extends from `i` to `i + 1`.
     fn centre(&self, index: usize) -> f64 {
         self.start + (index as f64 + 0.5) / self.scale as f64
     }
@@ -107,7 +108,7 @@ impl Axis {
         kernel(sample as f64 + 0.5 - self.centre(index))
     }
 
-    /// If the source had no ends.
+    /// The taps for a source without ends.
     fn everywhere(&self, index: usize) -> Taps {
         let first = self.first(index);
         let weights: [f64; TAPS] = std::array::from_fn(|tap| self.weight(index, first + tap as isize));
@@ -115,7 +116,8 @@ impl Axis {
         Taps { first, weights: weights.map(|weight| (weight / sum) as f32) }
     }
 
-    /// What sample `index` of the result is made of. All taps lie in the source, if it has as many samples; else those beyond weigh 0.
+    /// The taps of result sample `index`. They lie within the source if it has enough samples; otherwise those beyond
+    /// it have weight 0.
     fn taps(&self, index: usize) -> Taps {
         let sample = index / self.scale;
         if self.inner.contains(&sample) {
@@ -146,12 +148,13 @@ pub(super) struct Axes {
 }
 
 impl Axes {
-    /// Whether the result is the source.
+    /// Whether the result equals the source.
     pub fn is_identity(&self) -> bool {
         self.x.is_identity() && self.y.is_identity()
     }
 
-    /// Makes row `y` of the result of `source`, which is `x.source` by `y.source` values. `buffer` grows as needed and stays.
+    /// Makes row `y` of the result from `source`, which is `x.source` by `y.source` values. `buffer` grows as needed
+    /// and keeps its memory.
     pub fn resize_row(&self, source: &[f32], y: usize, buffer: &mut Vec<f32>, out: &mut [f32]) {
         let (x, width) = (&self.x, self.x.source);
         let count = x.inner.len();
@@ -173,7 +176,7 @@ impl Axes {
     }
 }
 
-/// `out` becomes the sum of the rows, each times its weight.
+/// Writes the weighted sum of the rows to `out`.
 fn add_weighted(rows: [&[f32]; TAPS], weights: [f32; TAPS], out: &mut [f32]) {
     simd(
         #[inline(always)]
@@ -187,7 +190,7 @@ fn add_weighted(rows: [&[f32]; TAPS], weights: [f32; TAPS], out: &mut [f32]) {
     );
 }
 
-/// Puts rows that lie one behind the other into each other: the first value of each, then the second.
+/// Interleaves consecutive rows: the first value of each, then the second.
 fn interleave(rows: &[f32], count: usize, out: &mut [f32]) {
     match count {
         1 => out.copy_from_slice(rows),

@@ -1,12 +1,12 @@
-//! R'G'B' to Y'CbCr and back, row by row, in `f32`; nothing is clipped.
+//! R'G'B' to Y'CbCr and back, row by row, in `f32`, without clipping.
 //!
-//! The formulas are those of ITU-R BT.601-7, 2.5, which hold for each pair of luma weights:
-//! Y' = kr R' + kg G' + kb B', Cb = (B' - Y') / (2 (1 - kb)), Cr = (R' - Y') / (2 (1 - kr)).
+//! The formulas of ITU-R BT.601-7, 2.5, with any pair of luma weights: Y' = kr R' + kg G' + kb B', Cb = (B' - Y') / (2
+//! (1 - kb)), Cr = (R' - Y') / (2 (1 - kr)).
 
 use super::colour::Matrix;
 use super::samples::simd;
 
-/// The factors of a matrix, both ways.
+/// A matrix's factors, for both directions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Coefficients {
     pub kr: f32,
@@ -15,7 +15,7 @@ pub(crate) struct Coefficients {
     /// 1 / (2 (1 - kb)) and 1 / (2 (1 - kr)).
     pub to_cb: f32,
     pub to_cr: f32,
-    /// What Cr adds to R, Cb to B, and both to G.
+    /// The contributions of Cr to R, Cb to B, and both to G.
     pub cr_to_r: f32,
     pub cb_to_b: f32,
     pub cb_to_g: f32,
@@ -80,7 +80,7 @@ impl Coefficients {
         );
     }
 
-    /// Y', Cb and Cr of a row, in place of which come R', G' and B'.
+    /// Replaces Y', Cb and Cr of a row by R', G' and B'.
     pub fn rgb_in_place(&self, y: &mut [f32], cb: &mut [f32], cr: &mut [f32]) {
         simd(
             #[inline(always)]

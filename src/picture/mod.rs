@@ -1,19 +1,19 @@
-//! Pictures in memory: formats, planes, regions, and the conversion from pixels to tensors and back.
+//! Pictures in memory: formats, planes, regions, and conversion between pixels and tensors.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`mod@format`] | the formats' names and their layout in memory |
+//! | [`mod@format`] | the formats' names and memory layouts |
 //! | [`view`] | checked views of a picture's planes |
 //! | [`colour`] | matrix, range, chroma siting |
-//! | [`region`], `span` | cutting a frame into regions, and the arithmetic of it |
-//! | [`convert`] | the [`Converter`](convert::Converter), with its parts in the next four modules |
-//! | `to_tensor`, `from_tensor` | pixels to the network's input; its output to pixels |
-//! | `passthrough_planes` | chroma beside a luma network, and alpha: resized by `lanczos` |
-//! | `unchanged` | copying what has not changed from the previous result |
-//! | [`device_conversion`], [`device_tensors`] | the samples themselves as integer tensors, for a device that converts |
-//! | `samples`, `matrix`, `siting` | loops over rows: samples to and from `f32`, colour, chroma to and from luma's grid |
-//! | [`paint`] | the outlines of `show-updates` |
-//! | [`feather`] | blending of regions whose results differ where they meet |
+//! | [`region`], `span` | division of a frame into regions, and its arithmetic |
+//! | [`convert`] | the [`Converter`](convert::Converter); its methods are in the next four modules |
+//! | `to_tensor`, `from_tensor` | pixels to the network's input; the network's output to pixels |
+//! | `passthrough_planes` | alpha, and chroma beside a luma network: resized by `lanczos` |
+//! | `unchanged` | copies unchanged pixels from the previous result |
+//! | [`device_conversion`], [`device_tensors`] | raw samples as integer tensors, for devices that convert |
+//! | `samples`, `matrix`, `siting` | row loops: samples to and from `f32`, colour matrix, chroma resampling |
+//! | [`paint`] | outlines for `show-updates` |
+//! | [`feather`] | blends adjacent regions whose results differ |
 
 pub mod colour;
 pub mod convert;

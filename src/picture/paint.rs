@@ -1,12 +1,13 @@
-//! Marks on a picture, for people who want to see what is done with it.
+//! Draws debugging marks on a picture.
 
 use super::format::PictureMut;
 use crate::types::Rect;
 
-/// Pixels.
+/// Line width in pixels.
 const LINE: u32 = 2;
 
-/// Draws a frame just within `rect`, in inverted colours, so that it is seen on any ground. Of subsampled formats only luma is inverted.
+/// Draws an outline just inside `rect` in inverted colours, visible on any background. In subsampled formats, only luma
+/// is inverted.
 ///
 /// # Panics
 /// If the rectangle is not within the picture.
@@ -20,7 +21,7 @@ pub fn outline(picture: &mut PictureMut, rect: Rect) {
         for pixel in row[columns.start as usize * step..columns.end as usize * step].chunks_exact_mut(step) {
             let mut done = usize::MAX;
             for offset in offsets.iter().copied() {
-                // Grey has one component under three names.
+                // For gray, the three components are the same sample.
                 if offset != std::mem::replace(&mut done, offset) {
                     let max = max.to_le_bytes();
                     pixel[offset] ^= max[0];
@@ -49,7 +50,7 @@ mod tests {
     use crate::types::Size;
 
     #[test]
-    fn a_frame_is_drawn_within_the_rectangle_alone() {
+    fn the_outline_stays_within_the_rectangle() {
         for format in PixelFormat::ALL {
             let size = Size { width: 16, height: 14 };
             let mut planes: Vec<(Vec<u8>, usize)> = (0..format.planes())

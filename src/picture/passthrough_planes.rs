@@ -1,4 +1,4 @@
-//! The part of the output that the network has no say in: chroma beside a luma model, and alpha.
+//! Planes that the network does not process: alpha, and chroma beside a luma model.
 
 use super::colour::Levels;
 use super::convert::{Converter, Scratch, rows};
@@ -8,9 +8,9 @@ use super::samples;
 use crate::types::Channels;
 
 impl Converter {
-    /// Makes all of the output that the network has no say in: chroma (beside a luma model) and alpha, resized by Lanczos.
+    /// Makes the planes that the network does not process: chroma (beside a luma model) and alpha, resized by Lanczos.
     ///
-    /// Call it once for a frame, before [`Converter::from_tensor`] and with the same `scratch`.
+    /// Call it once per frame, before [`Converter::from_tensor`] and with the same `scratch`.
     pub fn resize_passthrough_planes(&self, src: &PictureRef, dst: &mut PictureMut, scratch: &mut Scratch) {
         self.check_source(src);
         self.check_result(dst);
@@ -64,7 +64,7 @@ impl Converter {
         }
     }
 
-    /// The codes of one component.
+    /// Loads the sample values of one component.
     fn load_plane(&self, src: &PictureRef, component: Component, axes: &Axes, plane: &mut Vec<f32>) {
         plane.resize(axes.x.source * axes.y.source, 0.0);
         let codes = Levels::codes(self.layout.depth);
@@ -79,7 +79,7 @@ impl Converter {
         self.load_plane(src, alpha, &axes, plane);
         let [row] = rows::<1>(&mut scratch.rows, axes.x.result);
         let first = plane[0];
-        // Nearly all pictures with alpha are opaque.
+        // Almost all pictures with alpha are opaque.
         let uniform = plane.iter().all(|value| *value == first);
         row.fill(first);
         for y in 0..axes.y.result {
@@ -90,7 +90,7 @@ impl Converter {
         }
     }
 
-    /// Cb and Cr of an RGB picture at output size, into `scratch.chroma`.
+    /// Computes Cb and Cr of an RGB picture at output size, into `scratch.chroma`.
     fn split_chroma(&self, src: &PictureRef, scratch: &mut Scratch) {
         let axes = self.full_axes();
         let width = axes.x.source;

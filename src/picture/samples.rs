@@ -1,15 +1,15 @@
-//! Rows of codes to rows of `f32` and back: the loops in which the time goes.
+//! Conversion of rows of samples to rows of `f32` and back: the hot loops.
 //!
-//! Each loop treats a whole pixel as one little-endian word, from which a component is shifted out; so one loop serves
-//! planar and packed formats of any depth, without a branch in it, and the compiler turns it into vector code.
+//! Each loop reads a whole pixel as one little-endian word and shifts the component out of it. So one loop without
+//! branches serves planar and packed formats of any depth, and the compiler vectorises it.
 
 use super::colour::Levels;
 use super::format::{Component, Layout};
 
-/// Runs `f`, compiled once more for AVX2 where the processor has it.
+/// Runs `f`, compiled for AVX2 if the processor supports it.
 ///
-/// `f` must be `#[inline(always)]` all the way down. The results are the same to the bit either way: nothing here is
-/// contracted to fused multiply-adds.
+/// `f` and everything it calls must be `#[inline(always)]`. The results are bit-identical with and without AVX2, as
+/// nothing is contracted to fused multiply-adds.
 #[inline(always)]
 pub(crate) fn simd<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
@@ -19,21 +19,21 @@ pub(crate) fn simd<R>(f: impl FnOnce() -> R) -> R {
             f()
         }
         if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2, which is all that the function asks for.
+            // SAFETY: the processor supports AVX2, the function's only requirement.
             return unsafe { avx2(f) };
         }
     }
     f()
 }
 
-/// A pixel of a plane as a little-endian number.
+/// A pixel of a plane as a little-endian integer.
 trait Word: Copy {
     const BYTES: usize;
     fn read(bytes: &[u8]) -> Self;
     fn write(self, bytes: &mut [u8]);
     /// The sample at bit `shift`, masked.
     fn sample(self, shift: u32, mask: u32) -> u32;
-    /// A code at bit `shift`.
+    /// The word with a sample value at bit `shift`.
     fn at(code: u32, shift: u32) -> Self;
     fn or(self, other: Self) -> Self;
     fn and(self, other: Self) -> Self;
@@ -83,7 +83,7 @@ word!(u16, 2);
 word!(u32, 4);
 word!(u64, 8);
 
-/// Where a component stands in its plane's word.
+/// A component's position in its plane's word.
 #[derive(Clone, Copy, Debug)]
 struct Field {
     shift: u32,
@@ -96,25 +96,25 @@ impl Field {
         Self { shift: 8 * component.offset as u32 + layout.shift, mask: ((1 << bits) - 1) >> layout.shift }
     }
 
-    /// All bits of the sample, in place.
+    /// The bits of the sample's bytes within the word.
     fn bits(&self, layout: &Layout) -> u64 {
         ((1 << (8 * layout.bytes)) - 1) << (self.shift - layout.shift)
     }
 }
 
-/// The code nearest to a value, within the sample's range; NaN is 0.
+/// The nearest sample value, clamped to the sample's range; NaN becomes 0.
 #[inline(always)]
 fn code(value: f32, levels: Levels) -> u32 {
-    /// 2^23: above it a float's last bit is worth 1, so that adding it rounds.
+    /// 2^23: the last bit of a float above it is worth 1, so adding it rounds.
     const ROUND: f32 = 8_388_608.0;
     let code = value * levels.scale + levels.offset;
-    // Written so that it becomes one instruction each, and NaN fails the first.
+    // In this form each line compiles to one instruction, and the first turns NaN into 0.
     let code = if code > 0.0 { code } else { 0.0 };
     let code = if code < levels.max { code } else { levels.max };
     (code + ROUND).to_bits() & 0xffff
 }
 
-/// Reads a row of one component, `bytes` beginning at the first pixel, into normalised values; as many as `out` holds.
+/// Reads normalised values of one component until `out` is full; `bytes` starts at the first pixel.
 pub(super) fn load(layout: &Layout, component: Component, levels: Levels, bytes: &[u8], out: &mut [f32]) {
     let field = Field::new(layout, component);
     match component.step {
@@ -146,12 +146,12 @@ pub(super) fn load(layout: &Layout, component: Component, levels: Levels, bytes:
 fn load_words<W: Word>(field: Field, levels: Levels, bytes: &[u8], out: &mut [f32]) {
     let unit = 1.0 / levels.scale;
     for (out, pixel) in out.iter_mut().zip(bytes.chunks_exact(W::BYTES)) {
-        // By way of i32: there is no vector instruction for unsigned ones.
+        // Converted through i32, because there is no vector instruction for unsigned integers.
         *out = (W::read(pixel).sample(field.shift, field.mask) as i32 as f32 - levels.offset) * unit;
     }
 }
 
-/// Reads a row of R, G and B, where `rows` gives for each plane the row from the first pixel on.
+/// Reads a row of R, G and B; `rows` returns a plane's row, starting at the first pixel.
 pub(super) fn load_rgb<'a>(
     layout: &Layout,
     levels: Levels,
@@ -185,7 +185,7 @@ fn load_triples(levels: Levels, bytes: &[u8], first: &mut [f32], second: &mut [f
     }
 }
 
-/// Writes a row of one component that has its plane to itself.
+/// Writes a row of a component that does not share its plane.
 pub(super) fn store(layout: &Layout, levels: Levels, row: &[f32], bytes: &mut [u8]) {
     if layout.bytes == 1 {
         simd(
@@ -207,7 +207,7 @@ fn store_words<W: Word>(shift: u32, levels: Levels, row: &[f32], bytes: &mut [u8
     }
 }
 
-/// Writes a row of one component that shares its plane's pixels with others, which stay as they are. `bytes` begin at the first pixel.
+/// Writes a row of a component that shares its plane with others, which are kept. `bytes` starts at the first pixel.
 pub(super) fn store_among(layout: &Layout, component: Component, levels: Levels, row: &[f32], bytes: &mut [u8]) {
     if layout.bytes == 1 {
         let samples = bytes[component.offset..].iter_mut().step_by(component.step);
@@ -220,7 +220,7 @@ pub(super) fn store_among(layout: &Layout, component: Component, levels: Levels,
     }
 }
 
-/// Writes a row of two components that share their plane's pixels: interleaved chroma.
+/// Writes a row of two components that share a plane: interleaved chroma.
 pub(super) fn store_pair(
     layout: &Layout,
     components: [Component; 2],
@@ -251,7 +251,7 @@ fn store_pairs<W: Word>(shifts: [u32; 2], levels: Levels, rows: [&[f32]; 2], byt
     }
 }
 
-/// Writes a row of R, G and B that share their plane's pixels. Alpha stays as it is, padding becomes 255.
+/// Writes a row of R, G and B that share a plane. Keeps alpha and sets padding to 255.
 pub(super) fn store_packed(layout: &Layout, levels: Levels, rgb: [&[f32]; 3], bytes: &mut [u8]) {
     let [red, _, _] = layout.components;
     if red.step == 3 {
@@ -291,7 +291,7 @@ fn store_triples(levels: Levels, rgb: [&[f32]; 3], bytes: &mut [u8]) {
     }
 }
 
-/// With `KEEP`, the bits of `keep` stay as they are in memory.
+/// With `KEEP`, the bits of `keep` are preserved in memory.
 #[inline(always)]
 fn store_quads<W: Word, const KEEP: bool>(
     shifts: [u32; 3],
@@ -314,10 +314,10 @@ fn store_quads<W: Word, const KEEP: bool>(
         word.write(pixel);
     }
 }
-/// How many of the values are NaN or infinite.
+/// Counts the values that are NaN or infinite.
 pub fn non_finite(values: &[f32]) -> u64 {
     const LANES: usize = 16;
-    // Nought times anything finite is nought. The lanes let the compiler add many at a time.
+    // Zero times a finite value is zero. The lanes let the compiler add many values at a time.
     let mut lanes = [0f32; LANES];
     let mut chunks = values.chunks_exact(LANES);
     for chunk in &mut chunks {

@@ -1,14 +1,14 @@
-//! Chroma to the grid of luma and back, in one direction each.
+//! Resamples chroma to luma's grid and back, one direction at a time.
 //!
-//! Up goes bilinear interpolation, down its transpose: for chroma in the middle of two pixels their mean, for chroma on
-//! a pixel (1 2 1) / 4 around it. Both keep the place of what they carry, and a constant.
+//! Upsampling is bilinear interpolation; downsampling is its transpose: the mean of two pixels for chroma midway
+//! between them, (1 2 1) / 4 for cosited chroma. Both preserve position and constants.
 
 use super::samples::simd;
 
-/// The two chroma rows (or columns) of which luma row `y` takes its chroma: the nearer one, and the other, whose weight is
-/// [`other_weight`]. Where one is alone, both are the same.
+/// The two chroma rows (or columns) that luma row `y` is interpolated from: the nearer one, and the other one, with
+/// weight [`other_weight`]. Both are the same if only one contributes.
 ///
-/// `rows` is the number of chroma rows: at the frame's edge the last one is repeated.
+/// `rows` is the number of chroma rows; beyond the frame's edge the last one is repeated.
 pub(super) fn upsample_taps(y: usize, rows: usize, cosited: bool) -> [usize; 2] {
     let near = y / 2;
     let other = match (cosited, y % 2) {
@@ -19,7 +19,7 @@ pub(super) fn upsample_taps(y: usize, rows: usize, cosited: bool) -> [usize; 2] 
     [near, other].map(|tap| tap.min(rows - 1))
 }
 
-/// See [`upsample_taps`].
+/// The weight of the second row of [`upsample_taps`].
 pub(crate) fn other_weight(cosited: bool) -> f32 {
     if cosited { 0.5 } else { 0.25 }
 }
@@ -38,14 +38,14 @@ pub(super) fn blend(out: &mut [f32], other: &[f32], weight: f32) {
 
 /// Interpolates a row of chroma to luma's columns.
 ///
-/// `chroma` holds the samples k - 1 to k + n, `out` gets the columns 2k to 2k + 2n - 1.
+/// `chroma` holds the samples k - 1 to k + n; `out` receives the columns 2k to 2k + 2n - 1.
 pub(super) fn upsample(chroma: &[f32], cosited: bool, out: &mut [f32]) {
     let (before, weight) = (usize::from(cosited), other_weight(cosited));
     simd(
         #[inline(always)]
         || {
             let n = out.len() / 2;
-            // For cosited chroma the even column is the sample itself: its "left" neighbour is then the same.
+            // For cosited chroma, the even column equals the sample: its "left" neighbour is then the sample itself.
             let (left, here, right) = (&chroma[before..][..n], &chroma[1..][..n], &chroma[2..][..n]);
             let pairs = out.chunks_exact_mut(2).zip(left.iter().zip(here).zip(right));
             for (pair, ((&left, &here), &right)) in pairs {
@@ -56,7 +56,7 @@ pub(super) fn upsample(chroma: &[f32], cosited: bool, out: &mut [f32]) {
     );
 }
 
-/// The rows (or columns) of luma's grid that make chroma sample `k`, clamped to `first..=last`.
+/// The luma rows (or columns) that chroma sample `k` is computed from, clamped to `first..=last`.
 pub(super) fn downsample_taps(k: usize, cosited: bool, first: usize, last: usize) -> [usize; 3] {
     let here = 2 * k;
     let before = if cosited { here.saturating_sub(1) } else { here };
@@ -85,7 +85,7 @@ pub(super) fn downsample_rows(rows: [&[f32]; 3], cosited: bool, out: &mut [f32])
 
 /// Filters a row down to chroma's columns.
 ///
-/// `row` holds the columns 2k - 1 to 2k + 2n - 1, `out` gets the samples k to k + n - 1.
+/// `row` holds the columns 2k - 1 to 2k + 2n - 1; `out` receives the samples k to k + n - 1.
 pub(super) fn downsample(row: &[f32], cosited: bool, out: &mut [f32]) {
     simd(
         #[inline(always)]

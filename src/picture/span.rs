@@ -1,9 +1,9 @@
-//! Cutting a line of a frame into spans: columns and rows are cut alike, each for itself.
+//! Divides a line of a frame into spans; columns and rows are divided independently and alike.
 //!
-//! What the whole frame would be as a tensor is the line from 0 to [`Cut::padded`]: the frame, and behind it the padding up to
-//! a size that the network takes. Every span's tensor is a window of that line. So a network that is local finds around
-//! each kept pixel what it would find in the whole: the same pixels, the same padding by us, and the same edges at which
-//! it pads itself.
+//! The whole frame's tensor would be the line from 0 to [`Cut::padded`]: the frame, followed by padding up to a size
+//! that the network accepts. Every span's tensor is a window of that line. A local network therefore sees the same
+//! surroundings of each kept pixel as in the whole frame: the same pixels, the same padding, and the same edges at
+//! which it pads internally.
 
 /// One direction of a [`Region`](super::region::Region), in input pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,15 +12,15 @@ pub(super) struct Span {
     pub keep_length: u32,
     pub read: u32,
     pub read_length: u32,
-    /// The tensor's size: what is read, and padding.
+    /// The tensor's size: the pixels read, plus padding.
     pub tensor: u32,
-    /// Over how many pixels from `keep` on it is blended with the span before.
+    /// Over how many pixels from the start of `keep` it is blended with the previous span.
     pub blend_before: u32,
-    /// Over how many pixels from the end of `keep` on the span behind is blended with it.
+    /// Over how many pixels from the end of `keep` the next span is blended with it.
     pub blend_behind: u32,
 }
 
-/// One direction of [`Limits`](super::region::Limits), and the frame's size in it.
+/// One direction of [`Limits`](super::region::Limits), and the frame's size in that direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cut {
     /// The frame's width or height.
@@ -38,7 +38,7 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// Spans that cover the line, in order. One for an empty line, which is empty, too.
+    /// Spans that cover the line, in order. An empty line gives one empty span.
     pub fn spans(&self) -> Vec<Span> {
         if let Some(fixed) = self.fixed {
             return self.fixed_spans(fixed.max(1));
@@ -50,17 +50,17 @@ impl Cut {
         }
     }
 
-    /// The smallest tensor of a tile among others: the halo on both sides, the blended part and a step between them.
+    /// The smallest tensor of an inner tile: the halo on both sides, the blended part and a step between them.
     pub fn min_tile(&self) -> u32 {
         self.before() + self.min_keep() + self.behind()
     }
 
-    /// What a span reads that keeps `keep_length` pixels from `keep` on.
+    /// The span that keeps `keep_length` pixels from `keep` on.
     pub fn window(&self, keep: u32, keep_length: u32) -> Span {
         let (padded, unit) = (self.padded(), self.unit());
         let end = (keep + keep_length + self.halo()).next_multiple_of(unit).min(padded);
         let read = align_down(keep.saturating_sub(self.halo()), unit);
-        // Too small for the network: more at the end, and what the frame lacks there, before the begin.
+        // If the tensor is too small for the network, extend its end, and beyond the frame's end its start.
         let end = end.max((read + self.min).next_multiple_of(unit).min(padded));
         let read = read.min(align_down(end.saturating_sub(self.min), unit));
         Span {
@@ -80,22 +80,22 @@ impl Cut {
         Span { keep: 0, keep_length: length, read: 0, read_length: length, tensor, blend_before: 0, blend_behind: 0 }
     }
 
-    /// The whole line's tensor.
+    /// The size of the whole line's tensor.
     fn padded(&self) -> u32 {
         self.length.max(self.min).next_multiple_of(self.multiple)
     }
 
-    /// Where tensors may begin, and end within the line.
+    /// Tensors start, and end within the line, at multiples of this.
     fn unit(&self) -> u32 {
         lcm(self.multiple, self.align)
     }
 
-    /// Where kept parts may meet: also at even pixels, where chroma begins.
+    /// Kept parts meet at multiples of this: on the grid, and on even pixels, where chroma samples start.
     fn step(&self) -> u32 {
         lcm(2, self.unit())
     }
 
-    /// The halo; beyond the line's length it means no more than that.
+    /// The halo, limited to the line's length.
     fn halo(&self) -> u32 {
         self.halo.min(self.length)
     }
@@ -104,20 +104,21 @@ impl Cut {
         if self.local { 0 } else { self.overlap.min(self.length) }
     }
 
-    /// Pixels that are read before the kept part.
+    /// Pixels read before the kept part.
     fn before(&self) -> u32 {
         self.halo().next_multiple_of(self.unit())
     }
 
-    /// Pixels that are read behind the kept part: there the next span blends, and it wants as good a margin.
+    /// Pixels read after the kept part: the next span's blended part and its halo.
     fn behind(&self) -> u32 {
         (self.halo() + self.overlap()).next_multiple_of(self.unit())
     }
 
-    /// The fewest pixels kept between two neighbours: blended parts must not meet, nor the tensor be too small.
+    /// The minimum number of pixels kept between two neighbours: blended parts must not meet, and the tensor must not
+    /// be too small.
     fn min_keep(&self) -> u32 {
         let (unit, step) = (self.unit(), self.step());
-        // The last tensor may be less than the others by this, as the line may end off the grid.
+        // The last tensor may be smaller by this much, because the line may end off the grid.
         let ragged = unit - self.multiple;
         let min = (self.min.next_multiple_of(unit) + ragged).saturating_sub(self.before() + self.behind());
         step.max(self.overlap().next_multiple_of(step)).max(min.next_multiple_of(step))
@@ -125,13 +126,14 @@ impl Cut {
 
     /// Tiles of at most `tile`, which is at least [`Cut::min_tile`] and less than the line.
     ///
-    /// All tensors have one size, the smallest with which that number of tiles does: inference libraries plan anew for
-    /// each size they meet. The spans at the ends keep more of theirs, as they need a halo on one side only. The last may be
-    /// smaller by less than a step of the grid, where the line ends off it.
+    /// All tensors have the same size, the smallest one possible with that number of tiles: inference libraries plan
+    /// anew for each new size. The outer spans keep more of their tensors, as they need a halo on one side only. The
+    /// last one may be smaller by less than a step of the grid, if the line ends off the grid.
     fn tiles(&self, tile: u32) -> Vec<Span> {
         let (unit, step, padded) = (self.unit(), self.step(), self.padded());
         let (before, behind) = (self.before(), self.behind());
-        // With n tiles that keep k pixels each, the first one `extra` more and the last one `behind` more, n * k must be `rest`.
+        // With n tiles that keep k pixels each, plus `extra` for the first and `behind` for the last, n * k must be
+        // `rest`.
         let extra = align_down(before, step);
         let rest = padded - extra - behind;
         let most = align_down(tile - before - behind, step);
@@ -161,7 +163,7 @@ impl Cut {
         (0..count).map(span).collect()
     }
 
-    /// Spans that read `fixed` pixels each, or all if there are less.
+    /// Spans that read `fixed` pixels each, or the whole line if it is shorter.
     fn fixed_spans(&self, fixed: u32) -> Vec<Span> {
         let length = self.length;
         if length <= fixed {
@@ -176,7 +178,7 @@ impl Cut {
         let mut spans: Vec<Span> = Vec::new();
         let mut keep = 0;
         while keep < length {
-            // The last span is moved back into the frame: better real pixels than padding.
+            // The last span is moved back into the frame: real pixels are better than padding.
             let read = keep.saturating_sub(halo).min(length - fixed);
             let end = read + fixed;
             let is_last = end == length;
@@ -200,7 +202,7 @@ fn align_down(value: u32, step: u32) -> u32 {
     value / step * step
 }
 
-/// The least common multiple of two numbers above 0.
+/// The least common multiple of two positive integers.
 fn lcm(a: u32, b: u32) -> u32 {
     let (mut divisor, mut rest) = (a, b);
     while rest != 0 {

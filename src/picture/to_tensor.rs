@@ -1,4 +1,4 @@
-//! From pixels to the tensor.
+//! Conversion from pixels to tensors.
 
 use super::convert::{Converter, Scratch, rows};
 use super::format::{Kind, PictureRef};
@@ -6,7 +6,7 @@ use super::region::Region;
 use super::{samples, siting};
 use crate::types::{Channels, Rect, Size};
 
-/// There is no memory for a tensor.
+/// The memory for a tensor could not be allocated.
 #[derive(Debug, thiserror::Error)]
 #[error("no room for a tensor of {channels}x{height}x{width}")]
 pub struct NoRoom {
@@ -16,8 +16,8 @@ pub struct NoRoom {
 }
 
 impl Converter {
-    /// Makes room in `tensor` for what [`Converter::to_tensor`] writes of `region`, so that a lack of memory is an error and not the
-    /// process's end.
+    /// Reserves memory in `tensor` for what [`Converter::to_tensor`] writes for `region`, so that running out of memory
+    /// is an error and does not abort the process.
     pub fn try_reserve(&self, region: &Region, tensor: &mut Vec<f32>) -> Result<(), NoRoom> {
         let (Size { width, height }, channels) = (region.tensor, self.channels.count());
         let values = usize::try_from(region.tensor.pixels()).ok().and_then(|pixels| pixels.checked_mul(channels));
@@ -29,7 +29,7 @@ impl Converter {
 
     /// Fills `tensor` with what `region` reads: planar, `channels * tensor.height * tensor.width` values.
     ///
-    /// Where the tensor is larger than what is read, the last column and row are repeated.
+    /// If the tensor is larger than what is read, the last column and row are repeated.
     pub fn to_tensor(&self, src: &PictureRef, region: &Region, scratch: &mut Scratch, tensor: &mut Vec<f32>) {
         self.check_source(src);
         self.check_region(region);
@@ -92,7 +92,8 @@ impl Converter {
         samples::load_rgb(&self.layout, self.luma, |plane| &src.row(plane, y)[skip..], r, g, b);
     }
 
-    /// Cb (`index` 1) or Cr (2) of luma row `y`, for the columns read. Chroma beyond them is read from the picture.
+    /// Loads Cb (`index` 1) or Cr (2) of luma row `y` for the columns read, interpolating from samples beyond them
+    /// where the picture has any.
     fn load_chroma(
         &self,
         src: &PictureRef,
@@ -122,7 +123,7 @@ impl Converter {
             }
             return;
         }
-        // The samples k to k + n - 1 and one more on each side, as far as there are any.
+        // The samples k to k + n - 1 and one more on each side, as far as they exist.
         let (k, end) = (x / 2, (x + out.len()).div_ceil(2));
         let n = end - k;
         let [chroma, other, wide] = rows::<3>(&mut scratch.rows, 2 * n + 2);
@@ -144,7 +145,7 @@ impl Converter {
     }
 }
 
-/// Repeats the last column and row of what was read, to the end of the tensor's plane.
+/// Fills the tensor's plane by repeating the last column and row that were read.
 fn pad(plane: &mut [f32], width: usize, read: Rect) {
     let (columns, lines) = (read.width as usize, read.height as usize);
     if columns < width {

@@ -1,4 +1,4 @@
-//! The part of the output that is as it was in the output before.
+//! Copies the unchanged part of the output from the previous output.
 
 use std::ops::Range;
 
@@ -7,27 +7,29 @@ use super::format::{Kind, PictureMut, PictureRef};
 use crate::types::Channels;
 use crate::types::Rect;
 
-/// Pixels that Lanczos-3 looks at on each side when it enlarges, and one for the siting of what it resizes.
+/// The radius of Lanczos-3 when it enlarges, plus one pixel for the siting of the resized plane.
 const LANCZOS_RADIUS: u32 = 4;
-/// Pixels that a sample of subsampled chroma colours beyond its own when it is interpolated.
+/// How many pixels beyond its own a subsampled chroma sample affects when it is interpolated.
 const CHROMA_RADIUS: u32 = 2;
 
 impl Converter {
-    /// How many pixels around a changed one may come out otherwise, where the network reaches `radius` pixels far. Of planes that
-    /// [`Converter::resize_passthrough_planes`] makes whole, nothing is said.
+    /// How many input pixels around a changed pixel may change in the result, for a network with a receptive field
+    /// radius of `radius`. Planes that [`Converter::resize_passthrough_planes`] makes as a whole are not considered.
     pub fn dilation(&self, radius: u32) -> u32 {
         let chroma = if self.halo() > 0 { CHROMA_RADIUS + self.halo() } else { 0 };
         let beside = self.channels == Channels::Luma && self.layout.kind == Kind::Rgb || self.layout.alpha.is_some();
         (radius + chroma).max(if beside { LANCZOS_RADIUS } else { 0 })
     }
 
-    /// Whether a change of chroma alone leaves the network out of it: it sees luma, and [`Converter::resize_passthrough_planes`] does the rest.
+    /// Whether a change of chroma alone does not need the network: it reads luma only, and
+    /// [`Converter::resize_passthrough_planes`] makes the chroma.
     pub fn chroma_is_apart(&self) -> bool {
         self.channels == Channels::Luma && self.layout.kind == Kind::Yuv
     }
 
-    /// Copies from `before`, an output, what lies outside of `parts` (pixels of the input, of regions that were
-    /// [written](Converter::from_tensor)) to `dst`, for which [`Converter::resize_passthrough_planes`] was called.
+    /// Copies everything outside `parts` from the previous output `before` to `dst`. `parts` are the input pixels of
+    /// the regions already [written](Converter::from_tensor) to `dst`; call [`Converter::resize_passthrough_planes`]
+    /// first.
     pub fn copy_unchanged(&self, before: &PictureRef, parts: &[Rect], dst: &mut PictureMut) {
         self.check_result(dst);
         let planes = if self.chroma_is_apart() { 1 } else { self.layout.planes };
@@ -35,7 +37,7 @@ impl Converter {
             let (columns, rows) = self.layout.plane_size(plane, self.output);
             let halved = |sub: bool| usize::from(sub && plane > 0 && self.layout.kind == Kind::Yuv) + 1;
             let sub = (halved(self.layout.h_sub), halved(self.layout.v_sub));
-            // A sample of chroma goes with its first pixel.
+            // A chroma sample belongs to its first pixel.
             let span = |begin: u32, length: u32, sub: usize| {
                 let at = |pixel: u32| (pixel as usize * self.scale as usize).div_ceil(sub);
                 at(begin)..at(begin + length)
@@ -56,7 +58,7 @@ impl Converter {
     }
 }
 
-/// Rows of a plane that have the same parts in them, and the columns that lie in none.
+/// Bands of rows that intersect the same parts, each with the columns outside all of them.
 fn bands(
     parts: &[(Range<usize>, Range<usize>)],
     columns: usize,

@@ -3,7 +3,7 @@
 use super::format::PixelFormat;
 use crate::types::Size;
 
-/// Why planes are no picture of a format and size.
+/// Why planes do not form a picture of a format and size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PictureError {
     #[error("a picture of {width}x{height} has no pixels")]
@@ -16,7 +16,7 @@ pub enum PictureError {
     Short { format: &'static str, plane: usize, expected: usize, got: usize },
 }
 
-/// No format has more planes.
+/// The largest number of planes of any format.
 const MAX_PLANES: usize = 3;
 
 /// The visible part of one plane.
@@ -27,7 +27,7 @@ struct Extent {
     rows: usize,
 }
 
-/// Checks a plane against what its format and size ask for. The last row may end with its last pixel.
+/// Checks a plane against its format and size. The last row may end with its last pixel.
 fn check(format: PixelFormat, size: Size, plane: usize, length: usize, stride: usize) -> Result<Extent, PictureError> {
     let (row_bytes, rows) = format.visible(plane, size);
     if rows > 1 && stride < row_bytes {
@@ -50,7 +50,7 @@ fn check_frame(format: PixelFormat, size: Size, planes: usize) -> Result<(), Pic
     Ok(())
 }
 
-/// A picture to read.
+/// A picture for reading.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureRef<'a> {
     format: PixelFormat,
@@ -58,7 +58,7 @@ pub struct PictureRef<'a> {
     planes: [(&'a [u8], Extent); MAX_PLANES],
 }
 
-/// A picture to write.
+/// A picture for writing.
 #[derive(Debug)]
 pub struct PictureMut<'a> {
     format: PixelFormat,
@@ -67,10 +67,11 @@ pub struct PictureMut<'a> {
 }
 
 impl<'a> PictureRef<'a> {
-    /// A picture of `size` pixels over `planes`: for each its bytes, from the first pixel on, and its stride in bytes.
+    /// A picture of `size` pixels over `planes`: for each plane its bytes, starting at the first pixel, and its stride
+    /// in bytes.
     ///
     /// # Errors
-    /// Where the number of planes is not the format's, a stride is less than a row, or a plane ends too early.
+    /// If the number of planes is wrong for the format, a stride is less than a row, or a plane is too short.
     pub fn new(format: PixelFormat, size: Size, planes: &[(&'a [u8], usize)]) -> Result<Self, PictureError> {
         check_frame(format, size, planes.len())?;
         let mut checked: [(&'a [u8], Extent); MAX_PLANES] = Default::default();
@@ -100,7 +101,7 @@ impl<'a> PictureRef<'a> {
         &bytes[y * extent.stride..][..extent.row_bytes]
     }
 
-    /// The visible bytes of a plane in one piece, if nothing stands between its rows.
+    /// The visible bytes of a plane as one slice, if its rows are contiguous.
     ///
     /// # Panics
     /// If the picture has no such plane.
@@ -111,10 +112,10 @@ impl<'a> PictureRef<'a> {
 }
 
 impl<'a> PictureMut<'a> {
-    /// A picture to write; everything else as in [`PictureRef::new`].
+    /// A picture for writing, otherwise like [`PictureRef::new`].
     ///
     /// # Errors
-    /// As [`PictureRef::new`].
+    /// Like [`PictureRef::new`].
     pub fn new(
         format: PixelFormat,
         size: Size,

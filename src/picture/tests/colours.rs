@@ -1,8 +1,8 @@
-//! Colours against references that are not of this project.
+//! Colours, compared with independent references.
 
 use super::*;
 
-/// The codes of a solid RGB picture's pixels on their way through a tensor to Y'CbCr: what an RGB network returns, scattered.
+/// Encodes an RGB network's solid output as Y'CbCr and returns one pixel's sample values.
 fn encode(format: PixelFormat, colour: Colour, rgb: [f32; 3]) -> [u32; 3] {
     let frame = size(4, 4);
     let converter = Converter::new(format, colour, frame, Channels::Rgb, 1);
@@ -14,9 +14,9 @@ fn encode(format: PixelFormat, colour: Colour, rgb: [f32; 3]) -> [u32; 3] {
 
 const PRIMARIES: [[f32; 3]; 3] = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
 
-/// The codes of 100 % primaries in the standards' digital form, as test patterns and waveform monitors have them.
+/// The sample values of 100 % primaries in the standards' digital form, as in test patterns and waveform monitors.
 #[test]
-fn primaries_have_their_well_known_codes() {
+fn primaries_have_their_standard_sample_values() {
     let limited = |matrix| colour(matrix, Range::Limited, ChromaSite::MPEG2);
     let check = |format, colour, expected: [[u32; 3]; 3]| {
         for (rgb, expected) in PRIMARIES.into_iter().zip(expected) {
@@ -37,9 +37,9 @@ fn primaries_have_their_well_known_codes() {
     check(PixelFormat::Y444, jpeg, [[76, 85, 255], [150, 44, 21], [29, 255, 107]]);
 }
 
-/// Y'CbCr to R'G'B' as GStreamer's own converter has it, over random pictures.
+/// Y'CbCr to R'G'B', compared with GStreamer's converter over random pictures.
 #[test]
-fn rgb_is_that_of_gstreamers_converter() {
+fn rgb_matches_gstreamers_converter() {
     gst::init().unwrap();
     let matrices = [
         (Matrix::BT601, gst_video::VideoColorMatrix::Bt601),
@@ -66,7 +66,7 @@ fn rgb_is_that_of_gstreamers_converter() {
                     let ours = (tensor[channel * 64 * 16 + pixel] * 255.0).clamp(0.0, 255.0);
                     let theirs = u16::from_le_bytes([theirs[2 * channel], theirs[2 * channel + 1]]);
                     let theirs = f32::from(theirs) / 257.0;
-                    // Theirs is computed in integers.
+                    // GStreamer computes in integers.
                     assert!(
                         (ours - theirs).abs() <= 1.0,
                         "{colour:?} pixel {pixel} channel {channel}: {ours}, {theirs}"
@@ -77,7 +77,7 @@ fn rgb_is_that_of_gstreamers_converter() {
     }
 }
 
-/// A Y444_10LE picture as GStreamer's RGBA64_LE. Its way from 8 bits to 8 bits is off by up to three codes.
+/// Converts a Y444_10LE picture to RGBA64_LE with GStreamer, whose 8-bit to 8-bit conversion is off by up to three.
 fn gstreamer_rgb(src: &Owned, matrix: gst_video::VideoColorMatrix, range: gst_video::VideoColorRange) -> Vec<u8> {
     use gst_video::{
         VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoColorimetry, VideoFormat, VideoTransferFunction,
@@ -103,7 +103,7 @@ fn gstreamer_rgb(src: &Owned, matrix: gst_video::VideoColorMatrix, range: gst_vi
     result.plane_data(0).unwrap().to_vec()
 }
 
-/// Chroma at each pixel, by interpolation between the samples around its place, written down another way.
+/// Chroma at each pixel, interpolated between the surrounding samples by an independent implementation.
 fn chroma_at(src: &Owned, index: usize, x: usize, y: usize, site: ChromaSite) -> f64 {
     let layout = src.format.layout();
     let place = |pixel: usize, sub: bool, cosited: bool| match (sub, cosited) {

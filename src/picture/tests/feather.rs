@@ -1,4 +1,4 @@
-//! Regions that do not fit together pass into each other.
+//! Adjacent regions with different results are blended.
 
 use super::networks::{Local, RADIUS, global};
 use super::*;
@@ -9,7 +9,7 @@ fn blending(tile: u32, halo: u32) -> Limits {
     Limits { tile: Some(size(tile, tile)), halo, local: false, overlap: OVERLAP, ..Limits::default() }
 }
 
-/// What a region keeps of a result, from `columns` and `rows` on.
+/// The part of a result that a region keeps, from `columns` and `rows` on.
 fn values(output: &[f32], region: &Region, scale: u32) -> Vec<Vec<f32>> {
     let Region { keep, read, tensor, .. } = *region;
     let row = |y: u32| {
@@ -19,7 +19,7 @@ fn values(output: &[f32], region: &Region, scale: u32) -> Vec<Vec<f32>> {
     ((keep.y - read.y) * scale..(keep.y - read.y + keep.height) * scale).map(row).collect()
 }
 
-/// The regions' kept values where region number n returns n everywhere.
+/// The regions' kept values if region number n returns n everywhere.
 fn blend_numbers(frame: Size, regions: &[Region], scale: u32) -> Vec<Vec<Vec<f32>>> {
     let mut feather = Feather::new(frame, scale, Channels::Luma);
     let blend = |(number, region): (usize, &Region)| {
@@ -54,7 +54,7 @@ fn four_constants_are_blended_bilinearly() {
     let frame = size(40, 40);
     let regions = cover(frame, blending(24, 0));
     assert_eq!(regions.len(), 4);
-    // 0 1 / 2 3: the sum of both ways.
+    // 0 1 / 2 3: the sum of the horizontal and the vertical ramp.
     let ramp = |at: usize| ((at as f32 + 0.5) / OVERLAP as f32).min(1.0);
     for (y, row) in blend_numbers(frame, &regions, 1)[3].iter().enumerate() {
         for (x, &value) in row.iter().enumerate() {
@@ -65,7 +65,7 @@ fn four_constants_are_blended_bilinearly() {
 }
 
 #[test]
-fn a_frame_may_begin_anew_after_one_that_was_not_finished() {
+fn a_new_frame_may_start_before_the_last_is_finished() {
     let frame = size(70, 70);
     let regions = cover(frame, blending(32, 0));
     let expected = blend_numbers(frame, &regions, 1);
@@ -86,7 +86,7 @@ fn a_frame_may_begin_anew_after_one_that_was_not_finished() {
     }
 }
 
-/// The whole frame's result, each value worked out by itself from the results of the regions.
+/// The whole frame's result, computed value by value from the results of the regions.
 fn compose(regions: &[Region], results: &[Vec<f32>], converter: &Converter) -> Vec<f32> {
     let (scale, frame) = (converter.scale, converter.output_size());
     let columns = regions.iter().take_while(|region| region.keep.y == 0).count();
@@ -118,7 +118,7 @@ fn compose(regions: &[Region], results: &[Vec<f32>], converter: &Converter) -> V
     (0..converter.channels.count()).flat_map(pixels).map(|(channel, x, y)| value(channel, x, y)).collect()
 }
 
-/// Regions go through the feather one by one; the reference has all results at once.
+/// Regions pass through the feather one by one; the reference uses all results at once.
 fn assert_composed(src: &Owned, channels: Channels, scale: u32, site: ChromaSite, regions: &[Region]) {
     let converter = Converter::new(src.format, colour(Matrix::BT709, Range::Limited, site), src.size, channels, scale);
     let mut results = Vec::new();
@@ -135,7 +135,7 @@ fn assert_composed(src: &Owned, channels: Channels, scale: u32, site: ChromaSite
 }
 
 #[test]
-fn strips_give_what_the_results_of_all_regions_would() {
+fn strips_give_the_same_as_all_results_at_once() {
     for &format in PixelFormat::ALL {
         for channels in CHANNELS {
             for site in SITES {
@@ -151,9 +151,9 @@ fn strips_give_what_the_results_of_all_regions_would() {
 }
 
 #[test]
-fn odd_strips_and_fixed_sizes_go_too() {
+fn odd_strips_and_fixed_sizes_are_blended() {
     let src = Owned::random(PixelFormat::I420, size(61, 83), 22);
-    // A fixed size blends over an even number of pixels: the 3 are 2 there.
+    // A fixed size blends over an even number of pixels: 3 becomes 2.
     for overlap in [2, 3, 16] {
         for halo in [1, 7] {
             let limits = Limits { overlap, ..blending(40, halo) };
@@ -167,7 +167,7 @@ fn odd_strips_and_fixed_sizes_go_too() {
 }
 
 #[test]
-fn tiles_that_are_nothing_but_seams_go_too() {
+fn tiles_without_an_unblended_part_are_blended() {
     let src = Owned::random(PixelFormat::I420, size(50, 46), 24);
     for channels in CHANNELS {
         let regions = cover(src.size, blending(1, 1));
@@ -178,7 +178,7 @@ fn tiles_that_are_nothing_but_seams_go_too() {
 }
 
 #[test]
-fn equal_results_stay_as_they_are() {
+fn equal_results_are_unchanged() {
     for &format in PixelFormat::ALL {
         for channels in CHANNELS {
             let src = Owned::random(format, size(69, 47), 23);
@@ -195,8 +195,8 @@ fn equal_results_stay_as_they_are() {
     }
 }
 
-/// The largest difference between neighbours in the luma of a gradient that went through a network that is not local. The
-/// frame's own edges are left out: there the network shows its padding, whatever the regions.
+/// The largest difference between neighbouring luma samples of a gradient after a network that is not local. The
+/// frame's edges are excluded, because the network's padding always shows there.
 fn worst_step(limits: Limits, channels: Channels) -> u32 {
     let mut src = Owned::new(PixelFormat::Y444, size(200, 150));
     src.fill(|index, x, y| if index == 0 { 30 + (x / 2 + y / 2) as u32 } else { 128 });
@@ -223,7 +223,7 @@ fn a_gradient_shows_no_seam() {
             let step = worst_step(limits, channels);
             assert!(step <= 2, "{step} with {limits:?}");
             let cut = worst_step(Limits { overlap: 0, ..limits }, channels);
-            assert!(cut > 4, "cut hard, seams must show, else this test shows nothing: {cut} with {limits:?}");
+            assert!(cut > 4, "without blending, seams must show, or this test proves nothing: {cut} with {limits:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn names_are_read_back() {
+fn names_round_trip() {
     assert_eq!(PixelFormat::ALL.len(), 27);
     for &format in PixelFormat::ALL {
         assert_eq!(PixelFormat::from_name(format.name()), Some(format));
@@ -12,9 +12,9 @@ fn names_are_read_back() {
     assert_eq!(PixelFormat::from_name("AYUV"), None);
 }
 
-/// GStreamer's own description is the standard.
+/// GStreamer's own description is the reference.
 #[test]
-fn layouts_are_those_of_gstreamer() {
+fn layouts_match_gstreamer() {
     gst::init().unwrap();
     for &format in PixelFormat::ALL {
         let name = format.name();
@@ -32,13 +32,13 @@ fn layouts_are_those_of_gstreamer() {
         let components = Owned::new(format, size(2, 2)).components();
         for (index, component) in components.iter().enumerate() {
             assert_eq!(theirs.plane()[index] as usize, component.plane, "{name} {index}");
-            // GStreamer 1.22 says 1 for P010's Cr, which its own code does not go by; see the next test.
+            // GStreamer 1.22 says 1 for P010's Cr, but its own code does not use that; see the next test.
             if format != PixelFormat::P01010Le {
                 assert_eq!(theirs.poffset()[index] as usize, component.offset, "{name} {index}");
             }
             assert_eq!(theirs.pixel_stride()[index] as usize, component.step, "{name} {index}");
             assert_eq!(theirs.depth()[index], layout.depth, "{name} {index}");
-            // RGBA64_LE is described by whole little-endian samples, too.
+            // RGBA64_LE is also described as whole little-endian samples.
             assert_eq!(theirs.shift()[index], layout.shift, "{name} {index}");
             let picture = size(161, 121);
             let (columns, rows) = layout.plane_size(component.plane, picture);
@@ -48,9 +48,9 @@ fn layouts_are_those_of_gstreamer() {
     }
 }
 
-/// PixelEncoding that are written by the layout are those that GStreamer reads.
+/// GStreamer reads the sample values that the layout describes.
 #[test]
-fn gstreamer_reads_the_same_codes() {
+fn gstreamer_reads_the_same_samples() {
     gst::init().unwrap();
     for &format in PixelFormat::ALL {
         let (name, frame) = (format.name(), size(16, 2));
@@ -67,7 +67,7 @@ fn gstreamer_reads_the_same_codes() {
         info.unpack(gst_video::VideoPackFlags::TRUNCATE_RANGE, &mut unpacked, &planes, &strides, 0, 0, 16);
         for x in 0..16 {
             for index in 0..picture.components().len() {
-                // Alpha stands first in what is unpacked; chroma is repeated for each pixel.
+                // In the unpacked format, alpha is first and chroma is repeated for each pixel.
                 let place = if index == 3 { 0 } else { index + 1 } + 4 * x;
                 let column = if picture.extent(index).0 == 8 { x / 2 } else { x };
                 let ours = picture.code(index, column, 0);
@@ -97,7 +97,7 @@ fn visible_bytes_of_odd_sizes() {
 }
 
 #[test]
-fn planes_that_are_no_picture_are_errors_that_name_the_plane() {
+fn errors_for_invalid_planes_name_the_plane() {
     let frame = size(4, 4);
     let bytes = [0u8; 64];
     let error = |planes: &[(&[u8], usize)]| PictureRef::new(PixelFormat::I420, frame, planes).unwrap_err().to_string();
@@ -109,7 +109,7 @@ fn planes_that_are_no_picture_are_errors_that_name_the_plane() {
     assert!(error(&[luma, (&bytes[..3], 2), chroma]).contains("plane 1 of I420 holds 3 bytes where 4 are due"));
     assert!(error(&[luma, chroma, (&bytes, usize::MAX)]).contains("plane 2"));
     assert!(PictureRef::new(PixelFormat::Gray8, size(0, 4), &[(&bytes, 4)]).is_err());
-    // The last row may end with its last pixel; a single row has no stride to speak of.
+    // The last row may end with its last pixel; the stride of a single row does not matter.
     assert!(PictureRef::new(PixelFormat::Gray8, frame, &[(&bytes[..34], 10)]).is_ok());
     assert!(PictureRef::new(PixelFormat::Gray8, frame, &[(&bytes[..33], 10)]).is_err());
     assert!(PictureRef::new(PixelFormat::Gray8, size(4, 1), &[(&bytes[..4], 0)]).is_ok());

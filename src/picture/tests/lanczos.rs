@@ -1,4 +1,4 @@
-//! Planes that the network does not see, against Lanczos-3 in double precision, rounded once at the end.
+//! Planes that the network does not process, compared with Lanczos-3 in double precision, rounded once at the end.
 
 use std::f64::consts::PI;
 
@@ -10,12 +10,12 @@ fn kernel(x: f64) -> f64 {
     if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 }
 }
 
-/// Samples of the source and their weights for sample `index` of the result, in one direction. Beyond the source nothing has a weight, but
-/// where the result reaches further, the last sample is repeated up to there.
+/// Source samples and their weights for sample `index` of the result, in one direction. Samples beyond the source have
+/// no weight; if the result extends further, the last sample is repeated up to its end.
 fn taps(index: usize, pixels: u32, scale: u32, sub: bool, cosited: bool) -> Vec<(usize, f64)> {
     let samples = |pixels: u32| if sub { pixels.div_ceil(2) } else { pixels };
     let (source, result, scale) = (samples(pixels) as usize, samples(pixels * scale), f64::from(scale));
-    // A cosited sample K lies at K 2 + 1/2 pixels of its own picture.
+    // Cosited sample K lies at 2 K + 1/2 pixels of its own picture.
     let start = if sub && cosited { (1.0 - 1.0 / scale) / 4.0 } else { 0.0 };
     let padded = source.max((start + f64::from(result) / scale).ceil() as usize);
     let centre = start + (index as f64 + 0.5) / scale;
@@ -27,7 +27,7 @@ fn taps(index: usize, pixels: u32, scale: u32, sub: bool, cosited: bool) -> Vec<
     taps.into_iter().map(|(at, weight)| (at, weight / sum)).collect()
 }
 
-/// How far the result is off in codes, at most, in any sample of the components that the network does not see.
+/// The maximum error, in sample steps, over the components that the network does not process.
 fn off(src: &Owned, site: ChromaSite, scale: u32) -> f64 {
     let layout = src.format.layout();
     let dst = convert(src, colour(Matrix::BT709, Range::Limited, site), Channels::Luma, scale);
@@ -56,14 +56,14 @@ fn off(src: &Owned, site: ChromaSite, scale: u32) -> f64 {
 const SIZES: [(u32, u32); 4] = [(41, 31), (40, 32), (6, 9), (1, 3)];
 
 #[test]
-fn noise_and_pictures_are_resized_to_the_nearest_code() {
+fn noise_and_pictures_are_resized_to_the_nearest_sample_value() {
     let beside = |format: &PixelFormat| format.layout().kind == Kind::Yuv || format.layout().alpha.is_some();
     for (number, &format) in PixelFormat::ALL.iter().filter(|format| beside(format)).enumerate() {
         let max = f64::from(format.layout().max_code());
         for (scale, (width, height)) in (2..).zip(SIZES) {
             let site = SITES[(number + scale as usize) % SITES.len()];
             let noise = Owned::random(format, size(width, height), 7 + number as u64);
-            // Black and white beside each other: what overshoots most.
+            // Black and white samples side by side overshoot the most.
             let mut random = Random(number as u64);
             let mut extremes = noise.clone();
             extremes.fill(|_, _, _| random.below(2) * max as u32);
@@ -71,7 +71,7 @@ fn noise_and_pictures_are_resized_to_the_nearest_code() {
             slope.fill(|_, x, y| (max * (0.5 + 0.3 * (x as f64 / 5.0).sin() + 0.2 * (y as f64 / 7.0).cos())) as u32);
             for (name, src) in [("noise", noise), ("extremes", extremes), ("a slope", slope)] {
                 let off = off(&src, site, scale);
-                // Half a code from rounding; of 16 bits, some hundredths from single precision.
+                // Half a step from rounding; with 16 bits, a few hundredths more from single precision.
                 assert!(off < 0.55, "{} {width}x{height} x{scale} {site:?}, {name}: {off:.3} codes off", format.name());
             }
         }

@@ -1,4 +1,4 @@
-//! Tests of pictures: helpers here, one file for each question.
+//! Picture tests: helpers here, one file per subject.
 
 mod colours;
 mod feather;
@@ -25,7 +25,7 @@ pub const SITES: [ChromaSite; 4] =
     [ChromaSite::JPEG, ChromaSite::MPEG2, ChromaSite::COSITED, ChromaSite { h_cosited: false, v_cosited: true }];
 pub const MATRICES: [Matrix; 5] = [Matrix::BT601, Matrix::BT709, Matrix::BT2020, Matrix::SMPTE240M, Matrix::FCC];
 
-/// What bytes outside the visible pixels hold.
+/// The value of bytes outside the visible pixels.
 const GUARD: u8 = 0xa5;
 
 pub fn size(width: u32, height: u32) -> Size {
@@ -40,7 +40,7 @@ pub fn hd() -> Colour {
     colour(Matrix::BT709, Range::Limited, ChromaSite::MPEG2)
 }
 
-/// A small generator of numbers that are the same in each run.
+/// A small pseudo-random generator with the same sequence in each run.
 pub struct Random(pub u64);
 
 impl Random {
@@ -50,7 +50,7 @@ impl Random {
     }
 }
 
-/// A picture with its own memory: each plane begins `offset` bytes in, and each row is followed by `gap` bytes.
+/// A picture with its own memory: each plane starts at byte `offset`, and `gap` bytes follow each row.
 #[derive(Clone)]
 pub struct Owned {
     pub format: PixelFormat,
@@ -92,7 +92,7 @@ impl Owned {
         PictureMut::new(self.format, self.size, planes).unwrap()
     }
 
-    /// The components of the format: three, or four with alpha; gray has one.
+    /// The format's components: three, or four with alpha; gray has one.
     pub fn components(&self) -> Vec<Component> {
         let layout = self.format.layout();
         let colour = if layout.kind == Kind::Gray { 1 } else { 3 };
@@ -120,7 +120,7 @@ impl Owned {
             .copy_from_slice(&bytes[..layout.bytes]);
     }
 
-    /// Sets each code of each component to `code(index, x, y)`.
+    /// Sets each sample of each component to `code(index, x, y)`.
     pub fn fill(&mut self, mut code: impl FnMut(usize, usize, usize) -> u32) {
         for index in 0..self.components().len() {
             let (columns, rows) = self.extent(index);
@@ -133,7 +133,7 @@ impl Owned {
         self.set_padding();
     }
 
-    /// Padding bytes as the converter writes them, so that pictures compare.
+    /// Sets padding bytes as the converter does, so that pictures compare equal.
     fn set_padding(&mut self) {
         let Some(padding) = self.format.layout().padding else { return };
         for y in 0..self.size.height as usize {
@@ -143,7 +143,7 @@ impl Owned {
         }
     }
 
-    /// All visible bytes, plane after plane.
+    /// All visible bytes, plane by plane.
     pub fn visible(&self) -> Vec<u8> {
         let view = self.view();
         let rows = |plane| 0..self.format.visible(plane, self.size).1;
@@ -152,7 +152,7 @@ impl Owned {
             .collect()
     }
 
-    /// Whether nothing was written outside the visible pixels.
+    /// Whether the bytes outside the visible pixels are untouched.
     pub fn is_guarded(&self) -> bool {
         self.planes.iter().enumerate().all(|(plane, (bytes, stride))| {
             let row_bytes = self.format.visible(plane, self.size).0;
@@ -176,7 +176,7 @@ pub fn nearest(input: &[f32], size: Size, channels: Channels, scale: u32) -> Vec
     output
 }
 
-/// Takes a picture through `regions` and `network` into `dst`, blending where the regions say so.
+/// Upscales a picture with `regions` and `network` into `dst`, blending where the regions require it.
 pub fn upscale(
     converter: &Converter,
     src: &Owned,
@@ -196,7 +196,7 @@ pub fn upscale(
     }
 }
 
-/// Takes a picture through `regions` and the nearest network into `dst`.
+/// Upscales a picture with `regions` and the nearest network into `dst`.
 pub fn convert_into(converter: &Converter, src: &Owned, regions: &[Region], channels: Channels, dst: &mut Owned) {
     let scale = dst.size.width / src.size.width;
     upscale(converter, src, regions, |tensor, size| nearest(tensor, size, channels, scale), dst);
@@ -206,7 +206,7 @@ pub fn whole(frame: Size) -> Vec<Region> {
     cover(frame, Limits::default())
 }
 
-/// The picture enlarged by the nearest network, as one region.
+/// The picture upscaled by the nearest network as a single region.
 pub fn convert(src: &Owned, colour: Colour, channels: Channels, scale: u32) -> Owned {
     let converter = Converter::new(src.format, colour, src.size, channels, scale);
     let mut dst = Owned::new(src.format, converter.output_size());

@@ -1,11 +1,11 @@
-//! Networks that stand for real ones, in whole numbers: their results are the same to the bit whatever the tensor's size.
+//! Integer networks that stand in for real ones: their results are bit-identical for any tensor size.
 
 use super::*;
 
-/// A place beside a pixel (columns, rows) and its weight.
+/// An offset from a pixel (columns, rows) and its weight.
 type Tap = (isize, isize, i32);
 
-/// What reaches the corners and edges of a kernel of `2 * r + 1` pixels; the middle of the others would only take time.
+/// Taps at the corners, edges and centre of a kernel of `2 * r + 1` pixels; the others would only take time.
 fn kernel(r: isize) -> [Tap; 7] {
     [(-r, -r, 5), (r, -r, -3), (0, -r, 7), (-r, 0, -2), (0, 0, 11), (r, 1 - r, 3), (r, r, -4)]
 }
@@ -18,7 +18,7 @@ struct Plane {
 }
 
 impl Plane {
-    /// The value, or 0 beyond the edge: what convolutions pad with.
+    /// The value, or 0 beyond the edge: the zero padding of convolutions.
     fn at(&self, x: isize, y: isize) -> i32 {
         match (usize::try_from(x), usize::try_from(y)) {
             (Ok(x), Ok(y)) if x < self.width && y < self.height => self.values[y * self.width + x],
@@ -36,8 +36,8 @@ impl Plane {
     }
 }
 
-/// A convolution padded with zeros, with a bias (so that padding is no value like another), folded back: each result
-/// depends on all that goes in.
+/// A zero-padded convolution, with a bias (so that padding differs from every value) and wrap-around: each result
+/// depends on all inputs.
 fn convolve(planes: &[Plane], radius: isize) -> Vec<Plane> {
     let taps = kernel(radius);
     let convolve = |(index, plane): (usize, &Plane)| {
@@ -50,7 +50,7 @@ fn convolve(planes: &[Plane], radius: isize) -> Vec<Plane> {
     planes.iter().enumerate().map(convolve).collect()
 }
 
-/// Four planes of half the size for each; a missing column or row is zeros.
+/// Makes four half-size planes from each plane; a missing column or row is zero.
 fn unshuffle(planes: &[Plane]) -> Vec<Plane> {
     let phase = |plane: &Plane, dx: isize, dy: isize| {
         Plane::new(plane.width.div_ceil(2), plane.height.div_ceil(2), |x, y| plane.at(2 * x + dx, 2 * y + dy))
@@ -63,7 +63,7 @@ fn shuffle(planes: &[Plane], width: usize, height: usize) -> Vec<Plane> {
     planes.chunks_exact(4).map(join).collect()
 }
 
-/// Networks of a radius of [`RADIUS`] pixels.
+/// Networks with a receptive field radius of [`RADIUS`] pixels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Local {
     /// 7x7, then 5x5.
@@ -83,7 +83,7 @@ impl Local {
         }
     }
 
-    /// Runs it. Every value of the result has a different mix of what goes in.
+    /// Runs the network. Every output value depends on a different mix of inputs.
     pub fn run(self, input: &[f32], size: Size, scale: u32) -> Vec<f32> {
         let (width, height, scale) = (size.width as usize, size.height as usize, scale as usize);
         let plane = |values: &[f32]| Plane {
@@ -110,7 +110,7 @@ impl Local {
     }
 }
 
-/// A network that is not local and pads with zeros: a mean of 3x3, and a share of the whole tensor's mean.
+/// A zero-padded network that is not local: a 3x3 mean plus a share of the whole tensor's mean.
 pub fn global(input: &[f32], size: Size, channels: Channels, scale: u32) -> Vec<f32> {
     let (width, height) = (size.width as usize, size.height as usize);
     let mut output = Vec::with_capacity(input.len());

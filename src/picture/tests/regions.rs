@@ -39,7 +39,7 @@ struct Line {
     behind: u32,
 }
 
-/// Begin and end of what a region keeps, reads and has as tensor, in columns and in rows.
+/// Start and end of the parts that a region keeps, reads and has as tensor, for columns and rows.
 fn lines(region: &Region) -> [Line; 2] {
     let Region { keep, read, tensor, blend } = *region;
     let line = |keep: (u32, u32), read: (u32, u32), tensor: u32, before: u32, behind: u32| Line {
@@ -55,19 +55,19 @@ fn lines(region: &Region) -> [Line; 2] {
     ]
 }
 
-/// What each tensor must be for a local network to give the whole frame's result, in one direction.
+/// The conditions under which a tensor gives a local network the whole frame's result, in one direction.
 fn assert_window(line: Line, length: u32, limits: Limits) {
     let (multiple, align, min) = (limits.multiple.width, limits.align.width, limits.min.width);
     let whole = length.max(min).next_multiple_of(multiple);
     let (begin, end) = line.tensor;
-    // On the grid, of a size that the network takes.
+    // On the grid, with a size that the network accepts.
     assert!(begin.is_multiple_of(align) && begin.is_multiple_of(multiple), "{line:?}");
     assert!((end - begin).is_multiple_of(multiple) && end - begin >= min, "{line:?}");
     assert!(end == whole || (end - begin).is_multiple_of(align), "{line:?}");
-    // A window of the whole frame's tensor: padding only where that has it, all of the frame elsewhere.
+    // A window of the whole frame's tensor, with padding only where that has padding.
     assert!(end <= whole, "{line:?} of {whole}");
     assert_eq!(line.read, (begin, end.min(length)));
-    // The halo, up to the whole tensor's ends.
+    // Includes the halo, up to the ends of the whole tensor.
     assert!(begin <= line.keep.0.saturating_sub(limits.halo), "{line:?}");
     assert!(end >= (line.keep.1 + line.behind + limits.halo).min(whole), "{line:?} of {whole}");
 }
@@ -91,7 +91,7 @@ fn limits() -> impl Strategy<Value = Limits> {
 
 proptest! {
     #[test]
-    fn one_region_where_any_size_goes(
+    fn one_region_if_any_size_is_accepted(
         width in 1u32..500, height in 1u32..500, mw in 1u32..20, mh in 1u32..20, min in 0u32..5, halo in 0u32..50,
     ) {
         let frame = size(width, height);
@@ -104,7 +104,7 @@ proptest! {
         prop_assert_eq!(blend, Blend::default());
         prop_assert_eq!(tensor.width, width.next_multiple_of(mw).max(min * mw));
         prop_assert_eq!(tensor.height, height.next_multiple_of(mh).max(min * mh));
-        // So it is with a tile that holds the frame.
+        // The same holds for a tile as large as the frame.
         let enough = Limits { tile: Some(tensor), ..limits };
         prop_assert_eq!(cover(frame, enough), regions);
     }
@@ -122,7 +122,7 @@ proptest! {
     }
 
     #[test]
-    fn tiles_are_no_larger_than_asked_nor_more_than_needed(width in 1u32..400, height in 1u32..400, limits in limits()) {
+    fn tiles_fit_the_limit_and_are_as_few_as_possible(width in 1u32..400, height in 1u32..400, limits in limits()) {
         let frame = size(width, height);
         let regions = cover(frame, limits);
         let (tile, least) = (limits.tile.unwrap(), limits.min_tile());
@@ -132,21 +132,21 @@ proptest! {
         let unit = (1..).map(|n| n * multiple).find(|n| n.is_multiple_of(align)).unwrap();
         for Region { tensor, keep, .. } in &regions {
             prop_assert!(tensor.width <= most.width && tensor.height <= most.height, "{:?} of {:?}", tensor, most);
-            // One size, but for the last where the frame ends off the grid.
+            // All the same size, except the last if the frame ends off the grid.
             let last = keep.x + keep.width == width;
             prop_assert!(tensor.width == first.width || last && first.width - tensor.width < unit);
         }
-        // What came out is what serves best.
+        // Dividing again with the resulting size gives the same number of tiles.
         let again = Limits { tile: Some(first), ..limits };
         prop_assert_eq!(cover(frame, again).len(), regions.len());
-        // One tile less would have to be larger.
+        // With one tile less, the tiles would have to be larger.
         let columns = regions.iter().filter(|region| region.keep.y == 0).count() as u32;
         let step = 2 * unit;
         let overlap = if limits.local { 0 } else { limits.overlap };
         let halo = 2 * limits.halo + overlap;
         if columns > 1 {
             let room = (columns - 1) * most.width.saturating_sub(halo) + halo;
-            // Up to a step may be lost to the grid in each tile's size and on each side of it.
+            // Each tile may lose up to a step to the grid in its size and on each side.
             prop_assert!(room <= width.next_multiple_of(multiple) + (columns + 1) * 3 * step);
         }
     }
@@ -199,14 +199,14 @@ proptest! {
         let regions = cover(frame, Limits { fixed: Some(fixed), halo, ..Limits::default() });
         assert_tiles(frame, &regions);
         let all = Rect { x: 0, y: 0, width, height };
-        // What is left of the halo in each direction.
+        // The remaining halo in each direction.
         let room = |fixed: u32| halo.min(fixed.saturating_sub(2) / 2);
         for Region { keep, read, tensor, blend } in regions {
             prop_assert_eq!(tensor, fixed);
             prop_assert_eq!(blend, Blend::default());
             prop_assert!(contains(all, read) && contains(read, keep));
             prop_assert!(read.width <= fw && read.height <= fh);
-            // Padding only where the frame itself is smaller.
+            // Padding only if the frame itself is smaller.
             prop_assert!(read.width == fw.min(width) && read.height == fh.min(height));
             prop_assert!(read.x <= keep.x.saturating_sub(room(fw)) && read.y <= keep.y.saturating_sub(room(fh)));
             prop_assert!(read.x + read.width >= (keep.x + keep.width + room(fw)).min(width));
@@ -242,7 +242,7 @@ proptest! {
         for (line, length) in lines(&region).into_iter().zip([frame.width, frame.height]) {
             assert_window(line, length, limits);
         }
-        // Nothing more than the grid asks for.
+        // No more than the grid requires.
         let slack = 2 * limits.multiple.width * limits.align.width + limits.min.width;
         prop_assert!(region.tensor.width <= width + 2 * limits.halo + slack);
     }
@@ -255,9 +255,9 @@ fn an_empty_frame_has_no_regions() {
 }
 
 #[test]
-fn a_halo_is_kept_whole_where_it_leaves_a_step() {
+fn a_halo_that_leaves_a_step_is_not_cut() {
     let regions = cover(size(40, 10), Limits { fixed: Some(size(10, 10)), halo: 4, ..Limits::default() });
-    // 6 at first, then 2 at a time, and the rest at the end.
+    // 6 first, then 2 at a time, and the rest at the end.
     assert_eq!(regions[0].keep.width, 6);
     assert_eq!(regions[1].keep, Rect { x: 6, y: 0, width: 2, height: 10 });
     assert_eq!(regions[1].read, Rect { x: 2, y: 0, width: 10, height: 10 });
@@ -281,7 +281,7 @@ fn a_row_is_split_evenly() {
 }
 
 #[test]
-fn a_tile_that_is_too_small_grows_to_halo_and_step() {
+fn a_tile_that_is_too_small_grows_to_the_minimum() {
     let limits = Limits { tile: Some(size(16, 16)), halo: 18, align: size(4, 4), ..Limits::default() };
     assert_eq!(limits.min_tile(), size(20 + 4 + 20, 20 + 4 + 20));
     assert!(cover(size(200, 200), limits).iter().all(|region| region.tensor == size(44, 44)));

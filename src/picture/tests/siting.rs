@@ -1,11 +1,11 @@
-//! Chroma stays where it is, whatever its siting.
+//! Chroma does not move, whatever its siting.
 
 use super::*;
 
 const FORMATS: [PixelFormat; 5] =
     [PixelFormat::I420, PixelFormat::Nv12, PixelFormat::P01010Le, PixelFormat::I42012Le, PixelFormat::I42210Le];
 
-/// Where sample `k` of a component lies, in pixels from the frame's edge.
+/// The position of sample `k` of a component, in pixels from the frame's edge.
 fn place(k: usize, subsampled: bool, cosited: bool) -> f64 {
     match (subsampled, cosited) {
         (false, _) => k as f64 + 0.5,
@@ -19,14 +19,14 @@ fn places(format: PixelFormat, site: ChromaSite, x: usize, y: usize) -> (f64, f6
     (place(x, layout.h_sub, site.h_cosited), place(y, layout.v_sub, site.v_cosited))
 }
 
-/// The code of a ramp at a place: Cb (1) rises to the right, Cr (2) to the bottom; both rise a little across that, so
-/// that the rounding of codes averages out.
+/// A ramp's sample value at a position: Cb (1) rises to the right, Cr (2) to the bottom; both also rise slightly in the
+/// other direction, so that rounding averages out.
 fn ramp(format: PixelFormat, index: usize, (px, py): (f64, f64)) -> f64 {
     let (along, across) = [(0.0, 0.0), (px, py), (py, px)][index];
     f64::from(1 << (format.layout().depth - 8)) * (32.0 + SLOPE * along + 0.137 * across)
 }
 
-/// 8-bit codes a pixel.
+/// 8-bit sample steps per pixel.
 const SLOPE: f64 = 1.73;
 
 fn ramps(format: PixelFormat, frame: Size, site: ChromaSite) -> Owned {
@@ -35,7 +35,7 @@ fn ramps(format: PixelFormat, frame: Size, site: ChromaSite) -> Owned {
     src
 }
 
-/// With deep formats: the rounding of 8-bit codes is worth more than the phase to be seen.
+/// Uses deep formats: the rounding of 8-bit samples would hide the phase.
 #[test]
 fn resized_ramps_keep_their_phase() {
     for format in FORMATS.into_iter().filter(|format| format.layout().depth > 8) {
@@ -56,7 +56,7 @@ fn resized_ramps_keep_their_phase() {
     }
 }
 
-/// By how many input pixels a ramp moved, on average over the frame's inner part.
+/// By how many input pixels a ramp moved, averaged over the inner part of the frame.
 fn mean_shift(src: &Owned, dst: &Owned, index: usize, site: ChromaSite) -> f64 {
     let scale = f64::from(dst.size.width / src.size.width);
     let (columns, rows) = dst.extent(index);
@@ -113,7 +113,8 @@ fn a_resized_blob_stays_in_place() {
     }
 }
 
-/// An ideal network's picture: the ramp of Cb (or Cr) at every output pixel, which scatter must sample at the chroma's site.
+/// An ideal network's output has the ramp of Cb (or Cr) at every pixel; `from_tensor` must sample it at the chroma
+/// site.
 #[test]
 fn subsampled_results_lie_at_the_site() {
     for format in FORMATS {
@@ -121,7 +122,7 @@ fn subsampled_results_lie_at_the_site() {
             let frame = size(40, 40);
             let converter =
                 Converter::new(format, colour(Matrix::BT709, Range::Limited, site), frame, Channels::Rgb, 2);
-            // R - Y' and B - Y' alone: Y' = 0 leaves R = 1.5748 Cr, B = 1.8556 Cb and G from both.
+            // Only R - Y' and B - Y': Y' = 0 gives R = 1.5748 Cr, B = 1.8556 Cb and G from both.
             let mut tensor = vec![0.0f32; 3 * 80 * 80];
             for pixel in 0..80 * 80 {
                 let (cb, cr) = ((pixel % 80) as f32 / 160.0 - 0.25, (pixel / 80) as f32 / 160.0 - 0.25);

@@ -1,14 +1,14 @@
-//! Every size, from one pixel on.
+//! All sizes, starting at one pixel.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Checks what the nearest network must leave as it was, wherever that does not depend on a filter.
+/// Checks that the nearest network left the picture unchanged, except where the result depends on a filter.
 fn assert_enlarged(src: &Owned, channels: Channels, scale: u32) {
     let dst = convert(src, hd(), channels, scale);
     let layout = src.format.layout();
-    // A luma model makes only luma, of which RGB consists in part; subsampled chroma is filtered.
+    // A luma model makes only luma, which is just part of RGB; subsampled chroma is filtered.
     let exact = match (channels, layout.kind) {
         (_, Kind::Gray) => 1,
         (Channels::Rgb, Kind::Rgb) => 3,
@@ -37,7 +37,7 @@ fn assert_enlarged(src: &Owned, channels: Channels, scale: u32) {
 }
 
 #[test]
-fn odd_and_tiny_sizes() {
+fn odd_and_tiny_sizes_are_enlarged() {
     for &format in PixelFormat::ALL {
         for channels in CHANNELS {
             for (width, height) in [(1, 1), (1, 7), (7, 1), (2, 2), (3, 5), (31, 17)] {
@@ -75,7 +75,7 @@ fn a_larger_tensor_repeats_the_last_column_and_row() {
 
 proptest! {
     #[test]
-    fn any_size_and_format(
+    fn any_size_and_format_is_enlarged(
         format in proptest::sample::select(PixelFormat::ALL),
         rgb in any::<bool>(),
         width in 1u32..40,

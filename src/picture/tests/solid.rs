@@ -1,8 +1,8 @@
-//! A solid colour comes out as it went in.
+//! A solid colour is unchanged.
 
 use super::*;
 
-/// Corners, neutral ones and some codes of no nominal colour at all.
+/// Extreme and neutral sample values, and some outside the nominal range.
 fn codes(format: PixelFormat, random: &mut Random) -> Vec<[u32; 4]> {
     let max = format.layout().max_code();
     let mut codes = vec![[0; 4], [max; 4], [max, 0, 0, max], [0, max, max, 0]];
@@ -25,13 +25,13 @@ fn assert_solid(format: PixelFormat, colour: Colour, channels: Channels, scale: 
 }
 
 #[test]
-fn solid_colours_stay_at_every_format_scale_range_and_matrix() {
+fn solid_colours_are_unchanged_for_every_format_scale_range_and_matrix() {
     let mut random = Random(1);
     for &format in PixelFormat::ALL {
         for channels in CHANNELS {
             for scale in 1..=4 {
                 for range in RANGES {
-                    // Gray and YUV with a luma model meet no matrix.
+                    // Gray, and YUV with a luma model, do not use the matrix.
                     let luma_alone = channels == Channels::Luma && format.layout().kind != Kind::Rgb;
                     for &matrix in if luma_alone { &MATRICES[..1] } else { &MATRICES } {
                         for code in codes(format, &mut random) {
@@ -45,7 +45,7 @@ fn solid_colours_stay_at_every_format_scale_range_and_matrix() {
 }
 
 #[test]
-fn solid_colours_stay_at_every_siting() {
+fn solid_colours_are_unchanged_for_every_siting() {
     let mut random = Random(2);
     for &format in PixelFormat::ALL.iter().filter(|format| format.layout().kind == Kind::Yuv) {
         for channels in CHANNELS {
@@ -61,7 +61,7 @@ fn solid_colours_stay_at_every_siting() {
 }
 
 #[test]
-fn values_beyond_the_codes_are_clamped_and_nan_is_zero() {
+fn values_out_of_range_are_clamped_and_nan_is_zero() {
     for &format in PixelFormat::ALL {
         let max = format.layout().max_code();
         for (value, code) in [(9.0, max), (-9.0, 0), (f32::INFINITY, max), (f32::NEG_INFINITY, 0), (f32::NAN, 0)] {

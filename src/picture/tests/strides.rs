@@ -1,9 +1,9 @@
-//! Strides and offsets make no difference.
+//! Strides and offsets do not affect the result.
 
 use super::*;
 
 #[test]
-fn odd_strides_and_offsets_give_the_same_as_tight_ones_and_padding_is_left_alone() {
+fn odd_strides_and_offsets_do_not_matter_and_padding_is_untouched() {
     for &format in PixelFormat::ALL {
         for channels in CHANNELS {
             for scale in [1, 2] {
@@ -25,7 +25,7 @@ fn odd_strides_and_offsets_give_the_same_as_tight_ones_and_padding_is_left_alone
 }
 
 #[test]
-fn one_scratch_serves_frames_of_any_kind() {
+fn one_scratch_serves_frames_of_any_format() {
     let mut scratch = Scratch::default();
     let mut tensor = Vec::new();
     for (seed, &format) in PixelFormat::ALL.iter().enumerate() {
@@ -45,7 +45,7 @@ fn one_scratch_serves_frames_of_any_kind() {
 
 #[test]
 #[should_panic(expected = "not of the converter's kind")]
-fn a_picture_of_another_kind_is_refused() {
+fn a_picture_of_another_format_is_refused() {
     let src = Owned::random(PixelFormat::Y444, size(4, 4), 0);
     let converter = Converter::new(PixelFormat::I420, hd(), size(4, 4), Channels::Luma, 2);
     converter.to_tensor(&src.view(), &whole(src.size)[0], &mut Scratch::default(), &mut Vec::new());

@@ -1,4 +1,4 @@
-//! Regions give the same as the whole frame.
+//! Regions give the same result as the whole frame.
 
 use proptest::prelude::*;
 
@@ -30,14 +30,14 @@ fn tiles_equal_the_whole_frame_at_every_format() {
     }
 }
 
-/// The picture by way of a local network.
+/// Upscales the picture with a local network.
 fn run(src: &Owned, converter: &Converter, network: Local, regions: &[Region]) -> Vec<u8> {
     let mut dst = Owned::new(src.format, converter.output_size());
     upscale(converter, src, regions, |tensor, size| network.run(tensor, size, converter.scale), &mut dst);
     dst.visible()
 }
 
-/// What such a network asks for, cut into tiles or not.
+/// The limits of such a network, with or without tiles.
 fn limits(network: Local, converter: &Converter, multiple: u32, tile: Option<u32>) -> Limits {
     Limits {
         multiple: size(multiple, multiple),
@@ -72,12 +72,12 @@ fn a_local_network_gives_the_same_from_tiles_at_every_format() {
     }
 }
 
-/// Else the tests of tiles would show nothing.
+/// Without this, the tests of tiles would prove nothing.
 #[test]
-fn the_networks_of_these_tests_reach_their_radius_and_have_their_grid() {
+fn the_test_networks_have_their_full_radius_and_grid() {
     let src = Owned::random(PixelFormat::Gray8, size(80, 60), 32);
     let converter = Converter::new(src.format, hd(), src.size, Channels::Luma, 1);
-    // Cut on its grid, and with halos on its grid, the second one makes do with one pixel less.
+    // With cuts and halos on its grid, the second network needs one pixel less.
     for (network, halo) in [(Local::Plain, RADIUS - 1), (Local::Unshuffled, RADIUS - 3)] {
         let limits = limits(network, &converter, 1, Some(40));
         let expected = run(&src, &converter, network, &whole(src.size));
@@ -89,7 +89,7 @@ fn the_networks_of_these_tests_reach_their_radius_and_have_their_grid() {
     }
 }
 
-/// Cuts of `length` at odd places, too.
+/// Cuts of `length`, also at odd positions.
 fn cuts(length: u32, random: &mut Random) -> Vec<(u32, u32)> {
     let mut cuts = Vec::new();
     let mut start = 0;
@@ -102,7 +102,7 @@ fn cuts(length: u32, random: &mut Random) -> Vec<(u32, u32)> {
 }
 
 proptest! {
-    /// The converter's own halo is enough for a network that looks at no neighbours, wherever the cuts are.
+    /// The converter's own halo is enough for a network without neighbours, wherever the cuts are.
     #[test]
     fn any_cut_equals_the_whole_frame(
         format in proptest::sample::select(PixelFormat::ALL),
@@ -131,7 +131,7 @@ proptest! {
         assert_same(&src, colour, channels, scale, &regions);
     }
 
-    /// Tiles, and regions cut anywhere, of any network that is local.
+    /// Tiles, and regions cut anywhere, for any local network.
     #[test]
     fn any_tile_of_a_local_network_equals_the_whole_frame(
         format in proptest::sample::select(PixelFormat::ALL),
