@@ -224,7 +224,7 @@ fn networks_that_are_no_upscalers_are_refused_with_file_and_reason() {
         ("scale_1_5", "integer scale"),
         ("scale_2_by_1", "integer scale"),
         ("declared_scale_1_5", "8x6 pixels into 12x9"),
-        ("rank_3", "3 dimensions where 4 are due"),
+        ("rank_3", "3 dimensions instead of 4"),
         ("channels_last", "NHWC"),
         ("four_channels", "4 input channels"),
         ("batch_of_2", "batch size is 2"),
@@ -253,7 +253,7 @@ fn a_fixed_size_that_exceeds_memory_is_refused_on_load() {
         fs::write(&path, Builder::new(1).input(input).node("Relu", "x", "y", &[]).build()).unwrap();
         let error = refusal(&path);
         assert!(matches!(error, ModelError::Unsuitable { .. }), "{error:?}");
-        check_text(&error, "huge.onnx", &format!("pictures of {side}x{side} alone"));
+        check_text(&error, "huge.onnx", &format!("only {side}x{side} pictures"));
     }
 }
 

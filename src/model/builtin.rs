@@ -1,18 +1,18 @@
-//! The networks that come with the plugin.
+//! The networks embedded in the plugin.
 
-/// How much work a network is, for people who choose one.
+/// How expensive a network is, to help users choose one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speed {
-    /// A resize filter: next to nothing.
+    /// A resize filter: negligible cost.
     Filter,
-    /// Real time for 360p video on a few processor cores.
+    /// Real time for 360p video on a few CPU cores.
     Fast,
-    /// Three to four times the work of [`Speed::Fast`]: for a GPU, many cores, or a file that may take its time.
+    /// Three to four times the cost of [`Speed::Fast`]: for a GPU, many cores, or offline processing.
     Quality,
 }
 
 impl Speed {
-    /// One word.
+    /// The name shown to users.
     pub fn name(self) -> &'static str {
         match self {
             Speed::Filter => "filter",
@@ -25,18 +25,18 @@ impl Speed {
 /// A network embedded in the library.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Builtin {
-    /// What the `model` property calls it.
+    /// The name used in the `model` property.
     pub name: &'static str,
-    /// One line for people: what it is for.
+    /// One line: what it is for.
     pub summary: &'static str,
-    /// Output size over input size.
+    /// Output size divided by input size.
     pub scale: u32,
     pub speed: Speed,
-    /// The whole ONNX file.
+    /// The contents of the ONNX file.
     pub onnx: &'static [u8],
 }
 
-/// The one that is used where none is asked for.
+/// The model used if none is specified.
 pub const DEFAULT: &str = "fast2x";
 
 /// The built-in whose file is `models/NAME.onnx`.
@@ -52,7 +52,7 @@ macro_rules! builtin {
     };
 }
 
-/// All of them; `models/README.md` has their cards.
+/// All built-in networks; `models/README.md` has the model cards.
 pub static BUILTINS: &[Builtin] = &[
     builtin!("fast2x", 2, Fast, "clean sources: screens, animation, high-bitrate video"),
     builtin!("fast2x-compressed", 2, Fast, "compressed video: removes blocking and ringing too"),
@@ -65,7 +65,7 @@ pub static BUILTINS: &[Builtin] = &[
     builtin!("lanczos2x", 2, Filter, "Lanczos-3 without learning, for tests and comparison"),
 ];
 
-/// The built-in of that name.
+/// The built-in called `name`.
 pub fn find(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|builtin| builtin.name == name)
 }
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_default_is_there_and_names_are_unique() {
+    fn the_default_exists_and_names_are_unique() {
         assert!(find(DEFAULT).is_some());
         for (index, builtin) in BUILTINS.iter().enumerate() {
             assert!(BUILTINS[index + 1..].iter().all(|other| other.name != builtin.name), "{}", builtin.name);

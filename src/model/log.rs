@@ -1,11 +1,11 @@
-//! Where the messages of the inference library go.
+//! Forwards log messages of the inference library.
 //!
-//! The library logs from whatever thread it happens to be in. This module knows no GStreamer; the element puts a hook in that
-//! writes into its debug category. Without one, warnings and worse go to standard error.
+//! The library logs from any thread. This module does not depend on GStreamer: the element installs a hook that writes
+//! to its debug category. Without a hook, warnings and errors go to standard error.
 
 use std::sync::OnceLock;
 
-/// How grave a message is.
+/// Severity of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Verbose,
@@ -15,12 +15,12 @@ pub enum Level {
     Fatal,
 }
 
-/// Takes one message. Called from any thread, also from several at once; it must not panic.
+/// Receives one message. Called from any thread, possibly from several at once; must not panic.
 pub type Hook = fn(level: Level, message: &str);
 
 static HOOK: OnceLock<Hook> = OnceLock::new();
 
-/// Sends all later messages to `hook`. The first hook stays: a later call changes nothing and returns false.
+/// Sends all later messages to `hook`. Only the first call has an effect; later calls return false.
 pub fn set_hook(hook: Hook) -> bool {
     HOOK.set(hook).is_ok()
 }

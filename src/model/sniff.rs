@@ -1,9 +1,9 @@
-//! Tells what a file is before the inference library sees it: its own words for a file that is no model are "Protobuf parsing
-//! failed", whether that is a web page, a pointer of Git LFS or half a download.
+//! Detects the type of a model file before the inference library sees it, whose only message for a web page, a Git LFS
+//! pointer or a partial download is "Protobuf parsing failed".
 
-/// Looks at the bytes of a model file. An error is a reason that can follow "FILE cannot be loaded: ".
+/// Checks that the bytes look like a model file. The error is a reason that can follow "FILE cannot be loaded: ".
 ///
-/// Reads the outermost fields of `ModelProto` (onnx.proto) only; what is in the graph is the inference library's to check.
+/// Reads only the top-level fields of `ModelProto` (onnx.proto); the inference library checks the graph.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     if bytes.is_empty() {
         return Err("the file is empty; download it again".into());
@@ -19,7 +19,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     if bytes.trim_ascii_start().starts_with(b"<") {
         return Err("it is a web page or XML, not an ONNX model; download the file itself".into());
     }
-    // The flatbuffers form (.ort) carries this identifier after the offset of its root.
+    // The FlatBuffers format (.ort) has this identifier after the root offset.
     if bytes.get(4..8) == Some(b"ORTM") {
         return Ok(());
     }
@@ -47,14 +47,14 @@ enum Walk {
 const VARINT: u64 = 0;
 const LENGTH_DELIMITED: u64 = 2;
 
-/// Goes through the outermost fields.
+/// Walks the top-level fields.
 fn walk(mut bytes: &[u8]) -> Walk {
     let mut first = true;
     let mut has_graph = false;
     while !bytes.is_empty() {
         let Some(key) = varint(&mut bytes) else { return if first { Walk::Other } else { Walk::Truncated } };
         match (key >> 3, key & 7) {
-            // tensorflow.GraphDef has its nodes where ModelProto has its version.
+            // Field 1 is the node list in tensorflow.GraphDef, but the version number in ModelProto.
             (1, LENGTH_DELIMITED) if first => return Walk::TensorFlow,
             // ir_version, model_version
             (1 | 5, VARINT) => {
@@ -77,7 +77,7 @@ fn walk(mut bytes: &[u8]) -> Walk {
     Walk::Model { has_graph }
 }
 
-/// Takes one base-128 number off the front.
+/// Reads one base-128 varint and advances `bytes` past it.
 fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn takes_onnx_and_ort_files() {
+    fn onnx_and_ort_files_are_accepted() {
         let onnx = builtin::find(builtin::DEFAULT).unwrap().onnx;
         assert_eq!(check(onnx), Ok(()));
         assert_eq!(check(b"\x20\0\0\0ORTM...."), Ok(()));
     }
 
     #[test]
-    fn says_what_a_file_is_that_is_no_model() {
+    fn the_reason_names_the_type_of_a_file_that_is_not_a_model() {
         assert!(reason(b"").contains("empty"));
         assert!(reason(b"  \n<!DOCTYPE html><html>").contains("web page"));
         assert!(reason(b"version https://git-lfs.github.com/spec/v1\n").contains("Git LFS"));
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn no_cut_of_a_model_passes_for_whole_unless_it_has_a_graph() {
+    fn truncated_models_are_refused() {
         let onnx = builtin::find(builtin::DEFAULT).unwrap().onnx;
         for end in 1..onnx.len() {
             if let Err(reason) = check(&onnx[..end]) {

@@ -1,4 +1,4 @@
-//! A session that converts: from codes to codes.
+//! A session that takes and returns integer samples.
 
 use std::sync::Arc;
 
@@ -16,14 +16,14 @@ use crate::types::Size;
 /// A session of an extended graph (see [`crate::model::extend`]).
 pub(super) struct OnnxConverter {
     session: Session,
-    /// In the order in which the tensors are exchanged.
+    /// In the order of [`DeviceTensors`].
     names: Names,
-    /// The most bytes that were exchanged in a run.
+    /// Largest number of tensor bytes in a run so far.
     tensors: u64,
     provider: Provider,
     device_id: u32,
     interrupter: Arc<Interrupter>,
-    /// Where the device copies from and to, if that is not the caller's memory.
+    /// Pinned memory for the device's copies, if it does not use the caller's memory.
     staging: Option<Staging>,
 }
 
@@ -87,7 +87,9 @@ impl Upscaler for OnnxConverter {
         }
         let (inputs, outputs) = (tensors.inputs.len(), tensors.outputs.len());
         if (inputs, outputs) != (self.names.inputs.len(), self.names.outputs.len()) {
-            return Err(RunError::Failed(format!("{inputs} tensors for {outputs} are not what the session converts")));
+            return Err(RunError::Failed(format!(
+                "the session does not convert {inputs} input and {outputs} output tensors"
+            )));
         }
         self.tensors = self.tensors.max(tensors.bytes() as u64);
         let expected = tensors.outputs.iter().map(|tensor| tensor.shape.iter().product::<i64>() as usize).sum();
@@ -100,7 +102,7 @@ impl Upscaler for OnnxConverter {
 
     fn held(&self) -> Option<u64> {
         let held = memory::held(&self.session, self.provider, self.device_id)?;
-        // As with sessions that take floats.
+        // On the CPU the tensors are in the same memory; elsewhere the arena holds their copies.
         Some(if self.provider == Provider::Cpu { held + self.tensors } else { held })
     }
 

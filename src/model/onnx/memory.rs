@@ -1,4 +1,4 @@
-//! What a session holds of its device's memory, as ONNX Runtime counts it.
+//! The device memory that a session holds, as reported by ONNX Runtime.
 
 use std::ffi::CStr;
 
@@ -9,15 +9,15 @@ use ort::sys::{OrtAllocator, OrtKeyValuePairs, OrtStatusPtr};
 
 use crate::types::Provider;
 
-/// The first version of the C interface whose allocators tell what they hold.
+/// The first C API version whose allocators report statistics.
 const FIRST_WITH_STATS: u32 = 23;
-/// What the arena has taken from the device, in use or kept for the next run; bytes.
+/// Bytes that the arena has allocated on the device, in use or kept for the next run.
 const HELD: &CStr = c"TotalAllocated";
 
 type GetStats = unsafe extern "system" fn(*const OrtAllocator, *mut *mut OrtKeyValuePairs) -> OrtStatusPtr;
 
-/// The begin of `OrtAllocator` in version 23 and later. `ort` declares it only when it asks for that version, and then refuses
-/// older libraries, which do all else that is needed.
+/// The first fields of `OrtAllocator` since version 23. `ort` declares them only if built for that version, but then it
+/// refuses older libraries, which otherwise work.
 #[repr(C)]
 struct Version23 {
     version: u32,
@@ -26,7 +26,7 @@ struct Version23 {
     get_stats: Option<GetStats>,
 }
 
-/// Bytes that the session's arena has taken from its device; `None` where it does not tell.
+/// Bytes that the session's arena has allocated on its device; `None` if it does not report them.
 pub(super) fn held(session: &Session, provider: Provider, device_id: u32) -> Option<u64> {
     let (device, kind) = match provider {
         Provider::Cpu => (AllocationDevice::CPU, AllocatorType::Arena),
@@ -41,9 +41,9 @@ pub(super) fn held(session: &Session, provider: Provider, device_id: u32) -> Opt
 fn stat(allocator: &Allocator, key: &CStr) -> Option<u64> {
     let raw = allocator.ptr();
     let mut pairs = std::ptr::null_mut();
-    // SAFETY: `raw` is a live allocator for as long as `allocator` is borrowed, and its version is the first field of all versions;
-    // from version 23 on it begins as `Version23` does. The pairs are ours once they are given, and are released below; the value
-    // is a C string that lives as long as they do.
+    // SAFETY: `raw` is a live allocator while `allocator` is borrowed. The version is the first field in all versions,
+    // and since version 23 the struct begins like `Version23`. We own the returned pairs and release them below; the
+    // value is a C string that lives as long as they do.
     unsafe {
         if (*raw).version < FIRST_WITH_STATS {
             return None;

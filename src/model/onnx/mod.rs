@@ -1,17 +1,17 @@
-//! Networks in ONNX Runtime. Nothing outside this folder knows of it.
+//! The ONNX Runtime backend. No other module calls ONNX Runtime.
 //!
-//! | file | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `runtime` | finding and loading the library |
+//! | `runtime` | finds and loads the library |
 //! | `provider` | execution providers: where a session runs |
-//! | `signature` | what a network declares |
-//! | `probe` | what is found out by trial |
-//! | `session` | running it |
-//! | `shared` | models that several have loaded |
-//! | `converting` | running it between codes |
-//! | `memory` | what it holds then |
-//! | `staging` | memory from which a GPU copies |
-//! | `text` | ONNX Runtime's messages in one line |
+//! | `signature` | the declared inputs and outputs of a network |
+//! | `probe` | determines properties by running tiny pictures |
+//! | `session` | a session that takes and returns floats |
+//! | `shared` | models shared by several users |
+//! | `converting` | a session that takes and returns integer samples |
+//! | `memory` | the memory that a session holds |
+//! | `staging` | pinned memory for copies to and from a GPU |
+//! | `text` | shortens ONNX Runtime's messages to one line |
 
 mod converting;
 mod memory;
@@ -50,32 +50,32 @@ use crate::device::{self, Memory};
 use crate::picture::device_tensors::PixelEncoding;
 use crate::types::Size;
 
-/// A network that ONNX Runtime loaded and that was found to be an upscaler.
+/// An upscaling network that ONNX Runtime has loaded.
 ///
-/// The file is read once: sessions opened later get the same network even if the file has changed since (data that the model
-/// keeps in other files is read again).
+/// The model file is read once: sessions opened later use the same network even if the file has changed since. External
+/// data files are read again for each session.
 pub struct OnnxModel {
     info: ModelInfo,
     names: Names,
     device_id: u32,
     opener: Opener,
-    /// A session that was opened to find something out, for the first worker that asks for one of its kind.
+    /// A session opened while probing or checking; the first worker that needs one of its kind takes it.
     spare: Mutex<Option<Spare>>,
-    /// For which sessions that convert could be opened.
+    /// Encodings for which a converting session could be opened.
     checked: Mutex<Vec<PixelEncoding>>,
 }
 
-/// The session that was probed; or one that converts for these codes. Both with the threads that the model was loaded for.
+/// The probed session, or one that converts this encoding. Both have the number of threads of [`ModelInfo::threads`].
 enum Spare {
     Plain(Session),
     Converting(PixelEncoding, Box<OnnxConverter>),
 }
 
 impl OnnxModel {
-    /// Reads, checks and probes a network. Takes milliseconds for a small one, and as long as loading takes for a large one.
+    /// Reads, checks and probes a network. Takes milliseconds for a small network; for a large one, loading dominates.
     ///
-    /// [`Provider::Auto`] takes the first of `provider::AUTO` that is there and runs the probe; the log says which, and why not
-    /// those before it.
+    /// [`Provider::Auto`] selects the first of `provider::AUTO` that is available and passes the probe; the log names
+    /// it and says why the earlier ones were rejected.
     pub fn load(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
         Self::load_from(Opener::read(source, options)?, options)
     }
@@ -105,19 +105,19 @@ impl OnnxModel {
         let provider::SessionOptions { provider, device_id, .. } = opener.settings;
         let probing = opener.for_probing();
         if probing.is_some() {
-            // What is asked for has to be there, not only what stands in for it.
+            // The requested provider must be available too, not only the one used for probing.
             check(provider)?;
         }
         let mut session = probing.as_ref().unwrap_or(&opener).open(opener.settings.threads)?;
         let signature =
             Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
-        let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it holds a zero byte".into()))?;
+        let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it contains a zero byte".into()))?;
         let fixed_size = fixed_size(&signature);
         if let Some(size) = fixed_size {
             opener.check_room(signature.channels, size, 1)?;
         }
         let findings = match fixed_size {
-            // What is declared need not be tried on the CPU; that another device really runs is worth a picture.
+            // On the CPU the declaration suffices; on other devices, run one picture to verify that they work.
             Some(size) => declared(&signature, size).filter(|_| provider == Provider::Cpu).map_or_else(
                 || probe::fixed_size(signature.channels, size, &mut runner(&mut session, signature.input)),
                 Ok,
@@ -136,11 +136,11 @@ impl OnnxModel {
                 live_elements.map(|elements| elements + converting_elements(findings.channels, findings.scale));
         }
         let cost = match (&locality, fixed_size) {
-            // Only parts of frames ask for it, and of a network that is not local or has one size there are none.
+            // Only tiling of frames needs the cost; a global or fixed-size network is not tiled.
             (Locality::Local(_), None) => {
                 let key = (opener.key(), opener.settings.threads);
                 let known = COSTS.lock().get(&key).copied();
-                // Measured without the lock; who comes second takes the first one's figure.
+                // Measured without the lock; if two threads measure, both use the first one's result.
                 let measured =
                     known.unwrap_or_else(|| probe::cost(&findings, &mut runner(&mut session, signature.input)));
                 *COSTS.lock().entry(key).or_insert(measured)
@@ -179,7 +179,7 @@ impl OnnxModel {
         let recipe = Recipe::new(encoding, channels, [self.info.input, self.info.output], fixed_size);
         let extended = extend::extend(&self.opener.bytes, &recipe, input, output).map_err(refused)?;
         let session = self.opener.open_file(&extended.bytes, threads)?;
-        let names = Names::new(&extended.inputs, &extended.outputs).expect("names that are made up hold no zero byte");
+        let names = Names::new(&extended.inputs, &extended.outputs).expect("generated names contain no zero byte");
         OnnxConverter::new(session, names, &self.info, self.device_id)
             .map_err(|error| self.opener.invalid(text::load_reason(error.message())))
     }
@@ -234,26 +234,27 @@ impl Model for OnnxModel {
         }
         let session = Box::new(self.open_extended(encoding, self.info.threads)?);
         self.checked.lock().push(*encoding);
-        // What was there is closed without the lock.
+        // Close the previous session without holding the lock.
         let before = self.spare.lock().replace(Spare::Converting(*encoding, session));
         drop(before);
         Ok(())
     }
 }
 
-/// What [`probe::cost`] found, by [`Model::key`] and threads: measured once, so that all that runs in a process goes by the same figure.
+/// Results of [`probe::cost`] by [`Model::key`] and threads. Measured once, so that the whole process uses the same
+/// value.
 static COSTS: LazyLock<Mutex<HashMap<(u128, usize), probe::RunCost>>> = LazyLock::new(Mutex::default);
 
-/// What the graph tells of a network.
+/// Results of the graph analysis.
 struct Reading {
     locality: Locality,
-    /// Of which sizes the locality holds.
+    /// The locality holds for sizes that are multiples of this.
     multiple: Size,
-    /// Elements for each input pixel that it holds at a time, where that is known.
+    /// Peak number of live elements per input pixel, if known.
     live_elements: Option<u64>,
 }
 
-/// What the graph tells of a network that was found to enlarge by `scale`.
+/// Analyses the graph of a network that the probe found to enlarge by `scale`.
 fn read_graph(bytes: &Bytes, channels: Channels, scale: u32) -> Reading {
     let one = Size { width: 1, height: 1 };
     let global = |reason| Reading { locality: Locality::Global { reason }, multiple: one, live_elements: None };
@@ -266,17 +267,17 @@ fn read_graph(bytes: &Bytes, channels: Channels, scale: u32) -> Reading {
     }
 }
 
-/// All it takes to open a session.
+/// Everything needed to open a session.
 #[derive(Clone)]
 struct Opener {
-    /// For messages: the built-in's name or the file's path.
+    /// The built-in's name or the file's path, for messages.
     name: String,
     /// The model file.
     bytes: Bytes,
-    /// Where data outside the model file lies.
+    /// The folder of external data files.
     folder: Option<PathBuf>,
     settings: provider::SessionOptions,
-    /// Whether sessions that convert are to be expected.
+    /// Whether converting sessions may be opened.
     converts: bool,
 }
 
@@ -305,7 +306,7 @@ impl Opener {
 
     /// See [`Model::key`].
     fn key(&self) -> u128 {
-        // Threads make no difference to memory that would be worth measuring anew for.
+        // Threads hardly affect memory, so results are shared between thread counts.
         let provider::SessionOptions { provider, device_id, threads: _, precision } = self.settings;
         let mut hash = Xxh3::new();
         hash.update(&self.bytes);
@@ -314,7 +315,7 @@ impl Opener {
         hash.digest128()
     }
 
-    /// What tries pictures of many sizes in place of a provider that builds for each of them for minutes.
+    /// CUDA instead of TensorRT, which would build an engine for minutes for each size that the probe tries.
     fn for_probing(&self) -> Option<Self> {
         let settings = provider::SessionOptions { provider: Provider::Cuda, ..self.settings };
         (self.settings.provider == Provider::TensorRt).then(|| Self { settings, ..self.clone() })
@@ -338,14 +339,15 @@ impl Opener {
             .map_err(|error| failed(error.message()))
     }
 
-    /// The settings of every session, with the reasons.
+    /// Applies the settings common to all sessions, for these reasons:
     ///
-    /// - The arena stays on and the memory pattern off. Peak memory of two sessions at 640x360 (SuperUltraCompact, float32; ONNX
-    ///   Runtime 1.31): 195 MB so, 379 MB with the pattern, 555 to 1,099 MB without the arena, which also takes a third longer.
-    /// - Threads do not spin: with one session per core they would take the time of the others.
-    /// - Denormals are not flushed to zero: ONNX Runtime sets that for the thread that opens the process's first session and not
-    ///   for others, so results would depend on the thread that runs.
-    /// - Packed weights are not shared between sessions: ONNX Runtime shares only those of initializers handed to it from
+    /// - The arena is on and the memory pattern off. Peak memory of two sessions at 640x360 (SuperUltraCompact,
+    ///   float32; ONNX Runtime 1.31): 195 MB; 379 MB with the pattern; 555 to 1,099 MB and a third slower without the
+    ///   arena.
+    /// - Threads do not spin: with one session per core they would slow down the other sessions.
+    /// - Denormals are not flushed to zero: ONNX Runtime sets this only for the thread that opens the first session of
+    ///   the process, so results would depend on the thread.
+    /// - Packed weights are not shared between sessions: ONNX Runtime shares only those of initializers passed in from
     ///   outside the model.
     fn set(&self, builder: SessionBuilder, threads: usize) -> ort::Result<SessionBuilder> {
         let builder = builder
@@ -362,8 +364,7 @@ impl Opener {
         })
     }
 
-    /// Refuses a network of one size for which not even its input and output have room in memory; nothing of that size has been
-    /// allocated then.
+    /// Refuses a fixed-size network whose input and output alone exceed the free memory, before anything is allocated.
     fn check_room(&self, channels: Option<Channels>, size: Size, scale: u32) -> Result<(), ModelError> {
         const GB: f64 = 1e9;
         let bytes = tensor_bytes(channels.map_or(1, Channels::count), size, scale);
@@ -376,7 +377,7 @@ impl Opener {
         let Size { width, height } = size;
         let (bytes, free) = (bytes as f64 / GB, free as f64 / GB);
         Err(self.unsuitable(format!(
-            "it takes pictures of {width}x{height} alone; that takes {bytes:.1} GB of memory at least, and {free:.1} GB are free"
+            "it accepts only {width}x{height} pictures, which need {bytes:.1} GB of memory; only {free:.1} GB are free"
         )))
     }
 
@@ -398,12 +399,12 @@ pub fn check(provider: Provider) -> Result<(), ModelError> {
     provider::append(&mut builder, runtime, settings).map_err(refused)
 }
 
-/// Numbers that conversion holds at a time for each input pixel, beside the network's result: of that as many, twice.
+/// Additional live elements of conversion per input pixel: twice the size of the network's output.
 fn converting_elements(channels: Channels, scale: u32) -> u64 {
     2 * channels.count() as u64 * u64::from(scale).pow(2)
 }
 
-/// Bytes of a run's input and output, as the caller hands them over.
+/// Bytes of a run's input and output as the caller passes them (`f32`).
 fn tensor_bytes(channels: usize, size: Size, scale: u32) -> u128 {
     let values = u128::from(size.width) * u128::from(size.height) * (1 + u128::from(scale).pow(2)) * channels as u128;
     values * size_of::<f32>() as u128
@@ -420,13 +421,13 @@ fn names(session: &Session) -> Option<Names> {
     Names::new([session.inputs().first()?.name()], [session.outputs().first()?.name()])
 }
 
-/// The size of a network that fixes its input's. One that fixes one direction only gets the same length for the other.
+/// The fixed input size, if the network declares one. If it fixes only one side, the other gets the same length.
 fn fixed_size(signature: &Signature) -> Option<Size> {
     let either = signature.width.or(signature.height)?;
     Some(Size { width: signature.width.unwrap_or(either), height: signature.height.unwrap_or(either) })
 }
 
-/// What a network of fixed size declares, if that is all that there is to know and makes sense.
+/// The findings for a fixed-size network from its declaration alone, if that is complete and consistent.
 fn declared(signature: &Signature, size: Size) -> Option<probe::Findings> {
     let channels = signature.channels?;
     let [result_channels, height, width] = signature.result;
@@ -452,7 +453,7 @@ fn run_grey(session: &mut Session, element: Element, channels: Channels, size: S
         Element::Float16 => Tensor::from_array((shape, vec![f16::from_f32(0.5); count]))?.into_dyn(),
         Element::Uint8 => Tensor::from_array((shape, vec![128u8; count]))?.into_dyn(),
     };
-    // That a size does not run is an answer here, not something to log.
+    // A size that fails is a valid probe result; do not log it.
     let mut options = RunOptions::new()?;
     options.set_log_level(LogLevel::Fatal)?;
     let outputs = session.run_with_options([(&input).into()], &options)?;
@@ -465,7 +466,7 @@ mod tests {
     use crate::model::builtin;
 
     #[test]
-    fn a_graph_that_says_another_scale_than_was_seen_is_not_trusted() {
+    fn a_graph_whose_scale_contradicts_the_probe_is_not_trusted() {
         let bytes = Bytes::from_static(builtin::find("lanczos2x").unwrap().onnx);
         assert_eq!(read_graph(&bytes, Channels::Luma, 2).locality.radius(), Some(3));
         let other = read_graph(&bytes, Channels::Luma, 3).locality;

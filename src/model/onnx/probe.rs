@@ -1,18 +1,19 @@
-//! Finds out by trial what a network does not declare: its scale, which input sizes it takes, and the smallest of them.
+//! Determines by trial what a network does not declare: its scale, the input sizes it accepts, and the smallest of
+//! them.
 //!
-//! The pictures are tiny (8x16 where the network takes that), so that even a large network answers at once. This module knows
-//! nothing of ONNX Runtime: it is handed a function that runs a picture.
+//! The pictures are tiny (16x8 if the network accepts that), so that even large networks answer quickly. This module
+//! does not depend on ONNX Runtime: the caller passes a function that runs one picture.
 
 use std::time::Instant;
 
 use crate::types::Channels;
 use crate::types::Size;
 
-/// Runs the network on one picture of any content, and gives the output's shape as it is, or one line of text.
+/// Runs the network on a picture with arbitrary content. Returns the shape of the output, or an error in one line.
 pub(super) trait Run: FnMut(Channels, Size) -> Result<Vec<i64>, String> {}
 impl<F: FnMut(Channels, Size) -> Result<Vec<i64>, String>> Run for F {}
 
-/// What was found out.
+/// The result of probing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Findings {
     pub channels: Channels,
@@ -22,7 +23,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// The same for sizes that are multiples of `multiple` as well.
+    /// Restricts the sizes to those that are also multiples of `multiple`.
     pub fn with_multiple(self, multiple: Size) -> Self {
         let common = |a: u32, b: u32| (1..=b).map(|times| a * times).find(|side| side.is_multiple_of(b)).unwrap_or(a);
         let multiple = Size {
@@ -37,26 +38,27 @@ impl Findings {
     }
 }
 
-/// Heights of the pictures that are tried for a first success; the width is twice that. All are powers of two, since that is what
-/// networks fold (pixel-unshuffle, U-nets, windows). The last one bounds the time a network costs that takes none of them.
+/// Heights tried until one runs; the width is twice the height. All are powers of two, as in the networks that
+/// constrain their input (pixel-unshuffle, U-nets, windows). The last one bounds the time spent on a network that
+/// accepts none.
 const HEIGHTS: [u32; 5] = [8, 16, 32, 64, 128];
 
-/// Pictures by which the cost of a run itself is told from that of its pixels: about so many pixels wide and high.
+/// Approximate side lengths of the two pictures that separate the fixed cost of a run from the cost per pixel.
 const SMALL: u32 = 16;
 const LARGE: u32 = 64;
-/// A run is never taken to cost more than this beside its pixels, whatever a busy machine makes of the measurement.
+/// Upper bound of the fixed cost in pixels, because a busy machine distorts the measurement.
 const MAX_FIXED: u64 = 16_384;
 
-/// What runs cost.
+/// The cost of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RunCost {
-    /// Of a run beside its pixels, in pixels of its tensor.
+    /// Fixed cost, expressed in pixels of the tensor.
     pub fixed_pixels: u64,
-    /// Of a pixel; 0 where that does not show.
+    /// Cost of a pixel; 0 if it is too small to measure.
     pub seconds_per_pixel: f64,
 }
 
-/// What runs cost: from the times of two sizes, the best of three each.
+/// Measures the cost of a run from two picture sizes, best of three runs each.
 pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> RunCost {
     let Findings { channels, multiple, min_size, .. } = *findings;
     let size = |side: u32| Size {
@@ -69,13 +71,13 @@ pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> RunCost {
             run(channels, size).ok()?;
             Some(begin.elapsed().as_secs_f64())
         };
-        // The first run of a size plans its memory.
+        // Warm-up: the first run of a size allocates its memory.
         once()?;
         (0..3).try_fold(f64::INFINITY, |best, _| Some(best.min(once()?)))
     };
     let (small, large) = (size(SMALL), size(LARGE));
     let Some((fast, slow)) = time(small).zip(time(large)) else { return RunCost::default() };
-    // What a run costs hides what its pixels do.
+    // The fixed cost dominates; the cost per pixel cannot be measured.
     if slow <= fast {
         return RunCost { fixed_pixels: MAX_FIXED, seconds_per_pixel: 0.0 };
     }
@@ -84,18 +86,18 @@ pub(super) fn cost(findings: &Findings, run: &mut impl Run) -> RunCost {
     RunCost { fixed_pixels: (fixed.max(0.0) as u64).min(MAX_FIXED), seconds_per_pixel }
 }
 
-/// The ratio of output and input, or why there is none.
+/// How the output size relates to the input size.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Scale(u32),
-    /// Output and input size whose ratio is no whole number, or not the same in both directions.
+    /// The ratio is not an integer, or differs between the two directions.
     Ratio {
         input: Size,
         output: Size,
     },
 }
 
-/// Probes a network of free input size. An error is a reason that can follow "FILE cannot upscale video: ".
+/// Probes a network of free input size. The error is a reason that can follow "FILE cannot upscale video: ".
 pub(super) fn free_size(channels: Option<Channels>, run: &mut impl Run) -> Result<Findings, String> {
     let candidates = match channels {
         Some(channels) => vec![channels],
@@ -111,7 +113,7 @@ pub(super) fn free_size(channels: Option<Channels>, run: &mut impl Run) -> Resul
     Err(reason)
 }
 
-/// Finds the scale of a network of fixed input size by one run; two where the channels are not declared.
+/// Finds the scale of a network of fixed input size with one run, or two if the channels are not declared.
 pub(super) fn fixed_size(channels: Option<Channels>, size: Size, run: &mut impl Run) -> Result<Findings, String> {
     let rgb_failed = match channels {
         Some(channels) => return fixed_size_and_channels(channels, size, run),
@@ -133,7 +135,7 @@ fn fixed_size_and_channels(channels: Channels, size: Size, run: &mut impl Run) -
 
 const ONE: Size = Size { width: 1, height: 1 };
 
-/// The scale, and the smallest of [`HEIGHTS`] that shows it.
+/// Returns the scale and the smallest of [`HEIGHTS`] that runs.
 fn base(channels: Channels, run: &mut impl Run) -> Result<(u32, u32), String> {
     let mut last_ratio: Option<Outcome> = None;
     let mut reason = String::new();
@@ -142,7 +144,7 @@ fn base(channels: Channels, run: &mut impl Run) -> Result<(u32, u32), String> {
         match run(channels, size) {
             Err(text) => reason = format!("no picture up to {}x{} runs ({text})", size.width, size.height),
             Ok(shape) => match outcome(channels, size, &shape)? {
-                // The picture is wider than high, so that a network that fills up to its own size shows two different ratios.
+                // The picture is not square, so a network that pads to a fixed size shows two different ratios.
                 Outcome::Scale(scale) => return Ok((scale, height)),
                 ratio => {
                     reason = ratio.reason();
@@ -157,19 +159,19 @@ fn base(channels: Channels, run: &mut impl Run) -> Result<(u32, u32), String> {
     Err(reason)
 }
 
-/// Smallest multiple and smallest size, given that `height` x twice that runs.
+/// Finds the smallest multiple and the smallest size, given that `2 * height` x `height` runs.
 fn limits(channels: Channels, scale: u32, height: u32, run: &mut impl Run) -> Findings {
     let mut works = |width: u32, height: u32| {
         let size = Size { width, height };
         run(channels, size).is_ok_and(|shape| outcome(channels, size, &shape) == Ok(Outcome::Scale(scale)))
     };
-    // Odd times the multiple in both directions, and not smaller than what is known to run.
+    // Sides that are odd multiples of it, and not smaller than `height`, which is known to run.
     let multiple = (0..)
         .map(|shift| 1 << shift)
         .take_while(|&multiple| multiple < height)
         .find(|&multiple| works(height + 3 * multiple, height + multiple))
         .unwrap_or(height);
-    // Bisection in steps of the multiple: `fails` steps do not run, `runs` steps do.
+    // Bisection in units of the multiple: `fails` units do not run, `runs` units do.
     let (mut fails, mut runs) = (0, height / multiple);
     if runs > 1 && works(multiple, multiple) {
         runs = 1;
@@ -186,10 +188,10 @@ fn limits(channels: Channels, scale: u32, height: u32, run: &mut impl Run) -> Fi
     Findings { channels, scale, multiple: square(multiple), min_size: square(runs * multiple) }
 }
 
-/// Compares an output's shape with the picture that went in.
+/// Compares the shape of the output with the input size.
 fn outcome(channels: Channels, input: Size, shape: &[i64]) -> Result<Outcome, String> {
     let &[batch, got, height, width] = shape else {
-        return Err(format!("its output has {} dimensions where 4 are due", shape.len()));
+        return Err(format!("its output has {} dimensions instead of 4", shape.len()));
     };
     if batch != 1 || got != channels.count() as i64 {
         return Err(format!(
@@ -206,7 +208,7 @@ fn outcome(channels: Channels, input: Size, shape: &[i64]) -> Result<Outcome, St
 }
 
 impl Outcome {
-    /// Whether the output has no pixels: what networks give that cut down to a multiple.
+    /// Whether the output has no pixels, as in networks that crop to a multiple.
     fn is_empty(&self) -> bool {
         matches!(self, Outcome::Ratio { output: Size { width, height }, .. } if *width == 0 || *height == 0)
     }
@@ -238,7 +240,7 @@ impl Outcome {
 mod tests {
     use super::*;
 
-    /// A network that takes `channels` and, per side, does `side` with the input's side.
+    /// A network that takes `channels` and maps each side of the input with `side`.
     fn network(channels: Channels, side: impl Fn(u32) -> Option<u32>) -> impl Run {
         move |given: Channels, size: Size| {
             if given != channels {
@@ -265,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn multiples_are_found_whether_the_run_fails_or_fills_up() {
+    fn multiples_are_found_whether_the_run_fails_pads_or_crops() {
         for multiple in [2, 4, 8, 16, 32, 64] {
             assert_eq!(found(|n| n.is_multiple_of(multiple).then_some(3 * n)), Ok((3, multiple, multiple)));
             assert_eq!(found(|n| Some(2 * n.next_multiple_of(multiple))), Ok((2, multiple, multiple)));
@@ -314,13 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_never_runs_is_refused_with_its_own_words() {
+    fn a_network_that_never_runs_is_refused_with_its_own_message() {
         assert!(found(|_| None).unwrap_err().contains("bad size"));
         assert!(found(|n| (n == 224).then_some(n)).is_err());
     }
 
     #[test]
-    fn multiples_of_the_graph_and_of_the_trial_go_together() {
+    fn multiples_of_graph_and_probe_are_combined() {
         let square = |side| Size { width: side, height: side };
         let findings = |multiple, least| Findings {
             channels: Channels::Luma,
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fixed_size_is_run_as_it_is() {
+    fn a_fixed_size_is_run_unchanged() {
         let size = Size { width: 30, height: 20 };
         let findings = fixed_size(None, size, &mut network(Channels::Luma, |n| Some(3 * n))).unwrap();
         assert_eq!((findings.channels, findings.scale), (Channels::Luma, 3));

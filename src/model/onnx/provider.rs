@@ -1,7 +1,8 @@
-//! Execution providers: which there are in the ONNX Runtime that was found, and how a session is told to use one.
+//! Execution providers: checks which are available and configures sessions to use one.
 //!
-//! Some are compiled into ONNX Runtime and bring a library of their own beside it; others are plugins, libraries that any ONNX Runtime
-//! loads. One that is asked for by name and cannot be had is an error that says which library is missing, never a fall to the CPU.
+//! Some are compiled into ONNX Runtime and come with their own library; others are plugin libraries that any ONNX
+//! Runtime can load. An unavailable provider is an error that names the missing library, never a silent fallback to the
+//! CPU.
 
 use std::path::PathBuf;
 
@@ -13,28 +14,28 @@ use super::runtime::Runtime;
 use super::text;
 use crate::types::{Precision, Provider};
 
-/// What a session's provider is told.
+/// Provider settings of a session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SessionOptions {
     pub provider: Provider,
-    /// As the provider counts them.
+    /// Device number, as the provider counts them.
     pub device_id: u32,
-    /// Of the processor, for each session.
+    /// CPU threads per session.
     pub threads: usize,
     pub precision: Precision,
 }
 
-/// What `auto` tries, best first. Not TensorRT, which builds for minutes before its first frame.
+/// The providers that `auto` tries, best first. Without TensorRT, which builds its engine for minutes.
 pub(super) const AUTO: [Provider; 4] = [Provider::Cuda, Provider::WebGpu, Provider::OpenVino, Provider::Cpu];
 
-/// A provider in a library of its own that any ONNX Runtime loads.
+/// A provider in a separate library that any ONNX Runtime can load.
 struct Plugin {
-    /// Under which ONNX Runtime knows it then.
+    /// Its name in ONNX Runtime.
     name: &'static str,
     library: &'static str,
-    /// How `script/setup` fetches it.
+    /// The option of `script/setup` that downloads it.
     setup: &'static str,
-    /// What it runs on.
+    /// The hardware it needs, for messages.
     hardware: &'static str,
     loaded: OnceCell<()>,
 }
@@ -54,11 +55,11 @@ static OPENVINO: Plugin = Plugin {
     loaded: OnceCell::new(),
 };
 
-/// Makes sessions of `builder` run on the provider. An error is one line that can follow "execution-provider=NAME: ".
+/// Adds the provider to `builder`. The error is one line that can follow "execution-provider=NAME: ".
 pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
     let SessionOptions { provider, device_id, .. } = settings;
     match provider {
-        // `auto` has been made one of the others before.
+        // The caller has already replaced `auto`.
         Provider::Cpu | Provider::Auto => runtime.use_cpu(builder, true).map_err(|error| text::trim(error.message())),
         Provider::Cuda => register(
             builder,
@@ -91,8 +92,8 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
     }
 }
 
-/// Enables a provider that is compiled into ONNX Runtime. `library` is the provider's own library, `variant` the one
-/// of `script/setup` that downloads it.
+/// Adds a provider that is compiled into ONNX Runtime. `library` is the provider's own library, `variant` the option of
+/// `script/setup` that downloads it.
 fn register<E: ExecutionProvider>(
     builder: &mut SessionBuilder,
     runtime: &Runtime,
@@ -102,10 +103,10 @@ fn register<E: ExecutionProvider>(
     variant: &str,
 ) -> Result<(), String> {
     if !E::is_available().unwrap_or(false) {
-        // What is fetched is a second ONNX Runtime: without the variable nobody would use it.
+        // The script downloads a second ONNX Runtime, which is only used if the variable selects it.
         return Err(format!(
-            "{} was built without {name}; `./script/setup --{variant}` downloads one that has it, and {}: run with UPSCALE_RUNTIME={variant} \
-             ./script/env ...",
+            "{} was built without {name}; `./script/setup --{variant}` downloads one that has it, and {}: run with \
+             UPSCALE_RUNTIME={variant} ./script/env ...",
             runtime.path.display(),
             file_name(library)
         ));
@@ -116,7 +117,7 @@ fn register<E: ExecutionProvider>(
     })
 }
 
-/// What to do about a library of somebody else's that a provider's library wants and the system's loader does not find.
+/// Says how to get the library `missing`, which the provider's library `by` needs and the loader does not find.
 fn needs(by: &str, missing: &str) -> String {
     if missing.ends_with(by) {
         return format!("{missing} was not found");
@@ -132,9 +133,9 @@ fn needs(by: &str, missing: &str) -> String {
     format!("{by} needs {missing}, which was not found; {advice}")
 }
 
-/// OpenVINO is compiled into the ONNX Runtime that comes with it, and a plugin (for Intel's own hardware alone) for others.
+/// Adds OpenVINO, which is compiled into Intel's ONNX Runtime and a plugin (Intel hardware only) for others.
 fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
-    // OpenVINO's own properties, in JSON. It would pin the one thread of each session to the same core.
+    // OpenVINO properties in JSON. By default it would pin the single threads of all sessions to the same core.
     let precision = openvino_precision(settings.precision);
     let config = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","ENABLE_CPU_PINNING":"NO"}}}}"#);
     let plugin = runtime.path.with_file_name(file_name(OPENVINO.library));
@@ -153,7 +154,7 @@ fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOp
     register(builder, runtime, &provider, "OpenVINO", "onnxruntime_providers_openvino", "openvino")
 }
 
-/// bfloat16 where the processor multiplies it (AVX-512 BF16): two to three times as fast, and above 50 dB from float32.
+/// bfloat16 if the CPU supports it (AVX-512 BF16): two to three times as fast, above 50 dB PSNR relative to float32.
 fn openvino_precision(precision: Precision) -> &'static str {
     #[cfg(target_arch = "x86_64")]
     let native = std::arch::is_x86_feature_detected!("avx512bf16");
@@ -168,7 +169,7 @@ fn openvino_precision(precision: Precision) -> &'static str {
 }
 
 impl Plugin {
-    /// Loads the library, once, and asks for the provider's device number `device_id`.
+    /// Loads the library once and adds the provider's device number `device_id` to `builder`.
     fn append(
         &self,
         builder: &mut SessionBuilder,
@@ -188,7 +189,7 @@ impl Plugin {
         })?;
         let options: Vec<_> =
             options.iter().map(|(key, value)| (format!("{}.{key}", self.name), (*value).to_owned())).collect();
-        // It takes the builder by value; what is left meanwhile is of no use.
+        // `with_devices` takes the builder by value; the temporary replacement is discarded.
         let given = std::mem::replace(builder, runtime.builder().map_err(|error| text::trim(error.message()))?);
         *builder = given.with_devices([device], Some(&options)).map_err(|error| text::trim(error.message()))?;
         Ok(())
@@ -214,7 +215,7 @@ fn file_name(library: &str) -> String {
     format!("{}{library}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX)
 }
 
-/// Where TensorRT's engines are kept, by the XDG base directory specification.
+/// The cache folder of TensorRT engines, by the XDG base directory specification.
 fn cache_folder() -> Option<PathBuf> {
     let absolute = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
@@ -228,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_that_is_missing_comes_with_what_brings_it() {
+    fn a_missing_library_comes_with_advice() {
         let by = "libonnxruntime_providers_cuda.so";
         for (missing, advice) in [
             ("libcuda.so.1", "NVIDIA's driver"),

@@ -1,6 +1,6 @@
-//! Finds and loads ONNX Runtime's shared library, once for the whole process.
+//! Finds and loads the shared library of ONNX Runtime, once per process.
 //!
-//! Nothing is linked: one build of the plugin runs on whichever ONNX Runtime from 1.22 on it finds.
+//! The library is not linked: one build of the plugin works with any ONNX Runtime since 1.22.
 
 use std::env;
 use std::ffi::{OsString, c_int};
@@ -18,10 +18,10 @@ use ort::{AsPointer, LoadDynamicError};
 
 use crate::model::{ModelError, log};
 
-/// Names one library, and no other is then tried.
+/// Environment variable with the path of the library; if set, no other is tried.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
 
-/// The names by which the system's loader knows the library, best first.
+/// File names for the system's loader, best first.
 const NAMES: &[&str] = if cfg!(windows) {
     &["onnxruntime.dll"]
 } else if cfg!(target_vendor = "apple") {
@@ -36,7 +36,7 @@ type AppendCpu = unsafe extern "C" fn(*mut ort::sys::OrtSessionOptions, c_int) -
 /// The library, loaded and started.
 pub(super) struct Runtime {
     pub environment: Environment,
-    /// Where it was loaded from, or only its name where the system's loader found it.
+    /// The path it was loaded from, or only the file name if the system's loader found it.
     pub path: PathBuf,
     append_cpu: Option<AppendCpu>,
     /// Keeps the address of `append_cpu` valid.
@@ -44,28 +44,29 @@ pub(super) struct Runtime {
 }
 
 impl Runtime {
-    /// Settings of a session, none of them made yet.
+    /// A session builder with default settings.
     pub(super) fn builder(&self) -> ort::Result<SessionBuilder> {
         Session::builder(&self.environment)
     }
 
-    /// Makes sessions of `builder` run on the CPU, and on nothing else.
+    /// Makes sessions of `builder` run on the CPU only.
     ///
-    /// `ort` gives each builder a policy by which ONNX Runtime chooses a provider where none is asked for. It may choose another
-    /// than the CPU, and where it finds no device at all ONNX Runtime 1.22 aborts the process. A provider that is asked for
-    /// overrides the policy; but of the CPU's there is no call in the table of functions that `ort` uses, only an exported one.
+    /// `ort` gives each builder a policy by which ONNX Runtime selects a provider if none is requested. It may select
+    /// another one than the CPU, and ONNX Runtime 1.22 aborts the process if it finds no device. An explicit provider
+    /// overrides the policy, but the API table that `ort` uses has no function for the CPU provider, so this calls the
+    /// exported one.
     pub(super) fn use_cpu(&self, builder: &mut SessionBuilder, arena: bool) -> ort::Result<()> {
         let Some(append_cpu) = self.append_cpu else { return Ok(()) };
-        // SAFETY: the function has this signature since ONNX Runtime 1.0 and only adds to the options, which are alive and which
-        // nobody else has.
+        // SAFETY: the function has had this signature since ONNX Runtime 1.0. It only modifies the options, which are
+        // alive and borrowed exclusively.
         unsafe { ort::Error::result_from_status(append_cpu(builder.ptr_mut(), c_int::from(arena))) }
     }
 }
 
-/// ONNX Runtime allows one environment in a process. It is never dropped.
+/// ONNX Runtime allows one environment per process. It is never dropped.
 static RUNTIME: OnceCell<Runtime> = OnceCell::new();
 
-/// Loads ONNX Runtime when called for the first time. A failure is not kept: the next call searches again.
+/// Returns ONNX Runtime, loading it on the first call. After a failure the next call searches again.
 ///
 /// Blocks while another thread loads it.
 pub(super) fn runtime() -> Result<&'static Runtime, ModelError> {
@@ -89,7 +90,7 @@ fn show(value: &OsString) -> String {
     Path::new(value).display().to_string()
 }
 
-/// Tries the files beside the plugin and the program, then the system's loader.
+/// Tries the files next to the plugin and the program, then the system's loader.
 fn search() -> Result<Runtime, String> {
     let directories = directories();
     let mut failures = Vec::new();
@@ -97,7 +98,7 @@ fn search() -> Result<Runtime, String> {
     for candidate in files.chain(NAMES.iter().map(PathBuf::from)) {
         match load(&candidate) {
             Ok(runtime) => return Ok(runtime),
-            // That the system has no library of that name is the rule; what else went wrong is worth telling.
+            // The system's loader usually finds no library of that name; report only other failures.
             Err(reason) if candidate.is_absolute() || reason.contains("too old") => failures.push(reason),
             Err(_) => {}
         }
@@ -110,9 +111,9 @@ fn not_found(directories: &[PathBuf], failures: &[String]) -> String {
     places.push("the system's libraries".into());
     let failures: String = failures.iter().map(|failure| format!("; {failure}")).collect();
     format!(
-        "no usable ONNX Runtime found: looked for {} in {}{failure}. Install ONNX Runtime 1.{} or later (your distribution's \
-         package; `./script/setup` of this project; or `pip install onnxruntime` and set {VARIABLE} to the shared library in its \
-         folder onnxruntime/capi)",
+        "no usable ONNX Runtime found: looked for {} in {}{failure}. Install ONNX Runtime 1.{} or later (your \
+         distribution's package; `./script/setup` of this project; or `pip install onnxruntime` and set {VARIABLE} to \
+         the shared library in its folder onnxruntime/capi)",
         NAMES.join(", "),
         places.join(", "),
         ort::MINOR_VERSION,
@@ -120,7 +121,7 @@ fn not_found(directories: &[PathBuf], failures: &[String]) -> String {
     )
 }
 
-/// Loads one library and starts ONNX Runtime. `path` without a directory is looked up by the system's loader.
+/// Loads one library and initialises ONNX Runtime. The system's loader resolves a `path` without a directory.
 fn load(path: &Path) -> Result<Runtime, String> {
     if path.components().count() > 1 {
         match fs::metadata(path) {
@@ -129,13 +130,13 @@ fn load(path: &Path) -> Result<Runtime, String> {
             Ok(_) => {}
         }
     }
-    // `ort` takes a relative path for one beside the executable first, and panics where the executable is unknown.
+    // `ort` first resolves a relative path against the executable's folder, and panics if that is unknown.
     let path =
         if path.exists() { std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
     if path.is_relative() && !env::current_exe().is_ok_and(|program| program.parent().is_some()) {
         return Err(format!("{} cannot be looked up: the program's own path is unknown", path.display()));
     }
-    keep_to_itself();
+    disable_telemetry();
     let environment = ort::init_from(&path)
         .map_err(|error| describe(&error))?
         .with_name("upscale")
@@ -145,27 +146,28 @@ fn load(path: &Path) -> Result<Runtime, String> {
         }))
         .build()
         .map_err(|error| format!("{} does not start ({error})", path.display()))?;
-    // The environment starts out at the most talkative level, and formatting what nobody reads costs time in each run.
+    // The default level is the most verbose one, and formatting unused messages costs time in each run.
     environment.set_log_level(LogLevel::Warning);
-    // SAFETY: the library is loaded already; this only counts one more user of it.
+    // SAFETY: the library is already loaded; this only increments its reference count.
     let library =
         unsafe { Library::new(&path) }.map_err(|error| format!("{} cannot be loaded ({error})", path.display()))?;
-    // SAFETY: the symbol is a function of this type.
+    // SAFETY: the symbol is a function of this type (cpu_provider_factory.h).
     let append_cpu = unsafe { library.get::<AppendCpu>(b"OrtSessionOptionsAppendExecutionProvider_CPU\0") };
     let append_cpu = append_cpu.ok().map(|symbol| *symbol);
     Ok(Runtime { environment, path, append_cpu, _library: library })
 }
 
-/// Microsoft's builds of ONNX Runtime from 1.29 on tell Microsoft of each process, and write an identifier into the user's cache folder for
-/// that, while they start: before it could be switched off by a call. Only this variable keeps them from it (`ORT_DISABLE_TELEMETRY` in
-/// `telemetry_environment.h`). Whoever has set it, to whatever, has decided.
+/// Disables telemetry unless the user has set the variable to any value.
 ///
-/// The thread that they have for it would also hang the exit of a forked child.
-fn keep_to_itself() {
+/// Since 1.29, Microsoft's builds of ONNX Runtime report each process to Microsoft at start-up and write an identifier
+/// to the user's cache folder, before an API call could prevent it. Only this variable does (`ORT_DISABLE_TELEMETRY` in
+/// `telemetry_environment.h`). The telemetry thread would also block a forked child from exiting.
+fn disable_telemetry() {
     const VARIABLE: &str = "ORT_DISABLE_TELEMETRY";
     if env::var_os(VARIABLE).is_none() {
-        // SAFETY: this is once in the life of a process. The C library guards changes against each other, and Rust against its own reads;
-        // against other threads' `getenv` nothing does (before glibc 2.41), as for every library that sets a variable. There is no other way.
+        // SAFETY: happens once per process. The C library serialises changes, and Rust guards its own reads. Before
+        // glibc 2.41 nothing guards against `getenv` in other threads, as in every library that sets a variable; there
+        // is no alternative.
         unsafe { env::set_var(VARIABLE, "1") };
     }
 }
@@ -195,8 +197,8 @@ fn convert_level(level: LogLevel) -> log::Level {
     }
 }
 
-/// Where an installation may have put the library: beside the plugin, in the folder above it (`lib` for plugins in
-/// `lib/gstreamer-1.0`), beside the program and in the program's `../lib`.
+/// Folders that may contain the library: that of the plugin, its parent (`lib` for plugins in `lib/gstreamer-1.0`),
+/// that of the program, and `../lib` from there.
 fn directories() -> Vec<PathBuf> {
     let mut directories = Vec::new();
     let plugin = own_library().and_then(|path| path.parent().map(Path::to_owned));
@@ -213,7 +215,7 @@ fn directories() -> Vec<PathBuf> {
     directories
 }
 
-/// The file this code was loaded from: the plugin, or the program it is linked into.
+/// The file that contains this code: the plugin, or the program it is linked into.
 #[cfg(unix)]
 fn own_library() -> Option<PathBuf> {
     use std::ffi::{CStr, OsStr};
@@ -221,12 +223,12 @@ fn own_library() -> Option<PathBuf> {
 
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     let address = own_library as *const () as *const libc::c_void;
-    // SAFETY: `dladdr` takes any address and writes a whole `Dl_info`, or returns 0 and leaves the zeroes.
+    // SAFETY: `dladdr` accepts any address; it fills in the `Dl_info`, or returns 0 and leaves it zeroed.
     let info = unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init())? };
     if info.dli_fname.is_null() {
         return None;
     }
-    // SAFETY: `dli_fname` is a C string that lives as long as the library is loaded, and this code is in it.
+    // SAFETY: `dli_fname` is a C string that lives while the library is loaded, and this code is part of it.
     let name = unsafe { CStr::from_ptr(info.dli_fname) };
     fs::canonicalize(OsStr::from_bytes(name.to_bytes())).ok()
 }
@@ -236,7 +238,7 @@ fn own_library() -> Option<PathBuf> {
     None
 }
 
-/// The files in `directory` that are called like the library, with or without a version; the plainest name first.
+/// The files in `directory` that have the library's name, with or without a version, shortest name first.
 fn libraries_in(directory: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut files: Vec<PathBuf> = entries
@@ -247,7 +249,7 @@ fn libraries_in(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// `libonnxruntime.so`, `libonnxruntime.so.1.22.0`, `libonnxruntime.1.dylib`, ...; not the libraries of its providers.
+/// `libonnxruntime.so`, `libonnxruntime.so.1.22.0`, `libonnxruntime.1.dylib`, ...; not the provider libraries.
 fn is_library_name(name: &str) -> bool {
     let Some(rest) = name.strip_prefix(env::consts::DLL_PREFIX).and_then(|rest| rest.strip_prefix("onnxruntime."))
     else {
@@ -264,7 +266,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn knows_the_library_by_its_name() {
+    fn the_library_is_recognised_by_its_name() {
         for name in ["libonnxruntime.so", "libonnxruntime.so.1", "libonnxruntime.so.1.22.0"] {
             assert!(is_library_name(name), "{name}");
         }
@@ -281,7 +283,7 @@ mod tests {
 
     #[test]
     #[cfg(unix)]
-    fn looks_beside_itself() {
+    fn the_plugins_own_folder_is_searched() {
         let own = own_library().unwrap();
         assert!(directories().contains(&own.parent().unwrap().to_owned()));
     }
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_says_where_it_looked_and_what_to_do() {
+    fn the_message_lists_the_places_and_what_to_do() {
         let text = not_found(&[PathBuf::from("/a/place")], &["/a/place/x is too old".into()]);
         for part in ["/a/place", "too old", VARIABLE, "pip install onnxruntime", "./script/setup", NAMES[0]] {
             assert!(text.contains(part), "{text}");

@@ -1,4 +1,4 @@
-//! One session: the run of one picture.
+//! A session that takes and returns floats.
 
 use std::ffi::CString;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::model::{Element, Interrupt, ModelInfo, RunError, Upscaler, log};
 use crate::types::Provider;
 use crate::types::Size;
 
-/// The names of a graph's inputs and outputs, in the order in which tensors are given.
+/// The names of a graph's inputs and outputs, in the order of the tensors passed to [`run_into`].
 #[derive(Clone, Debug)]
 pub(super) struct Names {
     pub inputs: Vec<CString>,
@@ -24,7 +24,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `None` where one holds a zero byte.
+    /// `None` if a name contains a zero byte.
     pub fn new<T: AsRef<str>>(
         inputs: impl IntoIterator<Item = T>,
         outputs: impl IntoIterator<Item = T>,
@@ -37,7 +37,7 @@ impl Names {
     }
 }
 
-/// Numbers in the network's own type, kept from run to run. [`Element::Float32`] needs none.
+/// Tensor memory in the network's own type, reused by each run. [`Element::Float32`] needs none.
 enum Buffer {
     Float32,
     Float16(Vec<f16>),
@@ -53,7 +53,7 @@ impl Buffer {
         }
     }
 
-    /// Bytes that it takes for each number.
+    /// Bytes of the buffer per element.
     fn bytes(&self) -> usize {
         match self {
             Buffer::Float32 => 0,
@@ -62,7 +62,7 @@ impl Buffer {
         }
     }
 
-    /// `values` as a tensor of the network's type: themselves, or their conversion.
+    /// `values` as a tensor of the network's type: borrowed, or converted into the buffer.
     fn input<'a>(&'a mut self, values: &'a [f32], shape: [i64; 4]) -> ort::Result<DynValueRef<'a>> {
         Ok(match self {
             Buffer::Float32 => TensorRef::from_array_view((shape, values))?.into_dyn(),
@@ -80,7 +80,7 @@ impl Buffer {
         })
     }
 
-    /// The tensor that the network writes: `values` themselves, or a buffer for [`Buffer::finish`].
+    /// The tensor that the network writes: `values`, or the buffer, which [`Buffer::finish`] converts.
     fn output<'a>(&'a mut self, values: &'a mut [f32], shape: [i64; 4]) -> ort::Result<DynValueRefMut<'a>> {
         Ok(match self {
             Buffer::Float32 => TensorRefMut::from_array_view_mut((shape, values))?.into_dyn(),
@@ -95,7 +95,7 @@ impl Buffer {
         })
     }
 
-    /// Converts what the network wrote into `values`.
+    /// Converts the network's output into `values`.
     fn finish(&self, values: &mut [f32]) {
         match self {
             Buffer::Float32 => {}
@@ -117,7 +117,7 @@ pub(super) struct OnnxUpscaler {
     scale: u32,
     input: Buffer,
     output: Buffer,
-    /// The most bytes that the caller's and our own tensors had in a run.
+    /// Largest number of bytes of the caller's and our own tensors in a run so far.
     tensors: u64,
     provider: Provider,
     device_id: u32,
@@ -146,11 +146,11 @@ impl Upscaler for OnnxUpscaler {
         if self.interrupter.is_raised() {
             return Err(RunError::Interrupted);
         }
-        let due = elements(self.channels, size);
-        if input.len() != due || due == 0 {
+        let count = elements(self.channels, size);
+        if input.len() != count || count == 0 {
             let Size { width, height } = size;
             return Err(RunError::Failed(format!(
-                "{} values are no {width}x{height} picture of {} channels",
+                "{} values do not make a {width}x{height} picture of {} channels",
                 input.len(),
                 self.channels
             )));
@@ -158,10 +158,11 @@ impl Upscaler for OnnxUpscaler {
         let result_size = Size { width: size.width * self.scale, height: size.height * self.scale };
         let expected = elements(self.channels, result_size);
         if output.try_reserve_exact(expected.saturating_sub(output.len())).is_err() {
-            return Err(RunError::OutOfMemory(format!("no room for a result of {expected} values")));
+            return Err(RunError::OutOfMemory(format!("cannot allocate an output of {expected} values")));
         }
         output.resize(expected, 0.0);
-        let bytes = due * (size_of::<f32>() + self.input.bytes()) + expected * (size_of::<f32>() + self.output.bytes());
+        let bytes =
+            count * (size_of::<f32>() + self.input.bytes()) + expected * (size_of::<f32>() + self.output.bytes());
         self.tensors = self.tensors.max(bytes as u64);
         let ran = self
             .input
@@ -182,7 +183,7 @@ impl Upscaler for OnnxUpscaler {
 
     fn held(&self) -> Option<u64> {
         let held = memory::held(&self.session, self.provider, self.device_id)?;
-        // Elsewhere than on the CPU the tensors lie in another memory; their copies on the device are in its arena.
+        // On the CPU the tensors are in the same memory; elsewhere the arena holds their copies.
         Some(if self.provider == Provider::Cpu { held + self.tensors } else { held })
     }
 
@@ -199,10 +200,10 @@ fn shape(channels: usize, size: Size) -> [i64; 4] {
     [1, channels as i64, i64::from(size.height), i64::from(size.width)]
 }
 
-/// Runs the network from tensors into others, all of them memory that the caller owns.
+/// Runs the network on tensors whose memory the caller owns.
 ///
-/// The safe calls of `ort` take an output only by value, or copy a borrowed input. ONNX Runtime compares the outputs' shapes with
-/// what the network gives before it writes, and reports a difference as an error.
+/// The safe functions of `ort` take outputs only by value, or copy borrowed inputs. ONNX Runtime checks the shapes of
+/// the outputs before it writes and reports a mismatch as an error.
 pub(super) fn run_into(
     session: &mut Session,
     options: &RunOptions,
@@ -215,9 +216,10 @@ pub(super) fn run_into(
     let (input_names, output_names) = (pointers(&names.inputs), pointers(&names.outputs));
     let input_values: Vec<_> = inputs.iter().map(|input| input.ptr()).collect();
     let mut output_values: Vec<_> = outputs.iter().map(|output| output.ptr().cast_mut()).collect();
-    // SAFETY: all pointers are of live objects: the session is borrowed mutably, as no two runs may overlap; the tensors and
-    // the C strings outlive the call; each array has as many elements as are announced. `outputs` are borrowed mutably, and since
-    // their places in the array are not null ONNX Runtime writes into their memory and allocates nothing for the caller to free.
+    // SAFETY: all pointers are to live objects: the session is borrowed mutably, so that runs cannot overlap; the
+    // tensors and C strings outlive the call; each array has the length passed with it. `outputs` are borrowed mutably,
+    // and because their entries are not null, ONNX Runtime writes into their memory and allocates nothing that the
+    // caller must free.
     unsafe {
         ort::Error::result_from_status((ort::api().Run)(
             session.ptr().cast_mut(),
@@ -232,17 +234,17 @@ pub(super) fn run_into(
     }
 }
 
-/// Cuts runs short by ONNX Runtime's termination flag, which it reads between two operators.
+/// Interrupts runs with ONNX Runtime's termination flag, which it checks between operators.
 pub(super) struct Interrupter {
     pub options: RunOptions,
-    /// Whether the flag is set. The lock keeps it and ONNX Runtime's in step.
+    /// Whether the flag is set. The lock keeps it in sync with ONNX Runtime's.
     raised: Mutex<bool>,
 }
 
 impl Interrupter {
     pub fn new() -> ort::Result<Self> {
         let mut options = RunOptions::new()?;
-        // A failed run's text is in the error it returns; in the log it would be there twice, and for each interrupted run.
+        // Errors are returned; ONNX Runtime would also log them, even for each interrupted run.
         options.set_log_level(LogLevel::Fatal)?;
         Ok(Self { options, raised: Mutex::new(false) })
     }
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_keep_eleven_bits() {
+    fn float16_keeps_eleven_bits() {
         super::super::runtime::runtime().unwrap();
         let given: Vec<f32> = (0..1000).map(|i| i as f32 / 999.0 * 1.2 - 0.1).collect();
         for (given, got) in given.iter().zip(through(Element::Float16, &given)) {

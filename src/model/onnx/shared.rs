@@ -1,4 +1,4 @@
-//! Models that are loaded once for all who use them at the same time.
+//! Loads a model once for all its concurrent users.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Weak};
@@ -8,14 +8,14 @@ use parking_lot::Mutex;
 use super::{OnnxModel, Opener};
 use crate::model::{LoadOptions, ModelError, Source};
 
-/// What makes two loads give the same model: its contents and options ([`Opener::key`]), threads and name.
+/// Identifies a loaded model: contents and options ([`Opener::key`]), threads, name.
 type Key = (u128, usize, String);
 
 static LOADED: LazyLock<Mutex<HashMap<Key, Weak<OnnxModel>>>> = LazyLock::new(Mutex::default);
 
 impl OnnxModel {
-    /// The same as [`OnnxModel::load`], or the model that somebody has loaded so and still uses: its file is in memory once, and is analysed
-    /// and probed once. Sessions are each user's own.
+    /// Returns the model that another user has loaded with the same options and still holds, or else loads it like
+    /// [`OnnxModel::load`]. The file is held, analysed and probed once; sessions are not shared.
     pub fn shared(source: &Source, options: LoadOptions) -> Result<Arc<Self>, ModelError> {
         let opener = Opener::read(source, options)?;
         let key = (opener.key(), opener.settings.threads, opener.name.clone());
@@ -23,7 +23,7 @@ impl OnnxModel {
         if let Some(model) = known {
             return Ok(model);
         }
-        // Without the lock: who loads the same meanwhile has a model of its own.
+        // Without the lock: a concurrent load of the same file gets its own model.
         let model = Arc::new(Self::load_from(opener, options)?);
         let mut loaded = LOADED.lock();
         loaded.retain(|_, model| model.strong_count() > 0);

@@ -1,27 +1,27 @@
-//! What a network declares of its input and output: what is fixed, what is free, and what no upscaler has.
+//! The declared input and output of a network, and which declarations an upscaler cannot have.
 
 use ort::value::{Outlet, TensorElementType, ValueType};
 
 use crate::model::Element;
 use crate::types::Channels;
 
-/// The declared input and output of a network for one picture.
+/// The declared input and output of a network that takes one picture.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Signature {
     pub input: Element,
     pub output: Element,
-    /// None where the dimension is free.
+    /// `None` if the dimension is free.
     pub channels: Option<Channels>,
-    /// None where the dimension is free.
+    /// `None` if the dimension is free.
     pub width: Option<u32>,
-    /// None where the dimension is free.
+    /// `None` if the dimension is free.
     pub height: Option<u32>,
-    /// What is declared of the output: channels, height, width; None where the dimension is free or the rank unknown.
+    /// Channels, height and width of the output; `None` if the dimension is free or the rank unknown.
     pub result: [Option<u32>; 3],
 }
 
 impl Signature {
-    /// Reads the declaration. An error is a reason that can follow "FILE cannot upscale video: ".
+    /// Reads the declaration. The error is a reason that can follow "FILE cannot upscale video: ".
     pub(super) fn read(inputs: &[Outlet], outputs: &[Outlet]) -> Result<Self, String> {
         let [input] = inputs else {
             return Err(format!("it has {} inputs; it must have one, a picture", inputs.len()));
@@ -30,7 +30,7 @@ impl Signature {
             return Err(format!("it has {} outputs; it must have one, a picture", outputs.len()));
         };
         let (input_element, input_shape) = tensor(input.dtype(), "takes")?;
-        let (output_element, output_shape) = tensor(output.dtype(), "gives")?;
+        let (output_element, output_shape) = tensor(output.dtype(), "returns")?;
         if input_element == Element::Uint8 && input_shape.len() == 1 {
             return Err("it expects an encoded image (a row of bytes), not pixels".into());
         }
@@ -43,7 +43,7 @@ impl Signature {
             Some(3) => Some(Channels::Rgb),
             _ if matches!(width, Some(1 | 3)) => {
                 return Err(format!(
-                    "its input {} has the channels last (NHWC); export it with the channels before height and width (NCHW)",
+                    "its input {} is channels-last (NHWC); export it with channels before height and width (NCHW)",
                     show(&input_shape)
                 ));
             }
@@ -55,21 +55,21 @@ impl Signature {
     }
 }
 
-/// Number type and shape of a tensor; `verb` is "takes" or "gives".
+/// Element type and shape of a tensor; `verb` is "takes" or "returns", for messages.
 fn tensor(value: &ValueType, verb: &str) -> Result<(Element, Vec<i64>), String> {
     let ValueType::Tensor { ty, shape, .. } = value else {
-        return Err(format!("it {verb} {value} where a tensor is due"));
+        return Err(format!("it {verb} {value} instead of a tensor"));
     };
     let element = match ty {
         TensorElementType::Float32 => Element::Float32,
         TensorElementType::Float16 => Element::Float16,
         TensorElementType::Uint8 => Element::Uint8,
-        other => return Err(format!("it {verb} numbers of type {other} where float32, float16 or uint8 are due")),
+        other => return Err(format!("it {verb} elements of type {other}; they must be float32, float16 or uint8")),
     };
     Ok((element, shape.to_vec()))
 }
 
-/// The four dimensions of a batch of pictures. A shape that is not declared at all (rank 0) is free in all of them.
+/// The four dimensions of a batch of pictures. All are free if the shape is not declared (rank 0).
 fn four(shape: &[i64], what: &str) -> Result<[Option<u32>; 4], String> {
     match *shape {
         [] => Ok([None; 4]),
@@ -77,14 +77,14 @@ fn four(shape: &[i64], what: &str) -> Result<[Option<u32>; 4], String> {
             Ok([a, b, c, d].map(|dimension| u32::try_from(dimension).ok().filter(|&dimension| dimension > 0)))
         }
         _ => Err(format!(
-            "its {what} {} has {} dimensions where 4 are due (batch, channels, height, width)",
+            "its {what} {} has {} dimensions instead of 4 (batch, channels, height, width)",
             show(shape),
             shape.len()
         )),
     }
 }
 
-/// `[1, 3, ?, ?]`
+/// Formats a shape as `[1, 3, ?, ?]`.
 pub(super) fn show(shape: &[i64]) -> String {
     let dimensions: Vec<String> =
         shape.iter().map(|&dimension| if dimension < 0 { "?".into() } else { dimension.to_string() }).collect();
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_four_dimensions_are_a_picture() {
+    fn a_picture_has_four_dimensions() {
         assert_eq!(four(&[1, 3, -1, 240], "input"), Ok([Some(1), Some(3), None, Some(240)]));
         assert_eq!(four(&[], "input"), Ok([None; 4]));
         assert!(four(&[3, -1, -1], "input").unwrap_err().contains("[3, ?, ?] has 3 dimensions"));

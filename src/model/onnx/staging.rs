@@ -1,7 +1,7 @@
-//! Memory of the host from which a GPU copies while it computes: pinned, so that the driver need not copy it first.
+//! Pinned host memory, from and to which a GPU copies directly while it computes.
 //!
-//! What crosses is copied here and from here, which is little beside the bus; ONNX Runtime then copies it on the session's own stream, so
-//! that the copies of one session go on while another computes.
+//! Tensors are copied into and out of this memory, which costs little compared with the bus. ONNX Runtime then
+//! transfers them on the session's own stream, so that one session can copy while another computes.
 
 use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::Session;
@@ -11,7 +11,7 @@ use crate::model::log;
 use crate::picture::device_tensors::{DeviceTensor, TensorData};
 use crate::types::Provider;
 
-/// Tensors in pinned memory, kept from run to run.
+/// Tensors in pinned memory, reused by each run.
 pub(super) struct Staging {
     allocator: Allocator,
     inputs: Vec<Pinned>,
@@ -25,7 +25,7 @@ enum Pinned {
 }
 
 impl Staging {
-    /// Of the sessions of a provider that copies from such memory; not there elsewhere, and where none is to be had.
+    /// `None` if the provider does not use pinned memory or none is available.
     pub fn of(session: &Session, provider: Provider, device_id: u32) -> Option<Self> {
         if provider != Provider::Cuda {
             return None;
@@ -36,7 +36,7 @@ impl Staging {
             Allocator::new(session, info.ok()?).ok()
         });
         if pinned.is_none() {
-            log::emit(log::Level::Warning, "no pinned memory is available: copies to the device take longer");
+            log::emit(log::Level::Warning, "no pinned memory available: copies to and from the device are slower");
         }
         pinned.map(Self::with)
     }
@@ -45,7 +45,7 @@ impl Staging {
         Self { allocator, inputs: Vec::new(), outputs: Vec::new() }
     }
 
-    /// Copies `inputs` in, and has tensors ready for what comes out; both for ONNX Runtime to run with.
+    /// Copies `inputs` into pinned memory and prepares pinned tensors for `outputs`; returns both for the run.
     pub fn fill(
         &mut self,
         inputs: &[DeviceTensor],
@@ -53,8 +53,8 @@ impl Staging {
     ) -> ort::Result<(Vec<DynValueRef<'_>>, Vec<DynValueRefMut<'_>>)> {
         prepare(&self.allocator, &mut self.inputs, inputs)?;
         prepare(&self.allocator, &mut self.outputs, outputs)?;
-        for (pinned, exchanged) in self.inputs.iter_mut().zip(inputs) {
-            match (pinned, &exchanged.numbers) {
+        for (pinned, input) in self.inputs.iter_mut().zip(inputs) {
+            match (pinned, &input.numbers) {
                 (Pinned::U8(tensor), TensorData::U8(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
                 (Pinned::U16(tensor), TensorData::U16(numbers)) => {
                     tensor.extract_tensor_mut().1.copy_from_slice(numbers)
@@ -62,7 +62,7 @@ impl Staging {
                 (Pinned::I32(tensor), TensorData::I32(numbers)) => {
                     tensor.extract_tensor_mut().1.copy_from_slice(numbers)
                 }
-                _ => unreachable!("they were made of the same type"),
+                _ => unreachable!("`prepare` made them the same type"),
             }
         }
         let inputs = self.inputs.iter().map(|pinned| match pinned {
@@ -78,24 +78,24 @@ impl Staging {
         Ok((inputs.collect(), outputs.collect()))
     }
 
-    /// Copies out what came.
+    /// Copies the results to `outputs`.
     pub fn take(&self, outputs: &mut [DeviceTensor]) {
-        for (pinned, exchanged) in self.outputs.iter().zip(outputs) {
-            match (pinned, &mut exchanged.numbers) {
+        for (pinned, output) in self.outputs.iter().zip(outputs) {
+            match (pinned, &mut output.numbers) {
                 (Pinned::U8(tensor), TensorData::U8(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
                 (Pinned::U16(tensor), TensorData::U16(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
                 (Pinned::I32(tensor), TensorData::I32(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
-                _ => unreachable!("they were made of the same type"),
+                _ => unreachable!("`prepare` made them the same type"),
             }
         }
     }
 }
 
-/// Has one of `kept` for each of `exchanged`, of its type and shape.
-fn prepare(allocator: &Allocator, kept: &mut Vec<Pinned>, exchanged: &[DeviceTensor]) -> ort::Result<()> {
-    kept.truncate(exchanged.len());
-    for (at, tensor) in exchanged.iter().enumerate() {
-        if kept.get(at).is_some_and(|pinned| pinned.serves(tensor)) {
+/// Makes `kept` match `tensors` in number, types and shapes.
+fn prepare(allocator: &Allocator, kept: &mut Vec<Pinned>, tensors: &[DeviceTensor]) -> ort::Result<()> {
+    kept.truncate(tensors.len());
+    for (at, tensor) in tensors.iter().enumerate() {
+        if kept.get(at).is_some_and(|pinned| pinned.matches(tensor)) {
             continue;
         }
         let pinned = match tensor.numbers {
@@ -119,11 +119,11 @@ fn allocate<T: PrimitiveTensorElementType + std::fmt::Debug>(
 }
 
 impl Pinned {
-    fn serves(&self, exchanged: &DeviceTensor) -> bool {
-        match (self, &exchanged.numbers) {
-            (Pinned::U8(tensor), TensorData::U8(_)) => **tensor.shape() == *exchanged.shape,
-            (Pinned::U16(tensor), TensorData::U16(_)) => **tensor.shape() == *exchanged.shape,
-            (Pinned::I32(tensor), TensorData::I32(_)) => **tensor.shape() == *exchanged.shape,
+    fn matches(&self, other: &DeviceTensor) -> bool {
+        match (self, &other.numbers) {
+            (Pinned::U8(tensor), TensorData::U8(_)) => **tensor.shape() == *other.shape,
+            (Pinned::U16(tensor), TensorData::U16(_)) => **tensor.shape() == *other.shape,
+            (Pinned::I32(tensor), TensorData::I32(_)) => **tensor.shape() == *other.shape,
             _ => false,
         }
     }
@@ -133,9 +133,9 @@ impl Pinned {
 mod tests {
     use super::*;
 
-    /// With the processor's memory in place of pinned one.
+    /// Uses ordinary memory instead of pinned memory.
     #[test]
-    fn what_goes_in_is_seen_and_what_comes_is_taken() {
+    fn inputs_are_copied_in_and_outputs_out() {
         super::super::runtime::runtime().unwrap();
         let mut staging = Staging::with(Allocator::default());
         let tensor = |shape: &[i64], numbers| DeviceTensor { shape: shape.to_vec(), numbers };

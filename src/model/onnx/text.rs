@@ -1,16 +1,16 @@
-//! Turns ONNX Runtime's messages into one line for people.
+//! Shortens ONNX Runtime's messages to one readable line.
 
 use crate::model::RunError;
 
-/// One line: without line breaks, source locations and the prefixes that ONNX Runtime puts before the point.
+/// Removes line breaks, source locations and ONNX Runtime's prefixes.
 pub(super) fn trim(message: &str) -> String {
     let mut text = drop_location(message.split_whitespace().collect::<Vec<_>>().join(" "));
-    // "Non-zero status code returned while running Conv node. Name:'c' Status Message: the point"
+    // "Non-zero status code returned while running Conv node. Name:'c' Status Message: the reason"
     if let Some((before, reason)) = text.split_once("Status Message: ") {
         let node = before.split_once("while running ").and_then(|(_, rest)| rest.split_once(" node"));
         text = node.map_or_else(|| reason.to_owned(), |(node, _)| format!("{node}: {reason}"));
     }
-    // "[ONNXRuntimeError] : 1 : FAIL : the point"
+    // "[ONNXRuntimeError] : 1 : FAIL : the reason"
     if let Some(rest) = text.strip_prefix("[ONNXRuntimeError] : ") {
         text = rest.splitn(3, " : ").last().unwrap_or(rest).to_owned();
     }
@@ -25,7 +25,7 @@ pub(super) fn trim(message: &str) -> String {
     text.trim().trim_end_matches('.').to_owned()
 }
 
-/// Cuts out "/path/file.cc:42 type function(arguments) " or "file.cc:42 Function ".
+/// Removes "/path/file.cc:42 type function(arguments) " or "file.cc:42 Function ".
 fn drop_location(text: String) -> String {
     let Some(location) = text.find(".cc:").or_else(|| text.find(".h:")) else { return text };
     let from = text[..location].rfind(' ').map_or(0, |space| space + 1);
@@ -37,7 +37,7 @@ fn drop_location(text: String) -> String {
     format!("{}{}", &text[..from], text.get(to..).unwrap_or_default())
 }
 
-/// Where the first parenthesis is closed.
+/// The end of the first parenthesised group.
 fn end_of_parentheses(text: &str) -> Option<usize> {
     let mut depth = 0;
     for (at, byte) in text.bytes().enumerate() {
@@ -51,22 +51,23 @@ fn end_of_parentheses(text: &str) -> Option<usize> {
     None
 }
 
-/// The library that could not be loaded, and the one that it needs and that is not there; out of a text by [`trim`].
+/// The library that failed to load, and the missing one that it needs, from a text returned by [`trim`].
 pub(super) fn missing_library(text: &str) -> Option<(&str, &str)> {
-    // "Failed to load library /folder/libA.so with error: libB.so.1: cannot open shared object file: No such file or directory"
+    // "Failed to load library /folder/libA.so with error: libB.so.1: cannot open shared object file: No such file or
+    // directory"
     let (path, error) = text.strip_prefix("Failed to load library ")?.split_once(" with error: ")?;
     let (missing, _) = error.split_once(": cannot open shared object file")?;
     Some((path.rsplit('/').next().unwrap_or(path), missing))
 }
 
-/// Why a session cannot be created, with what to do about it. Follows "FILE cannot be loaded: ".
+/// Why a session cannot be created, and what to do. Follows "FILE cannot be loaded: ".
 pub(super) fn load_reason(message: &str) -> String {
     let text = trim(message);
     if let Some(operator) = unknown_operator(&text) {
         return match operator.split_once(':') {
             Some(("ai.onnx.contrib", _)) => format!(
-                "it needs the custom operator {operator} of onnxruntime-extensions, which works on encoded images (PNG or JPEG \
-                 bytes), not on pixels; use an export without pre- and post-processing"
+                "it needs the custom operator {operator} of onnxruntime-extensions, which works on encoded images (PNG \
+                 or JPEG bytes), not on pixels; use an export without pre- and post-processing"
             ),
             _ => format!(
                 "it needs the operator {operator}, which ONNX Runtime does not have; export it with standard operators"
@@ -91,7 +92,7 @@ pub(super) fn load_reason(message: &str) -> String {
     text
 }
 
-/// The `domain:Operator` of a message about one that is not known.
+/// The `domain:Operator` named in a message about an unknown operator.
 fn unknown_operator(text: &str) -> Option<&str> {
     for marker in [" is not a registered function/op", " is not a registered"] {
         if let Some(end) = text.find(marker) {
@@ -108,7 +109,7 @@ fn unknown_operator(text: &str) -> Option<&str> {
     None
 }
 
-/// Which error a failed run is. `expected` is the number of values that were due.
+/// Classifies the error of a failed run. `expected` is the expected number of output values.
 pub(super) fn run_error(message: &str, expected: usize) -> RunError {
     let text = trim(message);
     let lower = text.to_ascii_lowercase();
@@ -127,9 +128,9 @@ pub(super) fn run_error(message: &str, expected: usize) -> RunError {
     }
 }
 
-/// The number of values that the network gives, from the message about an output tensor of another shape: ONNX Runtime has worded it
-/// "shape verification failed. Current shape:{1,1,8,8} Requested shape:{1,1,4,4}" (older ones) and "... has shape {1,1,8,8} but the
-/// computed output shape for this run is {1,1,4,4}" (1.31).
+/// The number of values that the network computed, from the message about a wrong output shape. ONNX Runtime 1.31 says
+/// "... has shape {1,1,8,8} but the computed output shape for this run is {1,1,4,4}", older versions "shape
+/// verification failed. Current shape:{1,1,8,8} Requested shape:{1,1,4,4}".
 fn requested_elements(text: &str) -> Option<usize> {
     let (_, rest) =
         text.split_once("computed output shape for this run is {").or_else(|| text.split_once("Requested shape:{"))?;
@@ -143,21 +144,23 @@ mod tests {
 
     #[test]
     fn a_shape_mismatch_becomes_wrong_size() {
-        let text = "Non-zero status code returned while running Conv node. Name:'' Status Message: /a/execution_frame.cc:173 \
-                    onnxruntime::common::Status f(int, const X&) shape && tensor.Shape() == *shape was false. OrtValue shape \
-                    verification failed. Current shape:{1,1,8,8} Requested shape:{1,1,4,4}";
+        let text = "Non-zero status code returned while running Conv node. Name:'' Status Message: \
+                    /a/execution_frame.cc:173 onnxruntime::common::Status f(int, const X&) shape && tensor.Shape() == \
+                    *shape was false. OrtValue shape verification failed. Current shape:{1,1,8,8} \
+                    Requested shape:{1,1,4,4}";
         assert!(matches!(run_error(text, 64), RunError::WrongSize { expected: 64, got: 16 }));
-        let text = "Slice: The output OrtValue provided for output 'y' of node '' (Slice) has shape {1,1,8,8} but the computed \
-                    output shape for this run is {1,1,4,4}. When calling Run() ...";
+        let text = "Slice: The output OrtValue provided for output 'y' of node '' (Slice) has shape {1,1,8,8} but the \
+                    computed output shape for this run is {1,1,4,4}. When calling Run() ...";
         assert!(matches!(run_error(text, 64), RunError::WrongSize { expected: 64, got: 16 }));
     }
 
     #[test]
-    fn locations_and_wrappings_are_cut_out() {
+    fn locations_and_prefixes_are_removed() {
         for (message, point) in [
             (
-                "Non-zero status code returned while running Reshape node. Name:'r' Status Message: /x/reshape_helper.h:47 \
-                 onnxruntime::H::H(const X&, Y (&)(int)) a == b was false.\n Cannot be reshaped.",
+                "Non-zero status code returned while running Reshape node. Name:'r' Status Message: \
+                 /x/reshape_helper.h:47 onnxruntime::H::H(const X&, Y (&)(int)) a == b was false.\n \
+                 Cannot be reshaped.",
                 "Reshape: a == b was false. Cannot be reshaped",
             ),
             (
