@@ -107,7 +107,7 @@ pub trait Model: Send + Sync {
     /// Opens a session with `threads` CPU threads that converts pictures of `encoding` on its device, for
     /// [`Upscaler::run_converting`] only. As slow as [`Model::open_session`].
     ///
-    /// The error says why conversion is not possible; running out of device memory shows only in a run.
+    /// The error says why conversion is not possible, unless the device ran out of memory.
     fn open_converting(&self, encoding: &PixelEncoding, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
         let reason = format!("it cannot convert {encoding:?} with {threads} threads");
         Err(ModelError::Conversion { name: self.info().name.clone(), reason })

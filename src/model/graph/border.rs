@@ -1,22 +1,23 @@
-//! What an edge that is repeated or reflected adds to the receptive field.
+//! The effect of repeated and reflected edges on the receptive field.
 //!
-//! An element that such a padding fills sees, at the picture's edge, other pixels than its place says (see [`InputSpan`]):
+//! At the picture's edge, an element filled by such a padding sees other pixels than its position implies (see
+//! [`InputSpan`]):
 //!
-//! - Repeated, it sees what the outermost element does. That lies at a known place, and the picture's pixels that depend on it lie
-//!   inside; so the receptive field must be at least from the edge to there.
-//! - Reflected, it sees what lies as far inside as its place lies outside. Seen from a pixel inside, that is never further than its
-//!   place, but in the other direction: the receptive field is then the same on both sides. It is further only where the elements do not
-//!   lie evenly about the edge, by as much as they are off.
+//! - Repeated: it sees what the outermost element sees. That element has a known position, and the pixels that depend
+//!   on it lie inside, so the receptive field must be at least the distance from the edge to that position.
+//! - Reflected: it sees what lies as far inside as its position lies outside. From a pixel inside, that is never
+//!   further than its position, but in the other direction, so the receptive field becomes symmetric. It is larger only
+//!   if the elements are not symmetric about the edge, by the amount of the asymmetry.
 
 use super::picture::InputSpan;
 use super::sizes::{Axis, Rational, Sizes, Stop, global, whole};
 
-/// What was padded.
+/// The padding of both axes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Borders {
     pub vertical: Border,
     pub horizontal: Border,
-    /// Whether weights depend on where in the picture they are, by their rounding.
+    /// Whether the rounding of weights depends on the position in the picture.
     pub rounded: bool,
 }
 
@@ -33,12 +34,12 @@ impl Borders {
     }
 }
 
-/// What was padded along one axis.
+/// The padding along one axis.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Border {
-    /// The least receptive field, in front and behind, that repeated edges ask for.
+    /// The minimum receptive field, before and behind, because of repeated edges.
     repeated: [Rational; 2],
-    /// If an edge was reflected: how much further than its place an element may see.
+    /// If an edge was reflected: how much further than its position an element may see.
     reflected: Option<Rational>,
 }
 
@@ -47,19 +48,20 @@ impl Border {
         Border { repeated: [whole(0); 2], reflected: None }
     }
 
-    /// Notes that the outermost elements of `span` are repeated.
+    /// Records that the outermost elements of `span` are repeated.
     pub fn repeat(&mut self, span: &InputSpan, sizes: &Sizes) -> Result<(), Stop> {
         let [before, behind] = &mut self.repeated;
         *behind = span.high.max(*behind);
-        // The last element's first pixel, from the picture's last one: `length - 1 - (low + step * (len - 1))`.
+        // The distance from the last element's first pixel to the picture's last pixel: `length - 1 - (low + step *
+        // (len - 1))`.
         *before = (span.missing(sizes)? - 1 - span.low + span.step).max(*before);
         Ok(())
     }
 
-    /// Notes that `span` is reflected at its outermost elements.
+    /// Records that `span` is reflected at its outermost elements.
     pub fn reflect(&mut self, span: &InputSpan, sizes: &Sizes) -> Result<(), Stop> {
-        // Element -j sees what element j does: beyond the mirrored place of what -j would see by `low + high`; behind the last
-        // element, likewise.
+        // Element -j sees what element j sees, which exceeds the mirrored position of -j by `low + high`; likewise
+        // behind the last element.
         let before = span.low + span.high;
         let behind = (span.missing(sizes)? + span.step - 1) * 2 - before;
         let off = before.max(behind).max(whole(0)) + self.reflected.unwrap_or_else(|| whole(0));
@@ -70,9 +72,9 @@ impl Border {
         Ok(())
     }
 
-    /// The whole receptive field in front and behind, of one that is `reach` without the edges.
-    pub fn reach(&self, reach: [Rational; 2]) -> [Rational; 2] {
-        let [before, behind] = [0, 1].map(|side| reach[side].max(self.repeated[side]));
+    /// The receptive field before and behind, given the `field` without the effect of the edges.
+    pub fn widened(&self, field: [Rational; 2]) -> [Rational; 2] {
+        let [before, behind] = [0, 1].map(|side| field[side].max(self.repeated[side]));
         match self.reflected {
             None => [before, behind],
             Some(off) => [before.max(behind) + off; 2],

@@ -1,4 +1,4 @@
-//! Small ONNX files, made in the tests.
+//! Builds small ONNX files for tests.
 
 use bytes::Bytes;
 use prost::Message;
@@ -12,16 +12,16 @@ pub enum Len {
     Free(&'static str),
 }
 
-/// A graph from `x`, a picture (of float32 if not said otherwise), to `y`.
+/// A graph from `x`, a picture (float32 by default), to `y`.
 #[derive(Clone)]
 pub struct Builder {
     opset: i64,
     nodes: Vec<Bytes>,
     tensors: Vec<Bytes>,
     input: [Len; 4],
-    /// Number type of `x` and `y`.
+    /// Element type of `x` and `y`.
     element: i32,
-    /// State of the generator of weights.
+    /// State of the random generator for weights.
     seed: u32,
 }
 
@@ -38,7 +38,7 @@ pub fn text(name: &str, s: &'static str) -> proto::Attribute {
 }
 
 impl Builder {
-    /// A graph for any size.
+    /// An empty graph for pictures of any size.
     pub fn new(channels: i64) -> Self {
         let input = [Len::Fixed(1), Len::Fixed(channels), Len::Free("h"), Len::Free("w")];
         Builder { opset: 18, nodes: Vec::new(), tensors: Vec::new(), input, element: data_type::FLOAT, seed: 1 }
@@ -59,7 +59,7 @@ impl Builder {
         self
     }
 
-    /// An operator from names to names, each list separated by blanks; `-` is an input left out.
+    /// Adds an operator. Names are separated by spaces; `-` is an omitted input.
     pub fn node(mut self, operator: &str, inputs: &str, outputs: &str, attributes: &[proto::Attribute]) -> Self {
         let names = |names: &str| names.split(' ').map(|name| name.trim_matches('-').to_owned()).collect();
         let (domain, operator) = operator.split_once(':').unwrap_or(("", operator));
@@ -80,7 +80,7 @@ impl Builder {
         self
     }
 
-    /// A constant of whole numbers; a single number if `dims` is empty.
+    /// Adds an integer constant; a scalar if `dims` is empty.
     pub fn ints(self, name: &str, dims: &[i64], numbers: &[i64]) -> Self {
         self.tensor(&proto::Tensor {
             dims: dims.to_vec(),
@@ -101,13 +101,13 @@ impl Builder {
         })
     }
 
-    /// Weights none of which is zero, so that every tap counts.
+    /// Adds random weights, none of them zero, so that every tap matters.
     pub fn weights(mut self, name: &str, dims: &[i64]) -> Self {
         let numbers: Vec<f32> = (0..dims.iter().product()).map(|_| 0.05 + self.random() * 0.2).collect();
         self.floats(name, dims, &numbers)
     }
 
-    /// Weights of both signs, such that a convolution's output is about as large as its input.
+    /// Adds random weights of both signs, scaled so that a convolution roughly preserves the magnitude.
     pub fn signed_weights(mut self, name: &str, dims: &[i64]) -> Self {
         let taps: i64 = dims[1..].iter().product();
         let gain = (3.0 / taps as f32).sqrt();
@@ -121,7 +121,7 @@ impl Builder {
         (self.seed >> 16) as f32 / 65536.0
     }
 
-    /// Height and width of `x`, halved if asked for, as `h` and `w` of one element each.
+    /// Computes height and width of `x`, optionally halved, as `h` and `w` with one element each.
     pub fn lengths(self, halved: bool) -> Self {
         let graph = self
             .ints("two", &[], &[2])
@@ -138,7 +138,7 @@ impl Builder {
         graph.node("Unsqueeze", "r zero", "h", &[]).node("Unsqueeze", "c zero", "w", &[])
     }
 
-    /// Pads `x` behind, in `mode`, to multiples of `multiple` as `output`: by `(multiple - n % multiple) % multiple` elements.
+    /// Pads the ends of `x`, in `mode`, to multiples of `multiple`, by `(multiple - n % multiple) % multiple` elements.
     pub fn padded_to_multiple(self, multiple: i64, mode: &'static str, output: &str) -> Self {
         let mut graph = self.lengths(false).ints("multiple", &[1], &[multiple]);
         for side in ["h", "w"] {
@@ -156,7 +156,7 @@ impl Builder {
         )
     }
 
-    /// Cuts `input` back to the height and width of `x`, as `y`; after [`Builder::padded_to_multiple`].
+    /// Crops `input` to the height and width of `x`, as `y`; use after [`Builder::padded_to_multiple`].
     pub fn cut_back(self, input: &str) -> Self {
         self.ints("vertical", &[1], &[2])
             .ints("horizontal", &[1], &[3])
@@ -164,7 +164,7 @@ impl Builder {
             .node("Slice", "cut zero w horizontal", "y", &[])
     }
 
-    /// A network that pads itself: to multiples of 4, in `mode`, before two convolutions; then it cuts the padding off.
+    /// A network that pads its input to multiples of 4 in `mode`, applies two convolutions and crops the padding.
     pub fn self_padding(mode: &'static str) -> Self {
         let pads = [ints("pads", &[1; 4])];
         Builder::new(1)
@@ -178,8 +178,8 @@ impl Builder {
             .cut_back("sum")
     }
 
-    /// A U-Net that runs at any size, and is local only at multiples of 16: four convolutions of stride 2, each undone by a
-    /// `Resize` to the size of what it was made from, which is twice its own only there.
+    /// A U-Net that runs at any size but is local only for multiples of 16: four convolutions of stride 2, each
+    /// followed later by a `Resize` back to the previous size, which is a factor of exactly 2 only for those multiples.
     pub fn u_net() -> Self {
         let stride = [ints("pads", &[1; 4]), ints("strides", &[2, 2])];
         let pads = [ints("pads", &[1; 4])];
@@ -208,7 +208,7 @@ impl Builder {
         graph
     }
 
-    /// A `Conv` of that many channels and that kernel, with its weights.
+    /// Adds a `Conv` with `[input, output]` channels, a square kernel, and random weights.
     pub fn conv(
         self,
         input: &str,

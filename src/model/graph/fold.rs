@@ -1,4 +1,5 @@
-//! Operators on tensors that do not depend on the picture's content: the arithmetic on sizes that exporters write.
+//! Constant folding: operators on tensors that do not depend on the picture's content, such as exporters' size
+//! arithmetic.
 
 use super::known::{Known, MAX_NUMBERS, Number, elements, exact};
 use super::node::{Call, Value};
@@ -73,7 +74,7 @@ pub(super) fn constant_of_shape(call: &mut Call) -> Result<Known, Stop> {
     }
 }
 
-/// `Cast`: to integers, numbers are cut at the point.
+/// `Cast`: truncates numbers cast to integers.
 pub(super) fn cast(known: &Known, to_integer: bool, sizes: &mut Sizes) -> Result<Known, Stop> {
     let Some(numbers) = known.readable() else {
         return Ok(Known::shaped(known.shape.clone(), to_integer, known.is_sized()));
@@ -91,7 +92,7 @@ pub(super) fn cast(known: &Known, to_integer: bool, sizes: &mut Sizes) -> Result
     Ok(Known::new(known.shape.clone(), to_integer, numbers?))
 }
 
-/// Rounded towards nought; None where its sign is not known.
+/// Rounds towards zero; `None` if the sign is unknown.
 fn truncated(value: Affine, sizes: &mut Sizes) -> Result<Option<Affine>, Stop> {
     if value.is_whole() {
         return Ok(Some(value));
@@ -108,7 +109,7 @@ fn ceiling(value: Affine, sizes: &Sizes) -> Result<Option<Affine>, Stop> {
     minus(value).map(|value| sizes.floor(value)).transpose().map(|floor| floor.and_then(minus))
 }
 
-/// Arithmetic on one number: `Floor`, `Ceil`, `Neg`. None for an operator whose results are not followed.
+/// Arithmetic on one number: `Floor`, `Ceil`, `Neg`. `None` for operators that are not followed.
 pub(super) fn unary(operator: &str, a: Affine, sizes: &Sizes) -> Result<Option<Affine>, Stop> {
     match operator {
         "Identity" => Ok(Some(a)),
@@ -119,7 +120,7 @@ pub(super) fn unary(operator: &str, a: Affine, sizes: &Sizes) -> Result<Option<A
     }
 }
 
-/// Arithmetic on two numbers. None where the result cannot be followed, and for an operator whose results are not.
+/// Arithmetic on two numbers. `None` if the result cannot be followed, and for operators that are not followed.
 pub(super) fn binary(
     operator: &str,
     a: Affine,
@@ -136,7 +137,7 @@ pub(super) fn binary(
             Some(quotient) if integer => truncated(quotient, sizes)?,
             quotient => quotient,
         },
-        // The remainder has the divisor's sign; `fmod`, with the dividend's, is only followed where the two agree.
+        // The remainder has the divisor's sign; the caller excludes `fmod`, where it has the dividend's.
         "Mod" => match a.over(b) {
             Some(quotient) => sizes.floor(quotient)?.times(b).and_then(|below| a.minus(below)),
             None => None,
@@ -156,7 +157,7 @@ fn equal(a: Affine, b: Affine, sizes: &mut Sizes) -> Option<bool> {
     Some(sizes.at_least(a, b)? && sizes.at_least(b, a)?)
 }
 
-/// An element-wise operator on constants: `Add` and its like, with the shapes broadcast.
+/// An element-wise operator such as `Add` on constants, with broadcasting.
 pub(super) fn elementwise(call: &mut Call) -> Result<Known, Stop> {
     let mut inputs = Vec::new();
     for at in 0..call.inputs.len() {
@@ -167,7 +168,7 @@ pub(super) fn elementwise(call: &mut Call) -> Result<Known, Stop> {
     let operator = call.node.operator.as_str();
     let integer = if operator == "Where" { inputs.last() } else { inputs.first() }.is_none_or(|known| known.integer);
     let sized = inputs.iter().any(|known| known.is_sized());
-    // The integer `Mod` by default; with `fmod` the result has another sign where the input is negative.
+    // Only the default integer `Mod` is followed; with `fmod` the sign differs for negative inputs.
     let fmod = operator == "Mod" && call.node.int("fmod", 0) != 0;
     if fmod || elements(&shape).is_none_or(|count| count > MAX_NUMBERS) || inputs.len() > 3 {
         return Ok(Known::shaped(shape, integer, sized));
@@ -199,7 +200,7 @@ pub(super) fn elementwise(call: &mut Call) -> Result<Known, Stop> {
     Ok(Known::new(shape, integer, numbers?))
 }
 
-/// The shape of two tensors taken together, element by element.
+/// The broadcast shape of two tensors.
 fn broadcast(a: &[u64], b: &[u64]) -> Result<Vec<u64>, Stop> {
     let dims = a.len().max(b.len());
     let at = |shape: &[u64], dim: usize| (dim + shape.len()).checked_sub(dims).map_or(1, |at| shape[at]);
@@ -207,12 +208,12 @@ fn broadcast(a: &[u64], b: &[u64]) -> Result<Vec<u64>, Stop> {
         .map(|dim| match (at(a, dim), at(b, dim)) {
             (a, b) if a == b || b == 1 => Ok(a),
             (1, b) => Ok(b),
-            _ => global("constants of different shapes taken together"),
+            _ => global("constants of different shapes combined"),
         })
         .collect()
 }
 
-/// The tensor repeated to a shape that it can be broadcast to.
+/// Broadcasts the tensor to a shape.
 pub(super) fn spread(known: &Known, shape: &[u64]) -> Result<Known, Stop> {
     let shape = broadcast(&known.shape, shape)?;
     let skipped = shape.len() - known.shape.len();
@@ -235,7 +236,7 @@ pub(super) fn concat(call: &mut Call) -> Result<Known, Stop> {
     for known in &inputs {
         let same = |at: usize| at == axis || known.shape.get(at) == first.shape.get(at);
         if known.shape.len() != shape.len() || !(0..shape.len()).all(same) {
-            return global("constants of different shapes put together");
+            return global("constants of different shapes concatenated");
         }
         shape[axis] = shape[axis].saturating_add(known.shape[axis]);
     }
@@ -243,13 +244,13 @@ pub(super) fn concat(call: &mut Call) -> Result<Known, Stop> {
     let numbers: Option<Vec<&[Number]>> = inputs.iter().map(|known| known.readable()).collect();
     let few = elements(&shape).is_some_and(|count| count <= MAX_NUMBERS);
     match numbers {
-        // In the first dimension, one lies behind the other.
+        // Along the first dimension, the numbers are simply appended.
         Some(numbers) if few && axis == 0 => Ok(Known::new(shape, first.integer, numbers.concat())),
         _ => Ok(Known::shaped(shape, first.integer, sized)),
     }
 }
 
-/// `Gather` from constants, by constants.
+/// `Gather` from constants, with constant indices.
 pub(super) fn gather(known: &Known, indices: &Known, axis: i64) -> Result<Known, Stop> {
     let axis = position(axis, known.shape.len())?;
     let len = known.shape[axis];
@@ -266,11 +267,11 @@ pub(super) fn gather(known: &Known, indices: &Known, axis: i64) -> Result<Known,
     known.rearranged(shape, |index| {
         let at = index[axis..inner].iter().zip(&indices.shape).fold(0, |at, (index, len)| at * len + index);
         let picked = usize::try_from(at).ok().and_then(|at| picked.get(at)).copied();
-        [&index[..axis], &[picked.expect("the indices' shape counts them")], &index[inner..]].concat()
+        [&index[..axis], &[picked.expect("the index is within the shape of the indices")], &index[inner..]].concat()
     })
 }
 
-/// The part of one dimension that `Slice` takes: first index, step and number of elements.
+/// The range that `Slice` selects in one dimension: first index, step and number of elements.
 pub(super) fn slice_range(start: i64, end: i64, step: i64, len: u64) -> Result<(i64, i64, u64), Stop> {
     let Ok(len) = i64::try_from(len) else { return global("a tensor too large") };
     if len == 0 {

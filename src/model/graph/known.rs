@@ -1,19 +1,20 @@
-//! Tensors that do not depend on the picture's content: weights, constants, and the numbers computed from its size.
+//! Tensors that do not depend on the picture's content: weights, constants, and numbers computed from its size.
 
 use half::f16;
 
 use super::proto::{self, data_type};
 use super::sizes::{Affine, Rational, Stop, bounded, global, whole};
 
-/// Most elements of a tensor whose numbers are followed; sizes have a handful. Of larger ones the shape is enough.
+/// Maximum number of elements whose values are followed; size tensors have a handful. For larger tensors the shape is
+/// enough.
 pub(super) const MAX_NUMBERS: u64 = 256;
 
 /// One number of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Number {
-    /// None where it cannot be followed.
+    /// `None` if it cannot be followed.
     pub value: Option<Affine>,
-    /// Whether it was computed from the picture's size, also if it came out constant.
+    /// Whether it was computed from the picture's size, even if the result is constant.
     pub sized: bool,
 }
 
@@ -27,25 +28,25 @@ impl Number {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub shape: Vec<u64>,
-    /// Whether its numbers are integers (or truth values), which are divided with rounding.
+    /// Whether its numbers are integers or booleans, which are divided with rounding.
     pub integer: bool,
-    /// Its numbers in order, if there are few and they were read.
+    /// Its numbers in order, if there are at most [`MAX_NUMBERS`] and they were read.
     numbers: Option<Vec<Number>>,
     /// Whether any of them was computed from the picture's size.
     sized: bool,
-    /// Why they cannot be read, where a person can do something about it.
+    /// Why the numbers cannot be read, if the user can fix it.
     unreadable: Option<&'static str>,
 }
 
 impl Known {
-    /// A tensor with these numbers, of which there are as many as the shape says.
+    /// A tensor with these numbers; their count must match the shape.
     pub fn new(shape: Vec<u64>, integer: bool, numbers: Vec<Number>) -> Self {
         debug_assert_eq!(elements(&shape), Some(numbers.len() as u64));
         let sized = numbers.iter().any(|number| number.sized);
         Known { shape, integer, numbers: Some(numbers), sized, unreadable: None }
     }
 
-    /// A tensor of which the shape is enough.
+    /// A tensor of which only the shape is known.
     pub fn shaped(shape: Vec<u64>, integer: bool, sized: bool) -> Self {
         Known { shape, integer, numbers: None, sized, unreadable: None }
     }
@@ -54,7 +55,7 @@ impl Known {
         self.sized
     }
 
-    /// The same, computed from the picture's size if `sized`: chosen, or shaped, by numbers that were.
+    /// Marks the tensor as computed from the picture's size if `sized`, because its selection or shape was.
     pub fn sized_by(mut self, sized: bool) -> Known {
         self.sized |= sized;
         for number in self.numbers.iter_mut().flatten() {
@@ -77,23 +78,23 @@ impl Known {
         self.numbers.as_deref()
     }
 
-    /// Its numbers, all of which can be followed.
+    /// Its numbers, if all can be followed.
     pub fn values(&self) -> Result<Vec<Affine>, Stop> {
         let values: Option<Vec<Affine>> = self.numbers()?.iter().map(|number| number.value).collect();
         values.map_or_else(|| global("numbers that depend on the picture's size in a way that cannot be followed"), Ok)
     }
 
-    /// Its numbers, which are whole and do not depend on the picture's size.
+    /// Its numbers as integers, if they do not depend on the picture's size.
     pub fn integers(&self) -> Result<Vec<i64>, Stop> {
         if self.sized {
-            return global("numbers that depend on the picture's size where fixed ones are due");
+            return global("numbers that depend on the picture's size instead of constants");
         }
         let integer = |value: &Affine| i64::try_from(value.as_whole()?).ok();
         let integers: Option<Vec<i64>> = self.values()?.iter().map(integer).collect();
         integers.map_or_else(|| global("numbers that are not whole"), Ok)
     }
 
-    /// A tensor whose elements are those at `source` of this one, for each index of the new shape.
+    /// A tensor of the new shape whose element at each index is this tensor's element at `source(index)`.
     pub fn rearranged(&self, shape: Vec<u64>, source: impl Fn(&[u64]) -> Vec<u64>) -> Result<Known, Stop> {
         let count = counted(&shape)?;
         let Some(numbers) = self.numbers.as_ref().filter(|_| count <= MAX_NUMBERS) else {
@@ -112,7 +113,7 @@ impl Known {
         }
     }
 
-    /// The same elements in another shape of as many.
+    /// The same elements in another shape with the same number of elements.
     pub fn reshaped(&self, shape: Vec<u64>) -> Result<Known, Stop> {
         if elements(&shape) != elements(&self.shape) {
             return global("a shape that does not fit its input");
@@ -138,13 +139,13 @@ impl Known {
                 let numbers = numbers.into_iter().map(Number::constant).collect();
                 Ok(Known::new(shape, integer, numbers))
             }
-            Some(_) => global("a constant that has not as many numbers as its shape says"),
+            Some(_) => global("a constant whose data does not match its shape"),
             None => Ok(Known::shaped(shape, integer, false)),
         }
     }
 }
 
-/// The number of elements, if it fits.
+/// The number of elements; `None` on overflow.
 pub(super) fn elements(shape: &[u64]) -> Option<u64> {
     shape.iter().try_fold(1u64, |count, &len| count.checked_mul(len))
 }
@@ -156,7 +157,7 @@ fn counted(shape: &[u64]) -> Result<u64, Stop> {
     }
 }
 
-/// All indices of a shape, the last dimension changing fastest.
+/// All indices of a shape, in row-major order.
 fn indices(shape: &[u64], count: u64) -> impl Iterator<Item = Vec<u64>> {
     (0..count).map(move |mut at| {
         let mut index = vec![0; shape.len()];
@@ -168,7 +169,7 @@ fn indices(shape: &[u64], count: u64) -> impl Iterator<Item = Vec<u64>> {
     })
 }
 
-/// The numbers of a small tensor; None for a type that is not read.
+/// The numbers of a small tensor; `None` for unsupported types.
 fn numbers(tensor: &proto::Tensor) -> Option<Vec<Option<Affine>>> {
     fn raw<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> Option<Affine>) -> Vec<Option<Affine>> {
         bytes.as_chunks::<N>().0.iter().map(|bytes| value(*bytes)).collect()
@@ -188,7 +189,7 @@ fn numbers(tensor: &proto::Tensor) -> Option<Vec<Option<Affine>>> {
         data_type::FLOAT => raw(bytes, |bytes| exact(f32::from_le_bytes(bytes).into())),
         data_type::DOUBLE if typed => tensor.double_data.iter().map(|&number| exact(number)).collect(),
         data_type::DOUBLE => raw(bytes, |bytes| exact(f64::from_le_bytes(bytes))),
-        // Typed halves are their bits, one to an int32.
+        // Typed float16 values are stored as bits, one per int32.
         data_type::FLOAT16 if typed => {
             let half = |bits: &i32| exact(f16::from_bits(u16::try_from(*bits).ok()?).to_f64());
             tensor.int32_data.iter().map(half).collect()
@@ -198,9 +199,9 @@ fn numbers(tensor: &proto::Tensor) -> Option<Vec<Option<Affine>>> {
     })
 }
 
-/// A floating-point number as the fraction that it is, unless that is too fine to be followed.
+/// A floating-point number as an exact fraction, unless that is too fine to be followed.
 pub(super) fn exact(number: f64) -> Option<Affine> {
-    // 2^20 is the finest fraction that is followed; what is scaled is exact, because only the exponent changes.
+    // The largest denominator that is followed is 2^20. Scaling is exact, because it only changes the exponent.
     const SCALE: f64 = 1_048_576.0;
     let scaled = number * SCALE;
     if !(scaled.fract() == 0.0 && scaled.abs() < 1e18) {
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fractions_are_exact_or_not_taken() {
+    fn fractions_are_exact_or_refused() {
         assert_eq!(exact(0.25).and_then(Affine::as_constant), Some(Rational::new(1, 4)));
         assert_eq!(exact(-3.0).and_then(Affine::as_whole), Some(-3));
         for number in [f64::from(1.0f32 / 3.0), f64::NAN, f64::INFINITY, 1e300, 1e-300] {
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_another_file_is_said_to_be() {
+    fn external_data_is_named_as_the_reason() {
         let tensor =
             proto::Tensor { dims: vec![1], data_type: data_type::FLOAT, data_location: 1, ..proto::Tensor::default() };
         let known = Known::read(&tensor).unwrap();

@@ -1,17 +1,17 @@
-//! Operators that move elements without computing with them: padding, cutting, putting together, reordering.
+//! Operators that move elements without arithmetic: padding, slicing, concatenation, reordering.
 
 use super::border::Borders;
 use super::fold;
 use super::known::{Known, Number};
 use super::node::{Call, Value};
 use super::picture::{Dim, InputSpan, Picture, Planes, position};
-use super::reshape::reshape as deal;
+use super::reshape::reshape as reshape_picture;
 use super::sizes::{Affine, Stop, global, whole};
 
 /// `Reshape`
 pub(super) fn reshape(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["allowzero", "shape"])?;
-    // Before version 5, an attribute.
+    // The shape is an attribute before version 5.
     let attribute;
     let target: &[Number] = match (call.node.ints("shape"), call.known(1)?) {
         (Some(shape), _) => {
@@ -39,12 +39,12 @@ pub(super) fn reshape(call: &mut Call) -> Result<Value, Stop> {
                     len => len,
                 });
             }
-            deal(picture, &lens, call.sizes).map(Value::Picture)
+            reshape_picture(picture, &lens, call.sizes).map(Value::Picture)
         }
     }
 }
 
-/// The shape for constants: 0 copies a length, -1 is what is left.
+/// The shape for constants: 0 copies a length, -1 is inferred.
 fn known_shape(known: &Known, target: &[Number], copies: bool) -> Result<Vec<u64>, Stop> {
     let fits = || global("a shape that does not fit its input");
     let (mut shape, mut open) = (Vec::with_capacity(target.len()), None);
@@ -67,7 +67,7 @@ fn known_shape(known: &Known, target: &[Number], copies: bool) -> Result<Vec<u64
     Ok(shape)
 }
 
-/// `Flatten`: all dimensions before an axis become one, and all from it on.
+/// `Flatten`: merges all dimensions before an axis, and all from it on.
 pub(super) fn flatten(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axis"])?;
     let picture = call.picture(0)?;
@@ -77,7 +77,7 @@ pub(super) fn flatten(call: &mut Call) -> Result<Value, Stop> {
     Picture::new(vec![flat(&picture.dims[..axis])?, flat(&picture.dims[axis..])?]).map(Value::Picture)
 }
 
-/// `Squeeze`: axes of length 1 go. They are an attribute before version 13.
+/// `Squeeze`: removes axes of length 1. They are an attribute before version 13.
 pub(super) fn squeeze(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axes"])?;
     let axes = call.list("axes", 1, 13)?;
@@ -86,7 +86,7 @@ pub(super) fn squeeze(call: &mut Call) -> Result<Value, Stop> {
         Some(Value::Known(known)) => Some((0..count as i64).filter(|&at| known.shape[at as usize] == 1).collect()),
         _ => None,
     }) else {
-        return global("axes of length 1, whichever they are");
+        return global("axes of length 1 that are not listed");
     };
     let mut gone = vec![false; count];
     for axis in axes {
@@ -107,7 +107,7 @@ pub(super) fn squeeze(call: &mut Call) -> Result<Value, Stop> {
     }
 }
 
-/// `Unsqueeze`: new axes of length 1. They are an attribute before version 13.
+/// `Unsqueeze`: inserts axes of length 1. They are an attribute before version 13.
 pub(super) fn unsqueeze(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axes"])?;
     let Some(axes) = call.list("axes", 1, 13)? else { return global("no axes are given") };
@@ -147,7 +147,7 @@ pub(super) fn transpose(call: &mut Call) -> Result<Value, Stop> {
     let mut sorted = order.clone();
     sorted.sort_unstable();
     if !sorted.into_iter().eq(0..count) {
-        return global("an order that is none");
+        return global("an invalid order of axes");
     }
     match call.required(0)? {
         Value::Known(known) => fold::transpose(known, &order).map(Value::Known),
@@ -183,10 +183,10 @@ pub(super) fn space_to_depth(call: &mut Call) -> Result<Picture, Stop> {
 
 fn block(call: &Call) -> Result<u64, Stop> {
     let block = u64::try_from(call.node.int("blocksize", 0)).ok().filter(|block| (1..=256).contains(block));
-    block.map_or_else(|| global("its blocksize is not that of a picture"), Ok)
+    block.map_or_else(|| global("its blocksize is out of range"), Ok)
 }
 
-/// `Concat`: of pictures, channel after channel.
+/// `Concat`: pictures only along the channels.
 pub(super) fn concat(call: &mut Call) -> Result<Value, Stop> {
     if call.is_constant() {
         return fold::concat(call).map(Value::Known);
@@ -207,14 +207,14 @@ pub(super) fn concat(call: &mut Call) -> Result<Value, Stop> {
         };
         all = all.saturating_add(len);
         if other.dims.len() != dims.len() {
-            return global("parts of different shapes put together");
+            return global("parts of different shapes concatenated");
         }
         for (at, (dim, other)) in dims.iter_mut().zip(&other.dims).enumerate() {
             if at == axis {
                 continue;
             }
             if dim.is_one() != other.is_one() {
-                return global("parts of different shapes put together");
+                return global("parts of different shapes concatenated");
             }
             *dim = dim.joined(other)?;
         }
@@ -223,7 +223,7 @@ pub(super) fn concat(call: &mut Call) -> Result<Value, Stop> {
     Picture::new(dims).map(Value::Picture)
 }
 
-/// `Split` of channels. The lengths are an attribute before version 13.
+/// `Split` along the channels. The lengths are an attribute before version 13.
 pub(super) fn split(call: &mut Call) -> Result<Vec<Value>, Stop> {
     call.node.allow(&["axis", "num_outputs", "split"])?;
     let parts = call.node.outputs.len();
@@ -236,12 +236,12 @@ pub(super) fn split(call: &mut Call) -> Result<Vec<Value>, Stop> {
         },
     };
     if parts == 0 || parts as u64 > whole.max(1) {
-        return global("more parts than there is to part");
+        return global("more parts than elements");
     }
     let lens: Vec<u64> = match call.list("split", 1, 13)? {
         Some(lens) => lens.iter().map(|&len| u64::try_from(len).unwrap_or(u64::MAX)).collect(),
         None => {
-            // Equal ones; the last may be shorter.
+            // Equal parts; the last may be shorter.
             let each = whole.div_ceil(parts as u64);
             (0..parts as u64).map(|part| each.min(whole.saturating_sub(part.saturating_mul(each)))).collect()
         }
@@ -271,7 +271,7 @@ pub(super) fn split(call: &mut Call) -> Result<Vec<Value>, Stop> {
         .collect()
 }
 
-/// `Gather`: chosen channels.
+/// `Gather`: selects channels.
 pub(super) fn gather(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axis"])?;
     let Some(indices) = call.known(1)? else { return global("an input is missing") };
@@ -292,7 +292,7 @@ pub(super) fn gather(call: &mut Call) -> Result<Value, Stop> {
     }
 }
 
-/// What a `Slice` takes of one axis.
+/// The range of a `Slice` along one axis.
 #[derive(Clone, Copy)]
 struct Range {
     start: Number,
@@ -300,7 +300,7 @@ struct Range {
     step: i64,
 }
 
-/// `Slice`: attributes before version 10, inputs from then on.
+/// `Slice`: attributes before version 10, inputs since.
 pub(super) fn slice(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axes", "ends", "starts"])?;
     let count = rank(call.required(0)?);
@@ -325,7 +325,7 @@ pub(super) fn slice(call: &mut Call) -> Result<Value, Stop> {
     }
 }
 
-/// What a `Slice` takes of each dimension; None where it takes all.
+/// The range of a `Slice` for each dimension; `None` if it takes everything.
 fn ranges(call: &Call, count: usize) -> Result<Vec<Option<Range>>, Stop> {
     let list = |name: &str, input: usize| -> Result<Option<Vec<Number>>, Stop> {
         if call.opset < 10 {
@@ -341,7 +341,7 @@ fn ranges(call: &Call, count: usize) -> Result<Vec<Option<Range>>, Stop> {
     let steps = if call.opset < 10 { None } else { call.known(4)?.map(Known::integers).transpose()? };
     let steps = steps.unwrap_or_else(|| vec![1; starts.len()]);
     if [ends.len(), axes.len(), steps.len()] != [starts.len(); 3] {
-        return global("not as many starts as ends");
+        return global("starts, ends, axes and steps of different lengths");
     }
     let mut ranges = vec![None; count];
     for (((axis, start), end), step) in axes.into_iter().zip(starts).zip(ends).zip(steps) {
@@ -350,13 +350,13 @@ fn ranges(call: &Call, count: usize) -> Result<Vec<Option<Range>>, Stop> {
     Ok(ranges)
 }
 
-/// A whole number that can be followed.
+/// An integer that does not depend on the picture's size.
 fn fixed(number: Number) -> Result<i64, Stop> {
     let number = number.value.and_then(Affine::as_whole).and_then(|number| i64::try_from(number).ok());
     number.map_or_else(|| global("a number that depends on the picture's size"), Ok)
 }
 
-/// A part of one dimension.
+/// Slices one dimension.
 fn cut(dim: &Dim, range: Range, call: &mut Call) -> Result<Dim, Stop> {
     let Range { start, end, step } = range;
     if let Some(len) = dim.as_plain() {
@@ -382,7 +382,7 @@ fn cut(dim: &Dim, range: Range, call: &mut Call) -> Result<Dim, Stop> {
         return global("an end that cannot be compared with the picture's size");
     };
     if start.plus(Affine::ONE).and_then(|next| sizes.at_least(end, next)) != Some(true) {
-        return global("an end that is not known to lie behind the start");
+        return global("an end that may not be greater than the start");
     }
     let Some(first) = start.as_constant() else { return global("a start that depends on the picture's size") };
     let room = end.minus(start).and_then(|room| room.plus(Affine::whole(step - 1)));
@@ -393,7 +393,7 @@ fn cut(dim: &Dim, range: Range, call: &mut Call) -> Result<Dim, Stop> {
     Ok(Dim::along(InputSpan { len, step: span.step * whole(step), ..span.skipped(first) }.checked()?))
 }
 
-/// `Pad`: attributes before version 11, inputs from then on.
+/// `Pad`: attributes before version 11, inputs since.
 pub(super) fn pad(call: &mut Call, borders: &mut Borders) -> Result<Value, Stop> {
     call.node.allow(&["mode", "pads", "value"])?;
     let mode = call.node.choice("mode", "constant", &["constant", "reflect", "edge"])?;
@@ -408,7 +408,7 @@ pub(super) fn pad(call: &mut Call, borders: &mut Borders) -> Result<Value, Stop>
     }
     let axes = call.known(3)?.map(Known::integers).transpose()?.unwrap_or_else(|| (0..count as i64).collect());
     if pads.len() != 2 * axes.len() {
-        return global("not as many pads as dimensions");
+        return global("pads that do not match the dimensions");
     }
     let mut dims = picture.dims.clone();
     for (at, axis) in axes.iter().enumerate() {
@@ -422,7 +422,7 @@ pub(super) fn pad(call: &mut Call, borders: &mut Borders) -> Result<Value, Stop>
     Picture::new(dims).map(Value::Picture)
 }
 
-/// A dimension with elements before and behind it; without some, where their number is negative.
+/// Pads one dimension before and behind; negative numbers crop it.
 fn padded(dim: &Dim, pads: [i64; 2], mode: &str, call: &mut Call, borders: &mut Borders) -> Result<Dim, Stop> {
     let [before, behind] = pads;
     if pads == [0, 0] {
@@ -430,7 +430,7 @@ fn padded(dim: &Dim, pads: [i64; 2], mode: &str, call: &mut Call, borders: &mut 
     }
     let more = Affine::whole(i128::from(before) + i128::from(behind));
     if let Some(len) = dim.as_plain() {
-        // Channels have no edge.
+        // Channels have no border.
         let len = Affine::whole(len).plus(more).and_then(Affine::as_whole).and_then(|len| u64::try_from(len).ok());
         return len.map_or_else(|| global("a negative length"), Dim::plain);
     }
@@ -447,9 +447,9 @@ fn padded(dim: &Dim, pads: [i64; 2], mode: &str, call: &mut Call, borders: &mut 
         match mode {
             "edge" => borders.of(span.axis).repeat(&span, call.sizes)?,
             "reflect" => {
-                // There must be as many elements beside the outermost one.
+                // There must be enough elements besides the outermost one.
                 if call.sizes.at_least(span.len, Affine::whole(before.max(behind) + 1)) != Some(true) {
-                    return global("more elements reflected than there are");
+                    return global("a reflection of more elements than there are");
                 }
                 borders.of(span.axis).reflect(&span, call.sizes)?;
             }
@@ -459,7 +459,7 @@ fn padded(dim: &Dim, pads: [i64; 2], mode: &str, call: &mut Call, borders: &mut 
     Ok(Dim::along(InputSpan { len, ..bordered.skipped(whole(-before)) }.checked()?))
 }
 
-/// `Expand`, `Tile`: along the picture, they must leave it as it is.
+/// `Expand`, `Tile`: must not change the dimensions along the picture.
 pub(super) fn repeat(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&[])?;
     let Some(target) = call.known(1)? else { return global("an input is missing") };

@@ -1,26 +1,26 @@
-//! What can be told of a network by reading its graph: how far a pixel's result reaches into the input, and on which grid.
+//! Static analysis of a network's graph: its receptive field, and the grid on which it works.
 //!
-//! Frames are computed in parts where they do not fit into memory, or where only parts have changed. A part's result is that of
-//! the whole frame if it is computed with all pixels around it that have a say: the network's receptive field. This module derives
-//! it from the ONNX file, without running the network and without the inference library. It never guesses: an operator, or an
-//! attribute of one, that is not known here makes the network "not local", with that as the reason.
+//! Frames are computed in parts if they do not fit into memory, or if only parts have changed. A part gives the same
+//! result as the whole frame if it includes all surrounding pixels within the network's receptive field. This module
+//! derives the receptive field from the ONNX file, without running the network and without the inference library. It
+//! never guesses: an unknown operator or attribute makes the network "not local", with that as the reason.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | `proto` | the part of the file format that is read |
-//! | `walk` | the graph, and the way through it |
+//! | `walk` | the graph and its traversal |
 //! | `sizes` | numbers that depend on the picture's size |
-//! | `picture` | tensors that depend on the picture, and what their elements see of it |
+//! | `picture` | tensors that depend on the picture, and which pixels their elements see |
 //! | `known` | constants, and numbers computed from sizes |
 //! | `node` | an operator's attributes and inputs |
-//! | `live` | how much is held at a time |
-//! | `receptive_field` | the result: receptive field, alignment, multiples, from the walks for all remainders of a size |
+//! | `live` | peak number of live elements |
+//! | `receptive_field` | the result: receptive field, alignment, multiples, merged over all remainders of the size |
 //! | `border` | what repeated and reflected edges add |
 //! | `fold`, `window`, `resize`, `layout`, `reshape`, `pointwise` | the operators |
 //!
-//! How: each tensor's dimension that runs along the picture has a map from its elements to the interval of input pixels that
-//! they see (`picture::InputSpan`), exact and for all sizes at once. A convolution widens the interval, a shuffle of pixels
-//! changes the distance from one element to the next, a sum takes the union. The receptive field of the last tensor is the result.
+//! Each tensor dimension along the picture has a map from its elements to the interval of input pixels that they see
+//! (`picture::InputSpan`), exact and for all sizes at once. A convolution widens the interval, a pixel shuffle changes
+//! the distance between elements, a sum takes the union. The receptive field of the output tensor is the result.
 
 mod border;
 #[cfg(any(test, feature = "test-support"))]
@@ -52,7 +52,7 @@ use crate::types::Size;
 
 use self::walk::Graph;
 
-/// How many input pixels to each side of a pixel may have a say in its result.
+/// How many input pixels to each side of a pixel may affect its result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReceptiveField {
     pub left: u32,
@@ -62,17 +62,17 @@ pub struct ReceptiveField {
 }
 
 impl ReceptiveField {
-    /// The furthest of the four.
+    /// The largest of the four.
     pub fn radius(self) -> u32 {
         self.left.max(self.right).max(self.top).max(self.bottom)
     }
 }
 
-/// Whether parts of a picture can be computed by themselves.
+/// Whether parts of a picture can be computed separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Locality {
     Local(Local),
-    /// The network takes in the whole picture, or it could not be found out that it does not.
+    /// The network depends on the whole picture, or the analysis could not rule that out.
     Global {
         /// One line that can follow "not local: ".
         reason: String,
@@ -80,7 +80,7 @@ pub enum Locality {
 }
 
 impl Locality {
-    /// The network's receptive radius, if it has one that is known.
+    /// The radius of the receptive field, if the network is local.
     pub fn radius(&self) -> Option<u32> {
         match self {
             Locality::Local(local) => Some(local.receptive_field.radius()),
@@ -89,50 +89,51 @@ impl Locality {
     }
 }
 
-/// What holds for a network that is local.
+/// Properties of a local network.
 ///
-/// A part of a picture gives the same result as the whole picture for every pixel whose receptive field lies within the part, or beyond the
-/// edge of the picture where the part ends there too, if
+/// A part of a picture gives the same result as the whole picture for every pixel whose receptive field lies within the
+/// part, or extends beyond the picture at an edge that the part shares, if
 ///
 /// - the part begins at multiples of `alignment`, and ends at one or at the picture's edge;
 /// - part and picture are at least as large as `least` in both directions.
 ///
-/// The network's padding then falls on the picture's edge, or on pixels whose result is not kept.
+/// The network's padding then affects only the picture's edge, or pixels whose result is discarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Local {
     pub receptive_field: ReceptiveField,
-    /// Where parts may begin: the grid on which the network treats all pixels alike. 1x1 where there is none.
+    /// The grid on which parts may begin, because the network treats all its cells alike. 1x1: no constraint.
     pub alignment: Size,
-    /// The size from which on this is known to be true. Networks need not take all smaller ones.
+    /// The smallest size for which this is proven. Networks need not accept all smaller ones.
     pub least: Size,
-    /// Whether the result is the same to the last bit, as far as it is for the network to say. It is not with a `Resize` whose weights
-    /// are rounded by where in the picture they are, as they are for an enlargement by 3: then it differs by about 1e-6.
+    /// Whether the results are bit-identical, as far as the graph determines that. They differ by about 1e-6 if a
+    /// `Resize` has weights whose rounding depends on the position, as for an enlargement by 3.
     pub exact: bool,
 }
 
-/// What was found out about a graph.
+/// The result of the analysis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Analysis {
-    /// Channels of the input: as declared, or as the weights ask for.
+    /// Channels of the input, as declared or as required by the weights.
     pub channels: Option<u32>,
-    /// Output size over input size, if the network is local.
+    /// Output size divided by input size, if the network is local.
     pub scale: Option<u32>,
-    /// Width and height must be multiples of these; 1x1 where anything goes, and where the size is fixed.
+    /// Width and height must be multiples of these; 1x1 if there is no constraint or the size is fixed.
     pub multiple: Size,
     pub locality: Locality,
-    /// Elements for each input pixel that a run holds at a time, input and output included, if the network is local.
+    /// Peak number of live elements per input pixel, including input and output, if the network is local.
     pub live_elements: Option<u64>,
-    /// The only input size that the network takes, if it fixes that.
+    /// The only input size that the network accepts, if it is fixed.
     pub fixed_size: Option<Size>,
-    /// How often each operator occurs, of those on which the output depends. The names of those that are not ONNX's own begin with
-    /// their domain.
+    /// How often each operator occurs among those that the output depends on. The names of non-standard operators start
+    /// with their domain.
     pub operators: BTreeMap<String, usize>,
 }
 
-/// Analyses a model file. `channels` is what the input has, where that is known otherwise than by the graph.
+/// Analyses a model file. `channels` is the number of input channels, if it is known from elsewhere.
 ///
-/// Takes milliseconds; about a second and a small multiple of the file's size in memory at most, whatever the file holds. An error means that no graph could be read; it is one line that can follow
-/// "FILE cannot be analysed: ".
+/// Takes milliseconds. For any file, even a hostile one, it takes at most about a second, and memory of a small
+/// multiple of the file size. An error means that no graph could be read; it is one line that can follow "FILE cannot
+/// be analysed: ".
 pub fn analyse(model: Bytes, channels: Option<u32>) -> Result<Analysis, String> {
     sniff::check(&model)?;
     let graph = Graph::read(model)?;
@@ -161,7 +162,7 @@ pub fn analyse(model: Bytes, channels: Option<u32>) -> Result<Analysis, String> 
 
 const ONE: Size = Size { width: 1, height: 1 };
 
-/// What the graph declares of its input.
+/// The declared input of the graph.
 struct Input {
     /// The numbers of channels to try.
     channels: Vec<u32>,
@@ -182,7 +183,7 @@ fn input(graph: &Graph, known: Option<u32>) -> Result<Input, String> {
         None => vec![None; 4],
     };
     let &[batch, channels, height, width] = dims.as_slice() else {
-        return Err(format!("its input has {} dimensions where 4 are due", dims.len()));
+        return Err(format!("its input has {} dimensions instead of 4", dims.len()));
     };
     if batch.is_some_and(|batch| batch != 1) {
         return Err("its batch size is not 1".into());
@@ -191,13 +192,13 @@ fn input(graph: &Graph, known: Option<u32>) -> Result<Input, String> {
         return Err("its input has the channels last (NHWC)".into());
     }
     let channels = channels.or(known).map_or_else(|| vec![3, 1], |channels| vec![channels]);
-    // As for the session: a network that fixes one direction gets the same length for the other.
+    // As in the session: if only one side is fixed, the other gets the same length.
     let fixed =
         width.or(height).map(|either| Size { width: width.unwrap_or(either), height: height.unwrap_or(either) });
     Ok(Input { channels, fixed })
 }
 
-/// Follows a picture through the graph and fills in what that tells.
+/// Follows a picture through the graph and fills in the results.
 fn follow(graph: &Graph, input: &Input, analysis: &mut Analysis) {
     for &channels in &input.channels {
         match receptive_field::of_local(graph, channels, input.fixed) {

@@ -1,4 +1,4 @@
-//! One operator of the graph: its attributes and inputs, asked for by name and place.
+//! One operator of the graph: its attributes by name and its inputs by position.
 
 use bytes::Bytes;
 use prost::Message;
@@ -8,7 +8,7 @@ use super::picture::Picture;
 use super::proto;
 use super::sizes::{Sizes, Stop, global};
 
-/// What flows between operators.
+/// A value passed between operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
     Known(Known),
@@ -18,9 +18,9 @@ pub(super) enum Value {
 /// An operator with its attributes decoded.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
-    /// Its type; with the domain before it where that is not ONNX's own.
+    /// Its type, prefixed with the domain if it is not a standard operator.
     pub operator: String,
-    /// Whether it is one of ONNX's own.
+    /// Whether it is a standard ONNX operator.
     pub standard: bool,
     pub name: String,
     pub inputs: Vec<String>,
@@ -28,12 +28,12 @@ pub(super) struct Node {
     attributes: Vec<proto::Attribute>,
 }
 
-/// A file's name for something, as it can stand in a message: what would end the line or steer a terminal is written out.
+/// Escapes a name from the file for messages if it contains control characters.
 fn one_line(name: String) -> String {
     if name.chars().any(char::is_control) { name.escape_debug().to_string() } else { name }
 }
 
-/// Most attributes of an operator: more than any has.
+/// Maximum number of attributes of an operator; no operator has that many.
 const MAX_ATTRIBUTES: usize = 64;
 
 impl Node {
@@ -55,7 +55,7 @@ impl Node {
         })
     }
 
-    /// How much there is to look at: itself, its inputs and outputs, and the lists in its attributes.
+    /// The amount of work: the operator itself, its inputs and outputs, and the lists in its attributes.
     pub fn steps(&self) -> i128 {
         let lists: usize = self.attributes.iter().map(|attribute| attribute.ints.len() + attribute.floats.len()).sum();
         1 + (self.inputs.len() + self.outputs.len() + lists) as i128
@@ -69,7 +69,7 @@ impl Node {
         self.attribute(name).is_some()
     }
 
-    /// Refuses attributes other than these: what they mean is not known.
+    /// Refuses all other attributes, because their meaning is unknown.
     pub fn allow(&self, names: &[&str]) -> Result<(), Stop> {
         match self.attributes.iter().find(|attribute| !names.contains(&attribute.name.as_str())) {
             Some(attribute) => global(format!("its attribute {:?} is not known", attribute.name)),
@@ -93,7 +93,7 @@ impl Node {
         self.attribute(name).map(|attribute| attribute.floats.as_slice())
     }
 
-    /// A text, which must be one of `known`.
+    /// A string attribute, which must be one of `known`.
     pub fn choice<'a>(&self, name: &str, default: &'a str, known: &[&'a str]) -> Result<&'a str, Stop> {
         let Some(attribute) = self.attribute(name) else { return Ok(default) };
         match known.iter().find(|known| known.as_bytes() == attribute.s.as_ref()) {
@@ -107,12 +107,12 @@ impl Node {
     }
 }
 
-/// An operator as it is met: with its inputs' values and all else that decides what it does.
+/// An operator with its input values and everything else that determines its result.
 pub(super) struct Call<'a> {
     pub node: &'a Node,
-    /// None where an optional input is left out.
+    /// `None` for an omitted optional input.
     pub inputs: Vec<Option<&'a Value>>,
-    /// Version of ONNX's own operators.
+    /// Version of the standard operators.
     pub opset: i64,
     pub sizes: &'a mut Sizes,
 }
@@ -122,7 +122,7 @@ impl<'a> Call<'a> {
         self.inputs.get(at).copied().flatten()
     }
 
-    /// An input that must be there.
+    /// A mandatory input.
     pub fn required(&self, at: usize) -> Result<&'a Value, Stop> {
         self.input(at).map_or_else(|| global("an input is missing"), Ok)
     }
@@ -130,7 +130,7 @@ impl<'a> Call<'a> {
     pub fn picture(&self, at: usize) -> Result<&'a Picture, Stop> {
         match self.required(at)? {
             Value::Picture(picture) => Ok(picture),
-            Value::Known(_) => global("it is given constants where the picture is due"),
+            Value::Known(_) => global("its input is a constant instead of the picture"),
         }
     }
 
@@ -147,7 +147,7 @@ impl<'a> Call<'a> {
         self.inputs.iter().flatten().all(|value| matches!(value, Value::Known(_)))
     }
 
-    /// Axes or the like: an attribute before version `since`, an input from then on. None if left out.
+    /// A list such as axes: an attribute before version `since`, an input since then. `None` if omitted.
     pub fn list(&self, attribute: &str, input: usize, since: i64) -> Result<Option<Vec<i64>>, Stop> {
         if self.opset < since {
             return Ok(self.node.ints(attribute).map(<[i64]>::to_vec));

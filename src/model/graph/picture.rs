@@ -1,17 +1,17 @@
-//! Tensors that depend on the picture: which of its pixels each element sees.
+//! Tensors that depend on the picture, and which of its pixels each element sees.
 
 use super::sizes::{Affine, Axis, Rational, Sizes, Stop, bounded, global, whole};
 
-/// A dimension that runs along the picture.
+/// A dimension along the picture.
 ///
-/// Element `i` sees no input pixels but those of `low + step * i ..= high + step * i`. The bounds are exact fractions; the elements
-/// before the first and behind the last, which a padding stands for, see what the same formula says.
+/// Element `i` sees only the input pixels `low + step * i ..= high + step * i`. The bounds are exact fractions. The
+/// formula also applies to elements before the first and behind the last, which a padding adds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InputSpan {
     pub axis: Axis,
     /// Number of elements.
     pub len: Affine,
-    /// Input pixels from one element to the next.
+    /// Distance between elements, in input pixels.
     pub step: Rational,
     pub low: Rational,
     pub high: Rational,
@@ -23,13 +23,13 @@ impl InputSpan {
         InputSpan { axis, len: sizes.length(axis), step: whole(1), low: whole(0), high: whole(0) }
     }
 
-    /// The same, if its numbers can be followed.
+    /// Returns the span if its numbers can be followed.
     pub fn checked(self) -> Result<Self, Stop> {
         let bounded = [self.step, self.low, self.high].into_iter().all(|number| bounded(number).is_some());
         if bounded { Ok(self) } else { global("numbers too large or too fine to follow") }
     }
 
-    /// Every `count`-th element, each for itself and those that follow it.
+    /// Groups of `count` consecutive elements.
     pub fn grouped(self, count: u64, sizes: &Sizes) -> Result<Self, Stop> {
         let len = self.len.over(Affine::whole(count)).map(|len| sizes.integral(len)).transpose()?;
         let Some(len) = len else { return global("lengths that cannot be followed") };
@@ -37,46 +37,48 @@ impl InputSpan {
         InputSpan { len, step: self.step * count, high: self.high + self.step * (count - 1), ..self }.checked()
     }
 
-    /// `count` elements in place of each one.
+    /// `count` elements instead of each one.
     pub fn divided(self, count: u64) -> Result<Self, Stop> {
         let Some(len) = self.len.times(Affine::whole(count)) else { return global("lengths that cannot be followed") };
         let step = self.step / whole(count);
         InputSpan { len, step, low: self.low - step * (whole(count) - 1), ..self }.checked()
     }
 
-    /// Without the first `count` elements, or with as many more before them.
+    /// Removes the first `count` elements; adds elements before the first if negative.
     pub fn skipped(self, count: Rational) -> Self {
         let shift = self.step * count;
         InputSpan { low: self.low + shift, high: self.high + shift, ..self }
     }
 
-    /// Says of the elements before the first that they lie outside the picture, as a padding makes them do.
+    /// Marks the elements before the first as padding.
     ///
-    /// It makes them depend on where the first one lies. So the first of them must see a pixel outside: else a part of the picture that
-    /// holds all that it sees could have the border where the whole picture has none.
+    /// Padding depends on the position of the first element. So the nearest padding element must see a pixel outside
+    /// the picture: otherwise a part that contains everything it sees could have padding where the whole picture has
+    /// none.
     pub fn bordered_before(self) -> Self {
         InputSpan { low: self.low.min(self.step - 1), ..self }
     }
 
-    /// [`InputSpan::bordered_before`] for the elements behind the last.
+    /// Like [`InputSpan::bordered_before`], for the elements behind the last.
     pub fn bordered_behind(self, sizes: &Sizes) -> Result<Self, Stop> {
         Ok(InputSpan { high: self.high.max(self.missing(sizes)?), ..self })
     }
 
-    /// How many pixels the elements leave of the picture, by their number and distance; negative if they go beyond it.
+    /// Pixels of the picture that the elements do not cover, from their number and distance; negative if they exceed
+    /// it.
     pub fn missing(&self, sizes: &Sizes) -> Result<Rational, Stop> {
         let covered = self.len.times_constant(self.step);
         let missing = covered.and_then(|covered| sizes.length(self.axis).minus(covered));
         match missing.and_then(Affine::as_constant) {
             Some(missing) => Ok(missing),
-            None => global("part of the picture, which does not grow with it"),
+            None => global("a part of the picture whose size does not grow with it"),
         }
     }
 
-    /// The elements of two tensors taken together, one by one.
+    /// The union of what the elements of two tensors see, element by element.
     pub fn joined(self, other: InputSpan) -> Result<Self, Stop> {
         if (self.axis, self.len, self.step) != (other.axis, other.len, other.step) {
-            return global("parts of different sizes taken together");
+            return global("parts of different sizes combined");
         }
         Ok(InputSpan { low: self.low.min(other.low), high: self.high.max(other.high), ..self })
     }
@@ -85,17 +87,17 @@ impl InputSpan {
 /// A factor of a dimension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Atom {
-    /// Elements that each may depend on all that the others depend on: channels, the batch. At least 2.
+    /// Elements of which each may see everything that the others see: channels, the batch. At least 2.
     Plain(u64),
     Along(InputSpan),
 }
 
-/// One dimension of a tensor: the product of its atoms, the last one changing fastest. None for a length of 1.
+/// One dimension of a tensor: the product of its atoms, the last one varying fastest. Empty for a length of 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Dim(Vec<Atom>);
 
 impl Dim {
-    /// In its simplest form.
+    /// Builds a dimension in its simplest form.
     pub fn new(atoms: impl IntoIterator<Item = Atom>) -> Result<Self, Stop> {
         let mut dim: Vec<Atom> = Vec::new();
         for atom in atoms {
@@ -126,7 +128,7 @@ impl Dim {
         self.0.is_empty()
     }
 
-    /// Its length, if nothing of it runs along the picture.
+    /// Its length, if no factor is along the picture.
     pub fn as_plain(&self) -> Option<u64> {
         match self.0.as_slice() {
             [] => Some(1),
@@ -135,7 +137,7 @@ impl Dim {
         }
     }
 
-    /// The span, if it is one and nothing else.
+    /// The span, if it is the only factor.
     pub fn as_span(&self) -> Option<InputSpan> {
         match self.0.as_slice() {
             [Atom::Along(span)] => Some(*span),
@@ -143,7 +145,7 @@ impl Dim {
         }
     }
 
-    /// The length, if it can be followed (that of rows times columns cannot).
+    /// The length, if it can be followed (rows times columns cannot).
     pub fn len(&self) -> Option<Affine> {
         self.0.iter().try_fold(Affine::ONE, |len, atom| {
             len.times(match atom {
@@ -153,18 +155,18 @@ impl Dim {
         })
     }
 
-    /// The dimension of two tensors taken together, element by element; one of length 1 is repeated.
+    /// Combines the dimensions of two tensors element by element; a length of 1 is broadcast.
     pub fn joined(&self, other: &Dim) -> Result<Dim, Stop> {
         if self.is_one() || other.is_one() {
             return Ok(if self.is_one() { other.clone() } else { self.clone() });
         }
         if self.0.len() != other.0.len() {
-            return global("parts of different shapes taken together");
+            return global("parts of different shapes combined");
         }
         let atoms = self.0.iter().zip(&other.0).map(|pair| match pair {
             (Atom::Plain(a), Atom::Plain(b)) if a == b => Ok(Atom::Plain(*a)),
             (Atom::Along(a), Atom::Along(b)) => a.joined(*b).map(Atom::Along),
-            _ => global("parts of different shapes taken together"),
+            _ => global("parts of different shapes combined"),
         });
         Ok(Dim(atoms.collect::<Result<_, _>>()?))
     }
@@ -180,7 +182,7 @@ pub(super) struct Picture {
     pub dims: Vec<Dim>,
 }
 
-/// Most dimensions of a tensor: more than any operator makes.
+/// Maximum number of dimensions of a tensor; no operator produces that many.
 pub(super) const MAX_DIMS: usize = 16;
 
 impl Picture {
@@ -188,12 +190,12 @@ impl Picture {
         if dims.len() > MAX_DIMS { global("a tensor of too many dimensions") } else { Ok(Picture { dims }) }
     }
 
-    /// The position of an axis as ONNX counts it: from the end if negative.
+    /// The position of an axis; negative numbers count from the end.
     pub fn position(&self, axis: i64) -> Result<usize, Stop> {
         position(axis, self.dims.len())
     }
 
-    /// Picture, channels and the two spans of a tensor in the order of `N C H W`.
+    /// The channels and the two spans of a tensor in `N C H W` order.
     pub fn planes(&self) -> Result<Planes, Stop> {
         let [batch, channels, rows, columns] = self.dims.as_slice() else {
             return global("a tensor that is not a four-dimensional picture");
@@ -210,7 +212,7 @@ impl Picture {
         }
     }
 
-    /// Number of elements for each input pixel.
+    /// Number of elements per input pixel.
     pub fn elements(&self) -> f64 {
         let atoms = self.dims.iter().flat_map(Dim::atoms);
         let of = |atom: &Atom| match atom {
@@ -220,7 +222,8 @@ impl Picture {
         atoms.map(of).product()
     }
 
-    /// What of it must be the same for all sizes: all but the lengths along the picture and how far it sees to the right and down.
+    /// What must be the same for all sizes: everything but the lengths along the picture and the upper bounds of the
+    /// spans.
     pub fn layout(&self) -> Vec<Vec<Atom>> {
         let fixed = |atom: &Atom| match atom {
             Atom::Plain(len) => Atom::Plain(*len),
@@ -230,7 +233,7 @@ impl Picture {
     }
 }
 
-/// The position of an axis as ONNX counts it: from the end if negative.
+/// The position of an axis; negative numbers count from the end.
 pub(super) fn position(axis: i64, dims: usize) -> Result<usize, Stop> {
     let from_end = if axis < 0 { axis.saturating_add(dims as i64) } else { axis };
     match usize::try_from(from_end) {

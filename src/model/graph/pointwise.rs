@@ -1,4 +1,4 @@
-//! Operators that take a picture's elements one by one, or over channels: what they see of the input does not grow.
+//! Operators on single elements or across channels, which do not widen the receptive field.
 
 use super::fold;
 use super::known::Known;
@@ -6,8 +6,8 @@ use super::node::{Call, Value};
 use super::picture::{Dim, Picture};
 use super::sizes::{Stop, global};
 
-/// The attributes of an operator that works element by element, on one or several inputs broadcast to each other's shape; None for
-/// an operator that is no such one.
+/// The attributes of an element-wise operator, whose inputs are broadcast to a common shape; `None` for other
+/// operators.
 pub(super) fn attributes(operator: &str) -> Option<&'static [&'static str]> {
     Some(match operator {
         "Abs" | "Add" | "And" | "Ceil" | "Cos" | "Div" | "Equal" | "Erf" | "Exp" | "Floor" | "Greater"
@@ -16,7 +16,7 @@ pub(super) fn attributes(operator: &str) -> Option<&'static [&'static str]> {
         | "Sigmoid" | "Sign" | "Sin" | "Softplus" | "Softsign" | "Sqrt" | "Sub" | "Sum" | "Tanh" | "Where" | "Xor" => {
             &[]
         }
-        // Before version 6 and 7, with attributes that are long gone.
+        // Attributes in older versions, inputs since.
         "Clip" => &["min", "max"],
         "Celu" | "Elu" | "LeakyRelu" | "ThresholdedRelu" => &["alpha"],
         "Swish" => &["alpha"],
@@ -45,7 +45,7 @@ pub(super) fn elementwise(call: &mut Call) -> Result<Value, Stop> {
     fold::elementwise(call).map(Value::Known)
 }
 
-/// The tensors taken together, element by element, with their shapes broadcast as ONNX does: from the last dimension.
+/// Combines tensors element by element, with ONNX's broadcasting from the last dimension.
 pub(super) fn joined<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<Picture, Stop> {
     let mut dims: Vec<Dim> = Vec::new();
     for value in values {
@@ -63,7 +63,7 @@ pub(super) fn joined<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<
     Picture::new(dims)
 }
 
-/// A constant that the picture's elements meet: it must be the same everywhere, for every size.
+/// A constant combined with the picture: it must be the same at all positions and for all sizes.
 fn constant(known: &Known) -> Result<Picture, Stop> {
     if known.is_sized() {
         return global("a number that depends on the picture's size");
@@ -86,7 +86,7 @@ pub(super) fn batch_normalization(call: &mut Call) -> Result<Picture, Stop> {
     call.picture(0).cloned()
 }
 
-/// `Dropout`, which passes its input on.
+/// `Dropout`, which is the identity at inference.
 pub(super) fn dropout(call: &mut Call) -> Result<Picture, Stop> {
     call.node.allow(&["ratio", "seed"])?;
     let training = call.known(2)?.map(Known::integers).transpose()?;
@@ -96,12 +96,12 @@ pub(super) fn dropout(call: &mut Call) -> Result<Picture, Stop> {
     call.picture(0).cloned()
 }
 
-/// Outputs that have a name: that are asked for.
+/// The number of named outputs, that is, of those in use.
 pub(super) fn outputs(call: &Call) -> usize {
     call.node.outputs.iter().filter(|name| !name.is_empty()).count()
 }
 
-/// `QuantizeLinear`, `DequantizeLinear` with the same scale everywhere, or one for each channel.
+/// `QuantizeLinear`, `DequantizeLinear` with a single scale, or one per channel.
 pub(super) fn quantize(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axis", "saturate"])?;
     for at in [1, 2] {
@@ -121,18 +121,18 @@ pub(super) fn quantize(call: &mut Call) -> Result<Value, Stop> {
     }
 }
 
-/// `Softmax` and its like, which take in all of some dimensions; those must not run along the picture.
+/// `Softmax` and similar operators over whole dimensions, which must not be along the picture.
 pub(super) fn softmax(call: &mut Call) -> Result<Picture, Stop> {
     call.node.allow(&["axis"])?;
     let picture = call.picture(0)?;
     let axis = picture.position(call.node.int("axis", if call.opset < 13 { 1 } else { -1 }))?;
-    // Before version 13, all dimensions from the axis on are one.
+    // Before version 13, it covers all dimensions from the axis on.
     let end = if call.opset < 13 { picture.dims.len() } else { axis + 1 };
     across(&picture.dims[axis..end])?;
     Ok(picture.clone())
 }
 
-/// `LayerNormalization`, `RMSNormalization`: mean and variance of all dimensions from an axis on.
+/// `LayerNormalization`, `RMSNormalization`: mean and variance over all dimensions from an axis on.
 pub(super) fn layer_normalization(call: &mut Call) -> Result<Picture, Stop> {
     call.node.allow(&["axis", "epsilon", "stash_type"])?;
     if outputs(call) > 1 {
@@ -161,7 +161,7 @@ pub(super) fn local_response(call: &mut Call) -> Result<Picture, Stop> {
     call.picture(0)?.planes()?.picture()
 }
 
-/// `ReduceSum` and its like. The axes are an attribute before version 18, for `ReduceSum` before 13.
+/// `ReduceSum` and similar operators. The axes are an attribute before version 18, for `ReduceSum` before 13.
 pub(super) fn reduce(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&["axes", "keepdims", "noop_with_empty_axes"])?;
     let since = if call.node.operator == "ReduceSum" { 13 } else { 18 };
@@ -192,13 +192,13 @@ pub(super) fn reduce(call: &mut Call) -> Result<Value, Stop> {
     }
 }
 
-/// The dimensions without the reduced ones, or with length 1 in their place.
+/// The dimensions without the reduced ones, or with length 1 instead.
 fn kept<T: Clone + One>(dims: &[T], reduced: &[bool], keep: bool) -> Vec<T> {
     let dims = dims.iter().zip(reduced);
     dims.filter_map(|(dim, &reduced)| if reduced { keep.then(T::one) } else { Some(dim.clone()) }).collect()
 }
 
-/// A dimension's length of 1.
+/// A dimension of length 1.
 trait One {
     fn one() -> Self;
 }
@@ -215,7 +215,7 @@ impl One for Dim {
     }
 }
 
-/// Refuses dimensions that run along the picture: what takes in all of them sees all of it.
+/// Refuses dimensions along the picture, because an operator over a whole dimension would see all of it.
 fn across(dims: &[Dim]) -> Result<(), Stop> {
     if dims.iter().all(|dim| dim.as_plain().is_some()) {
         Ok(())
@@ -224,12 +224,12 @@ fn across(dims: &[Dim]) -> Result<(), Stop> {
     }
 }
 
-/// `MatMul` with a constant matrix, from either side: a convolution of 1x1 where the picture's inner dimension is its channels.
+/// `MatMul` with a constant matrix on either side: a 1x1 convolution if the inner dimension is the channels.
 pub(super) fn matmul(call: &mut Call) -> Result<Value, Stop> {
     call.node.allow(&[])?;
     let matrix = |known: &Known| match known.shape.as_slice() {
         [ones @ .., rows, columns] if ones.iter().all(|&len| len == 1) && !known.is_sized() => Ok((*rows, *columns)),
-        _ => global("a product with something else than one matrix"),
+        _ => global("a product with anything but a single matrix"),
     };
     let (picture, at, inner, outer) = match (call.required(0)?, call.required(1)?) {
         (Value::Picture(picture), Value::Known(known)) => {

@@ -1,8 +1,8 @@
 //! The part of the ONNX file format (onnx.proto of ONNX 1.19) that the analysis reads.
 //!
-//! Nested messages of which there may be many are declared as the bytes that they are on the wire: they are counted before they
-//! are decoded, one at a time, and their bytes stay in the file's buffer. So a hostile file cannot take more than a small multiple
-//! of its own size, and nothing recurses. Fields that are not declared are skipped.
+//! Repeated nested messages are declared as raw bytes: they are counted first, then decoded one at a time, and the
+//! bytes stay in the file's buffer. So a hostile file cannot use more memory than a small multiple of its size, and
+//! nothing recurses. Undeclared fields are skipped.
 
 use bytes::Bytes;
 use prost::Message;
@@ -80,7 +80,7 @@ pub struct Attribute {
     pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
-    /// `AttributeProto.AttributeType`. Which field is read follows from the operator.
+    /// `AttributeProto.AttributeType`. The operator determines which field is read.
     #[prost(int32, tag = "20")]
     pub kind: i32,
 }
@@ -108,7 +108,7 @@ pub struct Tensor {
     pub data_location: i32,
 }
 
-/// `TensorProto.DataType`, those that are read or written.
+/// `TensorProto.DataType`: the types that are read or written.
 pub mod data_type {
     pub const FLOAT: i32 = 1;
     pub const UINT8: i32 = 2;
@@ -120,7 +120,7 @@ pub mod data_type {
     pub const DOUBLE: i32 = 11;
 }
 
-/// `TensorProto.DataLocation.EXTERNAL`: the numbers are in another file.
+/// `TensorProto.DataLocation.EXTERNAL`: the data is in another file.
 pub const EXTERNAL: i32 = 1;
 
 /// `ValueInfoProto`.
@@ -132,7 +132,7 @@ pub struct ValueInfo {
     pub kind: Option<Kind>,
 }
 
-/// `TypeProto`: a tensor, or what is not read.
+/// `TypeProto`: a tensor; other types are not read.
 #[derive(Clone, PartialEq, Message)]
 pub struct Kind {
     #[prost(message, optional, tag = "1")]
@@ -162,7 +162,7 @@ pub struct Dimension {
     pub length: Option<Length>,
 }
 
-/// A dimension's length, or the name of one that is free.
+/// The length of a dimension, or the name of a free one.
 #[derive(Clone, PartialEq, prost::Oneof)]
 pub enum Length {
     #[prost(int64, tag = "1")]

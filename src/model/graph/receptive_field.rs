@@ -1,7 +1,7 @@
-//! The receptive field of a local network, its alignment, and the multiples that its sizes must be.
+//! Derives the receptive field, alignment and size multiples of a local network.
 //!
-//! What a network does may depend on the remainder of the picture's size, so the graph is walked for each remainder that
-//! makes a difference.
+//! A network's behaviour may depend on the remainder of the picture's size, so the graph is traversed for each
+//! remainder that matters.
 
 use num_rational::Ratio;
 
@@ -13,13 +13,13 @@ use super::walk::{Graph, Walk};
 use super::{Local, ONE, ReceptiveField};
 use crate::types::Size;
 
-/// Most remainders that are looked at, of height times of width.
+/// Maximum number of remainders analysed (of the height, times those of the width).
 const MAX_REMAINDERS: i128 = 256;
-/// Most operators, with their inputs, outputs and lists of numbers, that are looked at, over all remainders. It bounds the time to
-/// about a second.
+/// Maximum number of steps (operators, inputs, outputs, list elements) over all remainders. Bounds the time to about a
+/// second.
 const MAX_STEPS: i128 = 1 << 18;
 
-/// What a local graph does.
+/// The properties of a local graph.
 pub(super) struct LocalGraph {
     pub scale: u32,
     pub multiple: Size,
@@ -27,7 +27,7 @@ pub(super) struct LocalGraph {
     pub live_elements: u64,
 }
 
-/// Walks the graph for pictures of `channels`; `fixed` is the only size that the network takes, if it fixes one.
+/// Analyses the graph for pictures with `channels` channels; `fixed` is the fixed input size, if there is one.
 pub(super) fn of_local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Result<LocalGraph, Stop> {
     let steps: i128 = graph.nodes.iter().map(Node::steps).sum();
     if steps > MAX_STEPS {
@@ -53,14 +53,14 @@ pub(super) fn of_local(graph: &Graph, channels: u32, fixed: Option<Size>) -> Res
     }
 }
 
-/// Analyses the graph for multiples of a size, then for what sizes leave as a remainder.
+/// Analyses the graph for multiples of a size, then for all remainders.
 fn remainders(graph: &Graph, channels: u32, multiple: [i128; 2]) -> Result<LocalGraph, Stop> {
     let walk = |rest| graph.walk(channels.into(), Sizes::free(multiple, rest));
     let first = walk([0, 0])?;
     scale(&first)?;
     let mut walks = vec![first];
     let mut needed = multiple;
-    // One direction at a time: the multiples of which all remainders work like the multiple itself.
+    // For each direction, find the smallest step whose remainders all behave like the multiple itself.
     for axis in 0..2 {
         needed[axis] = divisors(multiple[axis])
             .find_map(|step| {
@@ -78,7 +78,7 @@ fn remainders(graph: &Graph, channels: u32, multiple: [i128; 2]) -> Result<Local
                 step
             });
     }
-    // Then both at once.
+    // Then check both directions combined.
     for height in (needed[0]..multiple[0]).step_by(needed[0] as usize) {
         for width in (needed[1]..multiple[1]).step_by(needed[1] as usize) {
             match alike(walk([height, width]), &walks[0])? {
@@ -94,7 +94,7 @@ fn divisors(number: i128) -> impl Iterator<Item = i128> {
     (1..=number).filter(move |divisor| number % divisor == 0)
 }
 
-/// A walk that found the same network as the first one; None if it found another or none.
+/// The walk, if its layouts and scale match those of the first one; `None` if they differ or it failed.
 fn alike(walk: Result<Walk, Stop>, first: &Walk) -> Result<Option<Walk>, Stop> {
     match walk {
         Ok(walk) if walk.layouts == first.layouts && scale(&walk) == scale(first) => Ok(Some(walk)),
@@ -103,13 +103,13 @@ fn alike(walk: Result<Walk, Stop>, first: &Walk) -> Result<Option<Walk>, Stop> {
     }
 }
 
-/// The enlargement, which must be by a whole number.
+/// The scale, which must be an integer.
 fn scale(walk: &Walk) -> Result<u32, Stop> {
     let planes = walk.output.planes()?;
     let [rows, columns] = planes.spans.map(|span| span.len.whole_ratio(walk.sizes.length(span.axis)));
     match (rows, columns) {
         (Some(rows), Some(columns)) if rows == columns => {
-            u32::try_from(rows).map_or_else(|_| sizes::global("an enlargement too large"), Ok)
+            u32::try_from(rows).map_or_else(|_| sizes::global("a scale too large"), Ok)
         }
         _ => sizes::global("its output is not the input times a whole number"),
     }
@@ -121,7 +121,7 @@ fn pixels(sides: [i128; 2]) -> Size {
     Size { width, height }
 }
 
-/// What holds for all of the walks, one for each remainder by `modulus` (height, width) that is a multiple of `multiple`.
+/// Merges the walks, one for each remainder modulo `modulus` (height, width) that is a multiple of `multiple`.
 fn merged(walks: &[Walk], multiple: Size, modulus: [i128; 2]) -> Result<LocalGraph, Stop> {
     let mut found = LocalGraph {
         scale: scale(&walks[0])?,
@@ -152,29 +152,29 @@ fn merged(walks: &[Walk], multiple: Size, modulus: [i128; 2]) -> Result<LocalGra
     Ok(found)
 }
 
-/// The receptive field along one axis, in front and behind.
+/// The receptive field along one axis, before and behind.
 ///
-/// Of an output element `scale * x + phase`, which lies in the input's pixel `x`, for the phase that sees furthest.
+/// The output element `scale * x + phase` belongs to input pixel `x`; the result covers the phase that sees furthest.
 fn sides(span: &InputSpan, border: Border, scale: u32) -> Result<[u32; 2], Stop> {
     if span.step != Ratio::new(1, i128::from(scale)) {
-        return sizes::global("its output does not lie over its input");
+        return sizes::global("its output is not aligned with its input");
     }
     let phase = span.step * whole(scale - 1);
-    let reach = border.reach([-span.low, span.high + phase]);
-    let side = |reach: sizes::Rational| u32::try_from(reach.floor().to_integer().max(0));
-    match (side(reach[0]), side(reach[1])) {
+    let field = border.widened([-span.low, span.high + phase]);
+    let side = |side: sizes::Rational| u32::try_from(side.floor().to_integer().max(0));
+    match (side(field[0]), side(field[1])) {
         (Ok(before), Ok(behind)) if before.max(behind) < 1 << 20 => Ok([before, behind]),
         _ => sizes::global("a receptive field too large"),
     }
 }
 
-/// The grid on which every tensor's elements lie, and on which the network does what it does by the remainder: what it pads itself
-/// by, for example. A part that begins off it would have another remainder than the picture.
+/// The grid of all tensors' elements and of everything that depends on the remainder, such as the network's own
+/// padding. A part that begins off the grid would have another remainder than the picture.
 fn alignment(walk: &Walk, modulus: [i128; 2]) -> Result<Size, Stop> {
     let [mut height, mut width] = modulus;
     for atom in walk.layouts.iter().flatten().flatten() {
         let Atom::Along(InputSpan { axis, step, .. }) = atom else { continue };
-        // A shift by `n` pixels is one by `n / step` elements, which is whole for multiples of the step's numerator.
+        // A shift by `n` pixels shifts by `n / step` elements, an integer for multiples of the step's numerator.
         let side = if *axis == Axis::Horizontal { &mut width } else { &mut height };
         *side = common_multiple(*side, *step.numer());
         if *side > 1 << 16 {
@@ -185,6 +185,6 @@ fn alignment(walk: &Walk, modulus: [i128; 2]) -> Result<Size, Stop> {
 }
 
 fn common_multiple(a: i128, b: i128) -> i128 {
-    // `a * numer / denom` with the fraction in its lowest terms.
+    // `Ratio` reduces `b / a`, so its numerator is `b / gcd(a, b)`.
     a * *Ratio::new(b, a).numer()
 }

@@ -1,11 +1,12 @@
-//! Reshape of a tensor that depends on the picture: its dimensions' factors, in their order, dealt to the new dimensions.
+//! `Reshape` of a tensor that depends on the picture: distributes the dimensions' factors, in order, to the new
+//! dimensions.
 
 use std::collections::VecDeque;
 
 use super::picture::{Atom, Dim, Picture};
 use super::sizes::{Affine, Sizes, Stop, global};
 
-/// Gives the tensor new dimensions of these lengths; None for one that takes what the others leave.
+/// Reshapes the tensor to dimensions of these lengths; `None` is inferred.
 pub(super) fn reshape(picture: &Picture, target: &[Option<Affine>], sizes: &Sizes) -> Result<Picture, Stop> {
     let mut atoms: VecDeque<Atom> = picture.dims.iter().flat_map(|dim| dim.atoms().iter().copied()).collect();
     let (front, open, back) = match target.iter().position(Option::is_none) {
@@ -34,13 +35,13 @@ fn mismatch<T>() -> Result<T, Stop> {
     global("a shape that mixes the picture's rows or columns with other dimensions")
 }
 
-/// Takes the outermost factors whose product is `len`, splitting the last one if need be.
+/// Takes the outermost factors whose product is `len`, splitting the last one if necessary.
 fn take_front(atoms: &mut VecDeque<Atom>, mut len: Affine, sizes: &Sizes) -> Result<Dim, Stop> {
     let mut taken = Vec::new();
     while len != Affine::ONE {
         let atom = atoms.pop_front();
         let atom_len = length(atom)?;
-        // The factor goes into the dimension as a whole, or only its outer part does.
+        // Take the whole factor, or only its outer part.
         if let Some(rest) = quotient(len, atom_len) {
             taken.extend(atom);
             len = rest;
@@ -57,7 +58,7 @@ fn take_front(atoms: &mut VecDeque<Atom>, mut len: Affine, sizes: &Sizes) -> Res
     Dim::new(taken)
 }
 
-/// Takes the innermost factors whose product is `len`, splitting the first one if need be.
+/// Takes the innermost factors whose product is `len`, splitting the first one if necessary.
 fn take_back(atoms: &mut VecDeque<Atom>, mut len: Affine, sizes: &Sizes) -> Result<Dim, Stop> {
     let mut taken = Vec::new();
     while len != Affine::ONE {
@@ -88,16 +89,16 @@ fn length(atom: Option<Atom>) -> Result<Affine, Stop> {
     }
 }
 
-/// What a dimension of `len` still needs once it holds `atom` whole; None if `atom` does not fit into it.
+/// The remaining length of a dimension of `len` after taking all of `atom`; `None` if `atom` does not fit.
 fn quotient(len: Affine, atom: Affine) -> Option<Affine> {
     let rest = len.over(atom)?;
-    // Lengths that are whole for every size.
+    // The length must be an integer for all sizes.
     let whole = rest.is_whole();
     let fits = rest.as_constant().is_none_or(|rest| rest >= num_rational::Ratio::from_integer(1));
     (whole && fits).then_some(rest)
 }
 
-/// A dimension's length that does not depend on the picture.
+/// A length that does not depend on the picture.
 fn count(len: Affine) -> Result<u64, Stop> {
     match len.as_whole().and_then(|len| u64::try_from(len).ok()).filter(|&len| len > 0) {
         Some(len) => Ok(len),

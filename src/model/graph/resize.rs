@@ -7,21 +7,21 @@ use super::node::Call;
 use super::picture::{Dim, InputSpan, Picture};
 use super::sizes::{Affine, Rational, Sizes, Stop, global, whole};
 
-/// Where an output element's centre lies in the input, as the scale `s` says: at `(i + shift) / s - back`.
+/// The centre of output element `i` in the input, for scale `s`: `(i + shift) / s - back`.
 #[derive(Clone, Copy, Debug)]
 struct Centres {
     shift: Rational,
     back: Rational,
 }
 
-/// Which input elements beside the centre `c` have a weight.
+/// Which input elements around the centre `c` have a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Taps {
     /// `floor(c)`
     Below,
     /// `ceil(c)`
     Above,
-    /// The nearest.
+    /// The nearest element.
     Nearest,
     /// `floor(c)` and the next.
     Linear,
@@ -47,7 +47,7 @@ pub(super) fn resize(call: &mut Call, borders: &mut Borders) -> Result<Picture, 
     call.node.choice("keep_aspect_ratio_policy", "stretch", &["stretch"])?;
     let scales = scales(call, picture)?;
     if call.opset < 11 && scales.iter().any(|scale| *scale < whole(1)) {
-        return global("a reduction as it was before version 11, which has been read in two ways");
+        return global("a reduction before version 11, which implementations interpret differently");
     }
     let mut dims = Vec::with_capacity(picture.dims.len());
     for (dim, scale) in picture.dims.iter().zip(scales) {
@@ -60,16 +60,16 @@ pub(super) fn resize(call: &mut Call, borders: &mut Borders) -> Result<Picture, 
                 borders.rounded |= rounded(scale, taps);
                 Dim::along(resized(span, scale, centres(call, scale)?, taps, call.sizes)?)
             }
-            None => return global("a resize of something else than rows and columns"),
+            None => return global("a resize of anything but rows and columns"),
         });
     }
     Picture::new(dims)
 }
 
-/// The factor for each dimension: given, or by the sizes.
+/// The factor for each dimension, given directly or by sizes.
 fn scales(call: &Call, picture: &Picture) -> Result<Vec<Rational>, Stop> {
     let count = picture.dims.len();
-    // Before version 11, the second input holds the scales; in version 7 an attribute does.
+    // Before version 11 the scales are the second input, in version 7 an attribute.
     let (scales, sizes) = if call.opset < 11 { (1, None) } else { (2, Some(3)) };
     if let Some(scales) = call.node.floats("scales") {
         let scales: Option<Vec<_>> = scales.iter().map(|&scale| super::known::exact(scale.into())).collect();
@@ -83,7 +83,7 @@ fn scales(call: &Call, picture: &Picture) -> Result<Vec<Rational>, Stop> {
     }
 }
 
-/// The numbers at the dimensions that they are for, as factors; 1 for the rest.
+/// Assigns the numbers to their dimensions, as factors; 1 for the rest.
 fn placed(
     call: &Call,
     numbers: Vec<Affine>,
@@ -93,7 +93,7 @@ fn placed(
     let mut factors = vec![whole(1); count];
     let axes: Vec<i64> = call.node.ints("axes").map_or_else(|| (0..count as i64).collect(), <[i64]>::to_vec);
     if axes.len() != numbers.len() {
-        return global("not as many scales as dimensions");
+        return global("scales that do not match the dimensions");
     }
     for (axis, number) in axes.into_iter().zip(numbers) {
         let at = super::picture::position(axis, count)?;
@@ -109,11 +109,11 @@ fn centres(call: &Call, scale: Rational) -> Result<Centres, Stop> {
     let half = Rational::new(1, 2);
     let default = if call.opset < 11 { "asymmetric" } else { "half_pixel" };
     let known = ["asymmetric", "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "tf_half_pixel_for_nn"];
-    // Not `align_corners` and `tf_crop_and_resize`: what they see depends on the whole size.
+    // Not `align_corners` and `tf_crop_and_resize`, whose positions depend on the whole size.
     Ok(match call.node.choice("coordinate_transformation_mode", default, &known)? {
         "asymmetric" => Centres { shift: whole(0), back: whole(0) },
         "tf_half_pixel_for_nn" => Centres { shift: half, back: whole(0) },
-        // An output of one element is at another place.
+        // It places an output of one element differently.
         "pytorch_half_pixel" if scale < whole(1) => return global("a reduction by pytorch_half_pixel"),
         _ => Centres { shift: half, back: half },
     })
@@ -140,16 +140,16 @@ fn taps(call: &Call) -> Result<Taps, Stop> {
 }
 
 fn resized(span: InputSpan, scale: Rational, centres: Centres, taps: Taps, sizes: &Sizes) -> Result<InputSpan, Stop> {
-    // The length is rounded down; a scale that is no short binary fraction would be rounded itself before that.
+    // The length is rounded down. A scale that is not a short binary fraction would itself have been rounded before.
     let len = span.len.times_constant(scale).map(|len| sizes.floor(len)).transpose()?;
     let Some(len) = len.filter(|len| len.ratio(span.len) == Some(scale)) else {
         return global("lengths that cannot be followed");
     };
-    // The ends are repeated, so they matter.
+    // `Resize` repeats the edges, so they matter.
     let span = span.bordered_before().bordered_behind(sizes)?;
     let first = span.skipped(centres.shift / scale - centres.back);
-    // Centres lie on a grid, so that `c - floor(c)` is at most 1 less the grid's step. Where they are rounded, `floor` may be 1 less if
-    // the centre is whole.
+    // Centres lie on a grid, so `c - floor(c)` is at most 1 minus the grid step. If centres are rounded, `floor` may be
+    // one too small for an integer centre.
     let off = if is_power_of_two(scale) { whole(1) - Ratio::new(1, grid(scale, centres)) } else { whole(1) };
     let (below, above) = match taps {
         Taps::Below => (off, whole(0)),
@@ -167,16 +167,17 @@ fn is_power_of_two(scale: Rational) -> bool {
     scale.numer().count_ones() == 1 && scale.denom().count_ones() == 1
 }
 
-/// Whether what an element sees, or its weights, may depend on the rounding of its centre, which is another in each part of a picture.
+/// Whether an element's inputs or weights may depend on the rounding of its centre, which differs between parts of a
+/// picture.
 ///
-/// The nearest element does not for a whole scale: `i / s` and `(i + 1/2) / s` are rounded only where they lie between the numbers
-/// at which the nearest element changes.
+/// The nearest element of an integer scale does not: `i / s` and `(i + 1/2) / s` are rounded only strictly between the
+/// values at which the nearest element changes.
 fn rounded(scale: Rational, taps: Taps) -> bool {
     let nearest = matches!(taps, Taps::Below | Taps::Above | Taps::Nearest);
     !(is_power_of_two(scale) || nearest && scale.is_integer())
 }
 
-/// The denominator of the centres, for a scale that is a power of 2: then one of the two is a multiple of the other.
+/// The denominator of the centres for a scale that is a power of 2: one of the two denominators divides the other.
 fn grid(scale: Rational, centres: Centres) -> i128 {
     let first = centres.shift / scale - centres.back;
     (*scale.recip().denom()).max(*first.denom())

@@ -1,36 +1,36 @@
-//! Numbers that depend on the picture's size, and what is assumed of that size.
+//! Numbers that depend on the picture's size, and the assumptions about that size.
 //!
-//! Lengths of tensors and the numbers that exported graphs compute from them are followed as exact affine expressions of two
-//! unknowns, one for the picture's height and one for its width. So what is found out holds for every size, not for sizes tried.
-//! Where an expression is only affine for a multiple of something (`height / 2`, rounded), the analysis starts again for the
-//! multiples of that and, one after the other, for each remainder.
+//! Tensor lengths, and numbers that exported graphs compute from them, are exact affine expressions of two unknowns,
+//! one for the picture's height and one for its width. So the results hold for all sizes, not only for sizes tried. If
+//! an expression is affine only for multiples (`height / 2`, rounded), the analysis restarts for those multiples and
+//! then for each remainder.
 
 use num_rational::Ratio;
 
 use crate::types::Size;
 
-/// An exact fraction. Bounded (see [`bounded`]), so that arithmetic of two of them cannot overflow.
+/// An exact fraction. Bounded (see [`bounded`]), so that arithmetic on two of them cannot overflow.
 pub(super) type Rational = Ratio<i128>;
 
-/// The largest number that is followed: that of an `int64`, which exporters write for "to the end".
-const MOST: i128 = 1 << 63;
-/// The finest fraction that is followed.
-const FINEST: i128 = 1 << 20;
-/// The unknowns' largest value: beyond any picture.
+/// The largest number followed: that of an `int64`, which exporters write for "to the end".
+const MAX_NUMBER: i128 = 1 << 63;
+/// The largest denominator followed.
+const MAX_DENOMINATOR: i128 = 1 << 20;
+/// The largest value of the unknowns, beyond any picture.
 const MAX_UNKNOWN: i128 = 1 << 24;
-/// The size up to which small pictures may be left out of what is claimed.
+/// Up to this size, the result may exclude small pictures.
 const MAX_LEAST: i128 = 256;
 
-/// The number, unless it is too large or too fine to be followed.
+/// Returns the number, unless it is too large or too fine to be followed.
 pub(super) fn bounded(number: Rational) -> Option<Rational> {
-    (number.numer().abs() <= MOST && *number.denom() <= FINEST).then_some(number)
+    (number.numer().abs() <= MAX_NUMBER && *number.denom() <= MAX_DENOMINATOR).then_some(number)
 }
 
 pub(super) fn whole(number: impl Into<i128>) -> Rational {
     Rational::from_integer(number.into())
 }
 
-/// One of the picture's two directions.
+/// One of the two directions of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Axis {
     Vertical,
@@ -40,13 +40,13 @@ pub(super) enum Axis {
 /// Why the analysis of a graph ends early.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Stop {
-    /// The graph is not local, or not known to be. One line that can follow "not local: ".
+    /// The graph is not local, or not provably so. One line that can follow "not local: ".
     Global(String),
-    /// The lengths can be followed only if the picture's is a multiple of this many times what is assumed.
+    /// The lengths can be followed only if the assumed multiple is multiplied by this factor.
     Multiple(Axis, i128),
 }
 
-/// A [`Stop::Global`] with that reason.
+/// Returns a [`Stop::Global`] with this reason.
 pub(super) fn global<T>(reason: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::Global(reason.into()))
 }
@@ -79,12 +79,12 @@ impl Affine {
         (self.vertical == whole(0) && self.horizontal == whole(0)).then_some(self.constant)
     }
 
-    /// Its value, if it is a whole number that does not depend on the unknowns.
+    /// Its value, if it is an integer that does not depend on the unknowns.
     pub fn as_whole(self) -> Option<i128> {
         self.as_constant().filter(Ratio::is_integer).map(|number| number.to_integer())
     }
 
-    /// Whether it is a whole number for all whole unknowns.
+    /// Whether it is an integer for all integer unknowns.
     pub fn is_whole(self) -> bool {
         self.vertical.is_integer() && self.horizontal.is_integer() && self.constant.is_integer()
     }
@@ -111,12 +111,12 @@ impl Affine {
         self.plus(other.times_constant(whole(-1))?)
     }
 
-    /// The product with a number, if it can be followed.
+    /// The product with a constant, if it can be followed.
     pub fn times_constant(self, factor: Rational) -> Option<Self> {
         self.each(|number| Some(number * factor))
     }
 
-    /// The product, if one of the two is a constant and it can be followed.
+    /// The product, if one factor is a constant and the result can be followed.
     pub fn times(self, other: Self) -> Option<Self> {
         match (self.as_constant(), other.as_constant()) {
             (_, Some(factor)) => self.times_constant(factor),
@@ -134,7 +134,7 @@ impl Affine {
         }
     }
 
-    /// The number by which `other` must be multiplied to give this, whatever the unknowns are.
+    /// The constant ratio of this to `other`, if there is one for all values of the unknowns.
     pub fn ratio(self, other: Self) -> Option<Rational> {
         let parts =
             [(self.vertical, other.vertical), (self.horizontal, other.horizontal), (self.constant, other.constant)];
@@ -143,24 +143,24 @@ impl Affine {
         (other.times_constant(ratio) == Some(self)).then_some(ratio)
     }
 
-    /// [`Affine::ratio`], where that is a whole number from 1 up.
+    /// [`Affine::ratio`], if that is a positive integer.
     pub fn whole_ratio(self, other: Self) -> Option<u64> {
         let ratio = self.ratio(other).filter(Ratio::is_integer)?;
         u64::try_from(ratio.to_integer()).ok().filter(|&ratio| ratio >= 1)
     }
 }
 
-/// What is assumed of one side of the picture.
+/// The assumption about one side of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
-    /// The network takes no other length.
+    /// The only length that the network accepts.
     Fixed(u32),
-    /// `multiple * unknown + rest`, for every unknown from `from` up.
+    /// `multiple * unknown + rest`, for all `unknown >= from`.
     Free { multiple: i128, rest: i128, from: i128 },
 }
 
 impl Side {
-    /// The largest length of this remainder that nothing is claimed of.
+    /// The largest length with this remainder that the result does not cover.
     fn largest_unproven(self) -> i128 {
         match self {
             Side::Fixed(_) => 0,
@@ -169,7 +169,7 @@ impl Side {
     }
 }
 
-/// The picture's sizes of which the analysis says something.
+/// The picture sizes that the analysis covers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     vertical: Side,
@@ -181,7 +181,7 @@ impl Sizes {
         Sizes { vertical: Side::Fixed(size.height), horizontal: Side::Fixed(size.width) }
     }
 
-    /// All sizes that leave these remainders; from the multiple up, so that no length is nought.
+    /// All sizes with these remainders, from the multiple up, so that no length is zero.
     pub fn free(multiple: [i128; 2], rest: [i128; 2]) -> Self {
         let side = |at: usize| Side::Free { multiple: multiple[at], rest: rest[at], from: 1 };
         Sizes { vertical: side(0), horizontal: side(1) }
@@ -194,7 +194,7 @@ impl Sizes {
         }
     }
 
-    /// The picture's length.
+    /// The picture's length along `axis`.
     pub fn length(&self, axis: Axis) -> Affine {
         let (multiple, rest) = match self.side(axis) {
             Side::Fixed(length) => (0, length.into()),
@@ -208,12 +208,12 @@ impl Sizes {
         length
     }
 
-    /// Of this height and width and all larger ones (with these remainders) the analysis is true.
+    /// The smallest height and width covered; the result holds for all larger ones with the same remainders.
     pub fn least(&self) -> [i128; 2] {
         [self.vertical, self.horizontal].map(|side| side.largest_unproven() + 1)
     }
 
-    /// The number rounded down to a whole one.
+    /// Rounds down to an integer.
     pub fn floor(&self, number: Affine) -> Result<Affine, Stop> {
         for (axis, factor) in [(Axis::Vertical, number.vertical), (Axis::Horizontal, number.horizontal)] {
             if !factor.is_integer() {
@@ -223,12 +223,13 @@ impl Sizes {
         Ok(Affine { constant: number.constant.floor(), ..number })
     }
 
-    /// The number as it is, which is to be whole.
+    /// Returns the number if it is an integer.
     pub fn integral(&self, number: Affine) -> Result<Affine, Stop> {
         if self.floor(number)? == number { Ok(number) } else { global("lengths that do not divide") }
     }
 
-    /// Whether `a >= b`, if that is so, or is not so, for all sizes; those below [`MAX_LEAST`] may be left out for it.
+    /// Whether `a >= b`, if the answer is the same for all sizes. May exclude sizes below [`MAX_LEAST`] to achieve
+    /// that.
     pub fn at_least(&mut self, a: Affine, b: Affine) -> Option<bool> {
         let difference = a.minus(b)?;
         let constant = difference.constant;
@@ -240,7 +241,7 @@ impl Sizes {
         };
         let Side::Free { multiple, from, .. } = side else { return None };
         let rises = slope > whole(0);
-        // The first unknown from which on the answer is the same for good.
+        // From this value of the unknown on, the answer no longer changes.
         let root = -constant / slope;
         let settled = if rises { root.ceil().to_integer() } else { root.floor().to_integer() + 1 };
         if settled <= *from {
@@ -256,12 +257,12 @@ impl Sizes {
         Some(rises)
     }
 
-    /// The smaller of the two, if one is for all sizes.
+    /// The smaller of the two, if it is the same one for all sizes.
     pub fn min(&mut self, a: Affine, b: Affine) -> Option<Affine> {
         Some(if self.at_least(a, b)? { b } else { a })
     }
 
-    /// The larger of the two, if one is for all sizes.
+    /// The larger of the two, if it is the same one for all sizes.
     pub fn max(&mut self, a: Affine, b: Affine) -> Option<Affine> {
         Some(if self.at_least(a, b)? { a } else { b })
     }
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn halves_ask_for_a_multiple() {
+    fn halves_require_a_multiple() {
         let sizes = free();
         let half = |axis| sizes.length(axis).over(Affine::whole(2)).unwrap();
         let halved = sizes.floor(half(Axis::Vertical)).unwrap();
@@ -286,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn comparisons_hold_for_all_sizes_or_are_not_made() {
+    fn comparisons_hold_for_all_sizes_or_are_refused() {
         let mut sizes = free();
         let width = sizes.length(Axis::Horizontal);
         assert_eq!(sizes.at_least(width, Affine::whole(1)), Some(true));

@@ -1,4 +1,4 @@
-//! From the graph's input to its output, operator by operator.
+//! Traverses the graph from its input to its output.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,10 +12,10 @@ use super::picture::{Atom, Dim, InputSpan, Picture};
 use super::sizes::{Axis, Sizes, Stop, global};
 use super::{fold, layout, live, pointwise, proto, resize, window};
 
-/// Most operators, and most constants, of a graph: more than any network for pictures has. They bound the time an analysis takes.
+/// Maximum number of operators and of constants, to bound the time of an analysis. No image network has that many.
 const MAX_PARTS: usize = 1 << 16;
 
-/// A graph, decoded: of its operators those that its output needs.
+/// A decoded graph, with only the operators that its output needs.
 pub(super) struct Graph {
     pub nodes: Vec<Node>,
     constants: HashMap<String, Value>,
@@ -27,9 +27,9 @@ pub(super) struct Graph {
 impl Graph {
     /// Reads a model's graph. The error is one line that can follow "not local: ".
     pub fn read(model: Bytes) -> Result<Self, String> {
-        // Flatbuffers, with this identifier after the offset of their root.
+        // The FlatBuffers format has this identifier after the root offset.
         if model.get(4..8) == Some(b"ORTM") {
-            return Err("it is in ONNX Runtime's own format (.ort), which is not read".into());
+            return Err("it is in ONNX Runtime's own format (.ort), which the analysis does not read".into());
         }
         let damaged = |error: prost::DecodeError| format!("its graph is damaged: {error}");
         let model = proto::Model::decode(model).map_err(damaged)?;
@@ -54,7 +54,7 @@ impl Graph {
         let outlets = |outlets: Vec<Bytes>| -> Result<Vec<proto::ValueInfo>, String> {
             outlets.into_iter().map(proto::ValueInfo::decode).collect::<Result<_, _>>().map_err(damaged)
         };
-        // Older files name each constant as an input, too.
+        // Older files also list each constant as an input.
         let mut inputs = outlets(graph.input)?;
         inputs.retain(|input| !constants.contains_key(&input.name));
         let [input] = <[_; 1]>::try_from(inputs).map_err(|inputs| format!("it has {} inputs", inputs.len()))?;
@@ -66,7 +66,7 @@ impl Graph {
     }
 }
 
-/// The version of ONNX's own operators.
+/// The version of the standard operators.
 fn opset(sets: Vec<Bytes>) -> Result<i64, prost::DecodeError> {
     let mut version = 1;
     for set in sets {
@@ -78,7 +78,7 @@ fn opset(sets: Vec<Bytes>) -> Result<i64, prost::DecodeError> {
     Ok(version)
 }
 
-/// The operators on whose results `output` depends, in their order.
+/// The operators that `output` depends on, in their original order.
 fn needed(nodes: Vec<Node>, output: &str) -> Vec<Node> {
     let mut names: HashSet<String> = HashSet::from([output.to_owned()]);
     let mut kept: Vec<Node> = nodes
@@ -96,7 +96,7 @@ fn needed(nodes: Vec<Node>, output: &str) -> Vec<Node> {
     kept
 }
 
-/// The reason's text.
+/// The reason as text.
 pub(super) fn reason(stop: Stop) -> String {
     match stop {
         Stop::Global(reason) => reason,
@@ -104,16 +104,16 @@ pub(super) fn reason(stop: Stop) -> String {
     }
 }
 
-/// What one walk found out.
+/// The result of one traversal.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub output: Picture,
-    /// The [`Picture::layout`] of each tensor that depends on the picture, in their order.
+    /// The [`Picture::layout`] of each tensor that depends on the picture, in order.
     pub layouts: Vec<Vec<Vec<Atom>>>,
     pub borders: Borders,
-    /// The sizes for which all of this is true.
+    /// The sizes for which this result holds.
     pub sizes: Sizes,
-    /// Elements for each input pixel of all tensors that are needed at the same time, where that is most.
+    /// Peak number of live elements per input pixel.
     pub live: u64,
 }
 
@@ -137,7 +137,7 @@ impl Graph {
                 values.insert(name, value);
             }
         }
-        walk.live = live::most(&self.nodes, &elements, &self.output);
+        walk.live = live::peak(&self.nodes, &elements, &self.output);
         match values.remove(self.output.as_str()) {
             Some(Value::Picture(picture)) => walk.output = picture,
             _ => return global("its output does not depend on the picture"),
@@ -149,7 +149,7 @@ impl Graph {
         let value = |name: &String| {
             let value =
                 if name.is_empty() { return Ok(None) } else { values.get(name.as_str()).or(self.constants.get(name)) };
-            value.map_or_else(|| global(format!("its input {name:?} comes from nowhere")), |value| Ok(Some(value)))
+            value.map_or_else(|| global(format!("its input {name:?} is not defined")), |value| Ok(Some(value)))
         };
         let inputs: Result<Vec<Option<&Value>>, Stop> = node.inputs.iter().map(value).collect();
         let mut call = Call { node, inputs: inputs?, opset: self.opset, sizes: &mut walk.sizes };
@@ -157,7 +157,7 @@ impl Graph {
     }
 }
 
-/// Names the operator in the reason.
+/// Adds the operator's name to the reason.
 fn named(stop: Stop, node: &Node) -> Stop {
     match stop {
         Stop::Global(reason) if node.name.is_empty() => Stop::Global(format!("{}: {reason}", node.operator)),
@@ -166,7 +166,7 @@ fn named(stop: Stop, node: &Node) -> Stop {
     }
 }
 
-/// The results of one operator.
+/// Computes the outputs of one operator.
 fn apply(call: &mut Call, borders: &mut Borders) -> Result<Vec<Value>, Stop> {
     if !call.node.standard {
         return global("this operator is not known");

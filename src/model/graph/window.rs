@@ -1,4 +1,4 @@
-//! Convolutions and pooling: operators that move a window over the picture.
+//! Convolutions and pooling: operators that slide a window over the picture.
 
 use super::node::Call;
 use super::picture::{InputSpan, Picture, Planes};
@@ -7,32 +7,32 @@ use super::sizes::{Affine, Rational, Sizes, Stop, global, whole};
 /// The window along one axis.
 #[derive(Clone, Copy, Debug)]
 struct Window {
-    /// From its first element to its last.
+    /// Distance from the first element to the last.
     extent: i64,
     stride: i64,
-    /// Elements that stand before the first and behind the last of the input.
+    /// Padding before the first and behind the last element of the input.
     pads: [i64; 2],
 }
 
-/// Numbers for rows and columns: kernel sizes, strides.
+/// An attribute with one number for rows and one for columns, such as strides.
 fn pair(call: &Call, name: &str, default: i64) -> Result<[i64; 2], Stop> {
     match call.node.ints(name) {
         None | Some([]) => Ok([default; 2]),
         Some(&[rows, columns]) if [rows, columns].iter().all(|number| (1..=1 << 20).contains(number)) => {
             Ok([rows, columns])
         }
-        Some(_) => global(format!("its {name} are not those of a picture")),
+        Some(_) => global(format!("its {name} are not those of a two-dimensional window")),
     }
 }
 
-/// The window for rows, then columns. `kernel` is the size without dilation.
+/// The windows for rows and columns. `kernel` is the size without dilation.
 fn windows(call: &Call, kernel: [i64; 2], spans: &[InputSpan; 2]) -> Result<[Window; 2], Stop> {
     let (strides, dilations) = (pair(call, "strides", 1)?, pair(call, "dilations", 1)?);
     let explicit = match call.node.ints("pads") {
         None | Some([]) => [0; 4],
         Some(pads) => match <[i64; 4]>::try_from(pads) {
             Ok(pads) if pads.iter().all(|pad| (0..=1 << 20).contains(pad)) => pads,
-            _ => return global("its pads are not those of a picture"),
+            _ => return global("its pads are not those of a two-dimensional window"),
         },
     };
     let auto = call.node.choice("auto_pad", "NOTSET", &["NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"])?;
@@ -53,7 +53,7 @@ fn windows(call: &Call, kernel: [i64; 2], spans: &[InputSpan; 2]) -> Result<[Win
     Ok([windows[0], windows[1]])
 }
 
-/// All padding that makes the output `ceil(len / stride)` long.
+/// The total padding for an output length of `ceil(len / stride)`.
 fn same(extent: i64, stride: i64, span: &InputSpan, sizes: &Sizes) -> Result<i64, Stop> {
     let last = Affine::whole(stride - 1);
     let rounded = span.len.plus(last).and_then(|len| len.over(Affine::whole(stride)));
@@ -66,7 +66,7 @@ fn same(extent: i64, stride: i64, span: &InputSpan, sizes: &Sizes) -> Result<i64
     }
 }
 
-/// What the windows at each place see.
+/// What the window sees at each position.
 fn slid(span: InputSpan, window: Window, sizes: &Sizes) -> Result<InputSpan, Stop> {
     let Window { extent, stride, pads: [before, behind] } = window;
     let mut span = span;
@@ -95,12 +95,12 @@ fn slide(planes: Planes, windows: [Window; 2], channels: u64, sizes: &Sizes) -> 
     Planes { channels, spans }.picture()
 }
 
-/// Output channels of a convolution and its kernel's size, by its weights.
+/// Output channels and kernel size of a convolution, from its weights.
 fn weights(call: &Call, channels: u64, transposed: bool) -> Result<(u64, [i64; 2]), Stop> {
     let Some(weights) = call.known(1)? else { return global("it has no weights") };
     let group = u64::try_from(call.node.int("group", 1)).unwrap_or(0);
     let &[first, second, rows, columns] = weights.shape.as_slice() else {
-        return global("its weights are not those of a picture");
+        return global("its weights are not those of a two-dimensional convolution");
     };
     let all = |each: u64| each.checked_mul(group).unwrap_or(0);
     let (takes, gives) = if transposed { (first, all(second)) } else { (all(second), first) };
@@ -159,22 +159,23 @@ pub(super) fn pool(call: &mut Call) -> Result<Picture, Stop> {
             let steps = room.and_then(|room| room.over(Affine::whole(window.stride)));
             let Some(steps) = steps else { return global("lengths that cannot be followed") };
             if call.sizes.floor(steps)? != steps {
-                return global("a last window that hangs over the edge (ceil_mode)");
+                return global("a last window that extends beyond the edge (ceil_mode)");
             }
         }
     }
     slide(planes, windows, planes.channels, call.sizes)
 }
 
-/// `ConvTranspose`: input element `i` adds to the output elements `stride * i - pad` up to `extent` more.
+/// `ConvTranspose`: input element `i` contributes to the output elements from `stride * i - pad` to `extent` further.
 pub(super) fn conv_transpose(call: &mut Call) -> Result<Picture, Stop> {
-    // Not `output_shape`: a fixed one does not grow with the picture. `auto_pad` has been read in two ways.
+    // Not `output_shape`, which does not grow with the picture. Implementations interpret `auto_pad=SAME_*`
+    // differently.
     call.node.allow(&["auto_pad", "dilations", "group", "kernel_shape", "output_padding", "pads", "strides"])?;
     let auto = call.node.choice("auto_pad", "NOTSET", &["NOTSET", "VALID"])?;
     let extra = match call.node.ints("output_padding") {
         None | Some([]) => [0; 2],
         Some(&[rows, columns]) if [rows, columns].iter().all(|extra| (0..=1 << 20).contains(extra)) => [rows, columns],
-        Some(_) => return global("its output_padding is not that of a picture"),
+        Some(_) => return global("its output_padding is not that of a two-dimensional window"),
     };
     let planes = call.picture(0)?.planes()?;
     let (channels, kernel) = weights(call, planes.channels, true)?;
@@ -189,7 +190,7 @@ pub(super) fn conv_transpose(call: &mut Call) -> Result<Picture, Stop> {
 
 fn scattered(span: InputSpan, window: Window, extra: i64, sizes: &Sizes) -> Result<InputSpan, Stop> {
     let Window { extent, stride, pads: [before, behind] } = window;
-    // At the edges, elements that are not there are left out of the sums.
+    // At the edges, the sums lack the elements outside.
     let span = span.bordered_before().bordered_behind(sizes)?;
     let step = span.step / whole(stride);
     let len = span
@@ -198,7 +199,7 @@ fn scattered(span: InputSpan, window: Window, extra: i64, sizes: &Sizes) -> Resu
         .and_then(|len| len.times(Affine::whole(stride)))
         .and_then(|len| len.plus(Affine::whole(extra + extent + 1 - before - behind)));
     let Some(len) = len else { return global("lengths that cannot be followed") };
-    // Output `j` takes the inputs `i` with `j + before - extent <= stride * i <= j + before`.
+    // Output `j` depends on the inputs `i` with `j + before - extent <= stride * i <= j + before`.
     let before: Rational = whole(before);
     InputSpan { len, step, low: span.low + step * (before - extent as i128), high: span.high + step * before, ..span }
         .checked()

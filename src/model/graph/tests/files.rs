@@ -1,4 +1,4 @@
-//! Whole networks: those that come with the project, and those of other people where they are there.
+//! Complete networks: those of the project, and third-party ones if available.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,11 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A network of the test data beside the project.
+/// A network from the test data next to the project, if available.
 fn shared(name: &str) -> Option<PathBuf> {
     let path = root().join(format!("../shared/data/models/{name}.onnx"));
     if !path.exists() {
-        eprintln!("SKIPPED: {} is not there", path.display());
+        eprintln!("SKIPPED: {} does not exist", path.display());
         return None;
     }
     Some(path)
@@ -25,7 +25,7 @@ fn square(radius: u32) -> ReceptiveField {
     ReceptiveField { left: radius, right: radius, top: radius, bottom: radius }
 }
 
-/// Derives the receptive field, holds it against what the network does, and compares parts with the whole.
+/// Derives the receptive field, checks it against the running network, and compares parts with the whole.
 fn check(source: &Source, derived: ReceptiveField, size: Size) {
     let model = model::load(source, LoadOptions::default()).unwrap();
     let name = &model.info().name;
@@ -34,7 +34,7 @@ fn check(source: &Source, derived: ReceptiveField, size: Size) {
         Locality::Global { reason } => panic!("{name} is not local: {reason}"),
     }
     let size = model.info().fixed_size.unwrap_or(size);
-    // One run for all places where the picture is large.
+    // A large picture gets one run for all places.
     let far = 4 * derived.radius();
     let places = if size.width > 1000 {
         let [right, bottom] = [size.width - 2, size.height - 1];
@@ -50,7 +50,7 @@ fn check(source: &Source, derived: ReceptiveField, size: Size) {
 }
 
 #[test]
-fn the_reach_of_what_comes_with_the_project_is_derived_and_true() {
+fn the_receptive_fields_of_the_projects_networks_are_correct() {
     let size = Size { width: 48, height: 40 };
     for builtin in builtin::BUILTINS {
         let local = match analyse(bytes::Bytes::from_static(builtin.onnx), None).unwrap().locality {
@@ -64,7 +64,7 @@ fn the_reach_of_what_comes_with_the_project_is_derived_and_true() {
 }
 
 #[test]
-fn the_reach_of_real_networks_is_derived_and_true() {
+fn the_receptive_fields_of_third_party_networks_are_correct() {
     let (even, odd) = (Size { width: 48, height: 40 }, Size { width: 61, height: 47 });
     for (name, radius, size) in [
         ("acnet/ACNetHDNL0", 9, even),
@@ -94,18 +94,19 @@ fn a_network_that_folds_pixels_is_local_on_its_grid() {
 }
 
 #[test]
-fn what_cannot_be_run_is_not_said_to_be_local() {
+fn a_network_with_unknown_operators_is_not_local() {
     let Some(path) = shared("microsoft/supres") else { return };
     let analysis = analyse(std::fs::read(path).unwrap().into(), None).unwrap();
     assert!(
-        matches!(&analysis.locality, Locality::Global { reason } if reason.contains("ai.onnx.contrib:SuperResolutionPreProcess")),
+        matches!(&analysis.locality, Locality::Global { reason }
+            if reason.contains("ai.onnx.contrib:SuperResolutionPreProcess")),
         "{:?}",
         analysis.locality
     );
 }
 
 #[test]
-fn the_odd_networks_of_other_tests_are_told_apart() {
+fn the_unusual_networks_of_other_tests_are_classified() {
     let found = |name: &str| {
         let path = root().join("tests/data").join(name).with_extension("onnx");
         analyse(std::fs::read(path).unwrap().into(), None).unwrap()

@@ -1,4 +1,4 @@
-//! Graphs that are not local, or not known to be: the reason names what is in the way.
+//! Graphs that are not local, or not provably so, and the reasons given.
 
 use crate::model::graph::builder::{Builder, Len, int, ints, text};
 use crate::model::graph::proto::Tensor;
@@ -19,7 +19,7 @@ fn check(graph: Builder, parts: &[&str]) {
 }
 
 #[test]
-fn what_takes_in_the_whole_picture_is_not_local() {
+fn operators_over_the_whole_picture_are_not_local() {
     let one = || Builder::new(1);
     check(
         one().node("GlobalAveragePool", "x", "a", &[]).node("Mul", "x a", "y", &[]),
@@ -29,7 +29,7 @@ fn what_takes_in_the_whole_picture_is_not_local() {
     check(norm, &["InstanceNormalization"]);
     check(one().node("ReduceMean", "x", "y", &[]), &["ReduceMean", "rows or columns"]);
     check(one().node("Softmax", "x", "y", &[int("axis", 3)]), &["Softmax", "rows or columns"]);
-    // Before version 13, the axis stands for all from there on.
+    // Before version 13, it covers all dimensions from the axis on.
     check(one().opset(11).node("Softmax", "x", "y", &[int("axis", 1)]), &["Softmax"]);
     check(one().node("LayerNormalization", "x", "y", &[]), &["LayerNormalization"]);
     check(one().node("MatMul", "x x", "y", &[]), &["MatMul", "two tensors"]);
@@ -38,7 +38,7 @@ fn what_takes_in_the_whole_picture_is_not_local() {
 }
 
 #[test]
-fn what_is_not_known_is_not_local() {
+fn unknown_operators_and_attributes_are_not_local() {
     check(Builder::new(1).node("Det", "x", "y", &[]), &["Det", "not known"]);
     check(Builder::new(1).node("org.example:Sharpen", "x", "y", &[]), &["org.example:Sharpen", "not known"]);
     let novel = [ints("pads", &[1; 4]), int("novel", 1)];
@@ -56,7 +56,7 @@ fn what_is_not_known_is_not_local() {
 }
 
 #[test]
-fn operators_that_the_output_does_not_need_do_not_matter() {
+fn operators_that_the_output_does_not_need_are_ignored() {
     let graph = Builder::new(1).node("org.example:Sharpen", "x", "z", &[]).conv("x", "y", [1, 1], 1, &[]);
     let analysis = analyse(graph.build(), None).unwrap();
     assert_eq!(analysis.locality.radius(), Some(0));
@@ -64,7 +64,7 @@ fn operators_that_the_output_does_not_need_do_not_matter() {
 }
 
 #[test]
-fn what_depends_on_the_size_of_the_picture_is_not_local() {
+fn dependence_on_the_size_of_the_picture_is_not_local() {
     let shape = || Builder::new(1).node("Shape", "x", "shape", &[]);
     let by_height = shape()
         .ints("two", &[], &[2])
@@ -87,7 +87,7 @@ fn what_depends_on_the_size_of_the_picture_is_not_local() {
         let norm = odd().floats("one", &[1], &[1.0]).node("BatchNormalization", &inputs.join(" "), "y", &[]);
         check(norm, &["BatchNormalization", "depends on the picture's size"]);
     }
-    // Constants that are chosen by it, and numbers made of how many there are.
+    // Constants selected by it, and numbers derived from their count.
     let chosen = odd()
         .floats("table", &[2], &[1.0, 2.0])
         .node("Add", "odd ones", "next", &[])
@@ -134,17 +134,17 @@ fn what_depends_on_the_size_of_the_picture_is_not_local() {
 }
 
 #[test]
-fn a_constant_that_differs_from_place_to_place_is_not_local() {
+fn a_constant_that_varies_over_the_picture_is_not_local() {
     let input = [Len::Fixed(1), Len::Fixed(1), Len::Fixed(6), Len::Fixed(8)];
     let graph = Builder::new(1).input(input).weights("w", &[1, 1, 6, 8]).node("Add", "x w", "y", &[]);
     check(graph, &["Add", "different shapes"]);
 }
 
 #[test]
-fn numbers_in_another_file_are_said_to_be_there() {
+fn numbers_in_another_file_are_named_as_the_reason() {
     let pads = Tensor { name: "pads".into(), dims: vec![8], data_type: 7, data_location: 1, ..Tensor::default() };
     check(Builder::new(1).tensor(&pads).node("Pad", "x pads", "y", &[]), &["Pad", "another file"]);
-    // Of weights, the shape is enough.
+    // For weights, the shape is enough.
     let weights =
         Tensor { name: "w".into(), dims: vec![1, 1, 3, 3], data_type: 1, data_location: 1, ..Tensor::default() };
     let graph = Builder::new(1).tensor(&weights).node("Conv", "x w", "y", &[ints("pads", &[1; 4])]);
@@ -152,7 +152,7 @@ fn numbers_in_another_file_are_said_to_be_there() {
 }
 
 #[test]
-fn blocks_beyond_measure_are_given_up() {
+fn excessive_block_sizes_are_refused() {
     let graph = Builder::new(1).node("SpaceToDepth", "x", "a", &[int("blocksize", 64)]).node(
         "DepthToSpace",
         "a",

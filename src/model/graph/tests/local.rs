@@ -1,4 +1,4 @@
-//! Graphs that are local: what is derived, and that ONNX Runtime agrees.
+//! Local graphs: checks the derived properties, and that ONNX Runtime agrees.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -15,31 +15,31 @@ fn load(model: &[u8]) -> Arc<dyn Model> {
     model::load(&Source::File(file.path().to_owned()), LoadOptions::default()).unwrap()
 }
 
-/// What is derived of a graph for any size.
+/// The properties derived for a graph of any size.
 struct Expected {
     /// Left, right, top, bottom.
-    reach: [u32; 4],
+    field: [u32; 4],
     scale: u32,
     /// The same in both directions.
     alignment: u32,
     multiple: u32,
-    /// How much further the receptive field is than any single pixel's change goes.
+    /// By how much the receptive field exceeds the observed effect of any single pixel.
     slack: u32,
 }
 
-/// The same reach on all sides, no grid, no enlargement.
+/// The same receptive field on all sides, no grid, scale 1.
 const fn around(radius: u32) -> Expected {
-    Expected { reach: [radius; 4], scale: 1, alignment: 1, multiple: 1, slack: 0 }
+    Expected { field: [radius; 4], scale: 1, alignment: 1, multiple: 1, slack: 0 }
 }
 
-/// Derives it, then holds it against the network.
+/// Derives the properties, then checks them against the running network.
 fn check(name: &str, graph: Builder, expected: Expected) {
     let model = graph.build();
     let analysis = analyse(model.clone(), None).unwrap();
     let Locality::Local(Local { receptive_field, alignment, .. }) = analysis.locality else {
         panic!("{name}: {:?}", analysis.locality)
     };
-    let [left, right, top, bottom] = expected.reach;
+    let [left, right, top, bottom] = expected.field;
     assert_eq!(receptive_field, ReceptiveField { left, right, top, bottom }, "{name}");
     assert_eq!(analysis.scale, Some(expected.scale), "{name}");
     let square = |side| Size { width: side, height: side };
@@ -60,15 +60,15 @@ fn pads(pad: i64) -> [super::super::proto::Attribute; 1] {
 }
 
 #[test]
-fn convolutions_reach_as_far_as_their_kernels() {
+fn convolutions_see_the_extent_of_their_kernels() {
     check("3x3", Builder::new(1).conv("x", "y", [1, 1], 3, &pads(1)), around(1));
     let dilated = [ints("pads", &[4; 4]), ints("dilations", &[2, 2])];
     check("dilated", Builder::new(1).conv("x", "y", [1, 1], 5, &dilated), around(4));
     let aside = [ints("pads", &[2, 0, 0, 2])];
-    check("aside", Builder::new(1).conv("x", "y", [1, 1], 3, &aside), Expected { reach: [0, 2, 2, 0], ..around(0) });
-    for (auto, reach) in [("SAME_UPPER", [1, 2, 1, 2]), ("SAME_LOWER", [2, 1, 2, 1])] {
+    check("aside", Builder::new(1).conv("x", "y", [1, 1], 3, &aside), Expected { field: [0, 2, 2, 0], ..around(0) });
+    for (auto, field) in [("SAME_UPPER", [1, 2, 1, 2]), ("SAME_LOWER", [2, 1, 2, 1])] {
         let same = [text("auto_pad", auto)];
-        check(auto, Builder::new(1).conv("x", "y", [1, 1], 4, &same), Expected { reach, ..around(0) });
+        check(auto, Builder::new(1).conv("x", "y", [1, 1], 4, &same), Expected { field, ..around(0) });
     }
     let groups = Builder::new(3).weights("w", &[3, 1, 3, 3]).node(
         "Conv",
@@ -88,15 +88,15 @@ fn convolutions_reach_as_far_as_their_kernels() {
 
 #[test]
 fn enlargements_are_followed_phase_by_phase() {
-    let twice = |reach| Expected { reach: [reach; 4], scale: 2, ..around(0) };
-    for (kernel, pad, reach) in [(2, 0, 0), (4, 1, 1), (6, 2, 1), (8, 3, 2)] {
+    let twice = |radius| Expected { field: [radius; 4], scale: 2, ..around(0) };
+    for (kernel, pad, radius) in [(2, 0, 0), (4, 1, 1), (6, 2, 1), (8, 3, 2)] {
         let graph = Builder::new(1).weights("w", &[1, 1, kernel, kernel]).node(
             "ConvTranspose",
             "x w",
             "y",
             &[ints("strides", &[2, 2]), ints("pads", &[pad; 4])],
         );
-        check("ConvTranspose", graph, twice(reach));
+        check("ConvTranspose", graph, twice(radius));
     }
     let shuffle = Builder::new(1).conv("x", "a", [1, 9], 3, &pads(1)).node(
         "DepthToSpace",
@@ -105,7 +105,7 @@ fn enlargements_are_followed_phase_by_phase() {
         &[int("blocksize", 3), text("mode", "CRD")],
     );
     check("DepthToSpace", shuffle, Expected { scale: 3, ..around(1) });
-    // Two 3x3 convolutions on the fine grid reach one pixel of the coarse one.
+    // Two 3x3 convolutions on the fine grid see one pixel of the coarse grid.
     let fine = Builder::new(1)
         .conv("x", "a", [1, 4], 1, &[])
         .node("DepthToSpace", "a", "b", &[int("blocksize", 2)])
@@ -115,7 +115,7 @@ fn enlargements_are_followed_phase_by_phase() {
 }
 
 #[test]
-fn resizes_see_what_their_mode_says() {
+fn resizes_see_the_taps_of_their_mode() {
     let resize = |mode: &'static str, coordinates: &'static str, nearest: &'static str, scale: f32| {
         Builder::new(1).floats("scales", &[4], &[1.0, 1.0, scale, scale]).node(
             "Resize",
@@ -134,14 +134,14 @@ fn resizes_see_what_their_mode_says() {
         ("cubic", "pytorch_half_pixel", "floor", 2, [2, 2]),
         ("cubic", "half_pixel", "floor", 4, [2, 2]),
     ] {
-        let reach = [before, behind, before, behind];
+        let field = [before, behind, before, behind];
         let graph = resize(mode, coordinates, nearest, scale as f32);
         let rounded = scale == 3;
         let Locality::Local(local) = analyse(graph.clone().build(), None).unwrap().locality else { panic!("{mode}") };
         assert_eq!(local.exact, !rounded, "{mode} {coordinates} {scale}");
-        check(&format!("{mode} {coordinates} {nearest}"), graph, Expected { reach, scale, ..around(0) });
+        check(&format!("{mode} {coordinates} {nearest}"), graph, Expected { field, scale, ..around(0) });
     }
-    // The size asked for is computed from the input's, as exporters do it.
+    // The output size is computed from the input size, as exporters do it.
     let by_sizes = Builder::new(1)
         .ints("three", &[4], &[1, 1, 3, 3])
         .node("Shape", "x", "shape", &[])
@@ -156,8 +156,8 @@ fn resizes_see_what_their_mode_says() {
                 text("nearest_mode", "floor"),
             ],
         );
-    // `floor` of a third that was rounded could be one less.
-    check("sizes", by_sizes, Expected { reach: [1, 0, 1, 0], scale: 3, slack: 1, ..around(0) });
+    // `floor` of a rounded third may be one too small.
+    check("sizes", by_sizes, Expected { field: [1, 0, 1, 0], scale: 3, slack: 1, ..around(0) });
     let by_floats = Builder::new(1)
         .floats("two", &[1], &[2.0])
         .ints("from", &[1], &[2])
@@ -175,26 +175,26 @@ fn resizes_see_what_their_mode_says() {
 }
 
 #[test]
-fn padding_reaches_no_further_than_the_window_behind_it() {
+fn padding_does_not_exceed_the_window_that_follows() {
     for mode in ["constant", "reflect", "edge"] {
         let graph = Builder::new(1)
             .ints("pads", &[8], &[0, 0, 3, 3, 0, 0, 3, 3])
             .node("Pad", "x pads", "a", &[text("mode", mode)])
             .conv("a", "y", [1, 1], 7, &[]);
         check(mode, graph, around(3));
-        // More to one side: a reflection shows the one side's receptive field on the other.
+        // On one side only: a reflection mirrors the receptive field to the other side.
         let aside = Builder::new(1)
             .ints("pads", &[8], &[0, 0, 0, 4, 0, 0, 0, 0])
             .node("Pad", "x pads", "a", &[text("mode", mode)])
             .weights("w", &[1, 1, 1, 5])
             .node("Conv", "a w", "y", &[]);
-        let reach = if mode == "reflect" { [4, 4, 0, 0] } else { [4, 0, 0, 0] };
-        check(mode, aside, Expected { reach, ..around(0) });
+        let field = if mode == "reflect" { [4, 4, 0, 0] } else { [4, 0, 0, 0] };
+        check(mode, aside, Expected { field, ..around(0) });
     }
 }
 
 #[test]
-fn what_was_cut_off_and_padded_again_depends_on_where_the_edge_is() {
+fn padding_after_cropping_depends_on_the_edge() {
     let cut = |mode: &'static str| {
         Builder::new(1)
             .ints("start", &[2], &[4, 4])
@@ -206,7 +206,8 @@ fn what_was_cut_off_and_padded_again_depends_on_where_the_edge_is() {
     };
     check("constant", cut("constant"), Expected { slack: 4, ..around(4) });
     check("edge", cut("edge"), around(4));
-    // Pixel 0 shows pixel 8. The derived receptive field counts the 4 pixels to the edge once more: a window behind it could look so far.
+    // Pixel 0 shows pixel 8. The derived field adds the 4 pixels to the edge again: a following window could see that
+    // far.
     check("reflect", cut("reflect"), Expected { slack: 4, ..around(12) });
     let trimmed = Builder::new(1)
         .conv("x", "a", [1, 1], 3, &pads(2))
@@ -218,8 +219,8 @@ fn what_was_cut_off_and_padded_again_depends_on_where_the_edge_is() {
 }
 
 #[test]
-fn grids_are_aligned_to() {
-    let grid = |reach, slack| Expected { reach: [reach; 4], scale: 1, alignment: 2, multiple: 2, slack };
+fn alignment_is_that_of_the_grid() {
+    let grid = |radius, slack| Expected { field: [radius; 4], scale: 1, alignment: 2, multiple: 2, slack };
     let folded = Builder::new(1)
         .node("SpaceToDepth", "x", "a", &[int("blocksize", 2)])
         .conv("a", "b", [4, 4], 3, &pads(1))
@@ -236,7 +237,7 @@ fn grids_are_aligned_to() {
         .conv("x", "a", [1, 2], 3, &[ints("pads", &[1; 4]), ints("strides", &[2, 2])])
         .weights("w", &[2, 1, 4, 4])
         .node("ConvTranspose", "a w", "y", &[ints("strides", &[2, 2]), ints("pads", &[1; 4])]);
-    check("strided", strided, Expected { reach: [3, 2, 3, 2], ..grid(0, 0) });
+    check("strided", strided, Expected { field: [3, 2, 3, 2], ..grid(0, 0) });
     let pooled = Builder::new(1)
         .node("MaxPool", "x", "a", &[ints("kernel_shape", &[2, 2]), ints("strides", &[2, 2])])
         .floats("scales", &[4], &[1.0, 1.0, 2.0, 2.0])
@@ -301,7 +302,7 @@ fn shuffles_written_as_reshapes_are_followed() {
 }
 
 #[test]
-fn a_network_that_pads_to_a_multiple_itself_takes_any_size() {
+fn a_network_that_pads_to_a_multiple_accepts_any_size() {
     let graph = Builder::new(1)
         .padded_to_multiple(2, "reflect", "a")
         .node("SpaceToDepth", "a", "b", &[int("blocksize", 2)])
@@ -312,7 +313,7 @@ fn a_network_that_pads_to_a_multiple_itself_takes_any_size() {
 }
 
 #[test]
-fn what_a_network_pads_itself_to_is_a_grid() {
+fn a_network_that_pads_to_a_multiple_is_aligned_to_it() {
     let size = |width, height| Size { width, height };
     for mode in ["constant", "edge", "reflect"] {
         let model = Builder::self_padding(mode).build();
@@ -329,7 +330,7 @@ fn what_a_network_pads_itself_to_is_a_grid() {
 }
 
 #[test]
-fn a_network_that_runs_at_any_size_but_is_local_at_multiples_takes_multiples() {
+fn a_network_that_is_local_only_at_multiples_takes_multiples() {
     let model = Builder::u_net().build();
     let analysis = analyse(model.clone(), None).unwrap();
     let sixteen = Size { width: 16, height: 16 };
@@ -341,7 +342,7 @@ fn a_network_that_runs_at_any_size_but_is_local_at_multiples_takes_multiples() {
 }
 
 #[test]
-fn channels_may_be_taken_together() {
+fn operators_across_channels_are_local() {
     let wide = || Builder::new(1).conv("x", "a", [1, 4], 3, &pads(1));
     let (axis, last) = (|at| [int("axis", at)], [0, 2, 3, 1]);
     check("Softmax", wide().node("Softmax", "a", "b", &axis(1)).conv("b", "y", [4, 1], 1, &[]), around(1));
@@ -372,7 +373,7 @@ fn channels_may_be_taken_together() {
 }
 
 #[test]
-fn older_operator_sets_say_the_same_in_attributes() {
+fn older_operator_sets_use_attributes() {
     let pads = [ints("pads", &[0, 0, 1, 1, 0, 0, 1, 1]), text("mode", "edge")];
     let eleven = Builder::new(1).opset(10).node("Pad", "x", "a", &pads).conv("a", "y", [1, 1], 3, &[]);
     check("Pad", eleven, around(1));
@@ -399,18 +400,18 @@ fn a_fixed_size_is_analysed_for_that_size() {
         .node("Reshape", "c joined", "y", &[])
         .build();
     let model = load(&model);
-    let reach = ReceptiveField { left: 2, right: 2, top: 2, bottom: 2 };
+    let field = ReceptiveField { left: 2, right: 2, top: 2, bottom: 2 };
     assert!(
-        matches!(model.info().locality, Locality::Local(local) if local.receptive_field == reach),
+        matches!(model.info().locality, Locality::Local(local) if local.receptive_field == field),
         "{:?}",
         model.info()
     );
     let size = Size { width: 32, height: 24 };
-    assert_tight("fixed", reach, perturb(&*model, size, &everywhere(size)), 0);
+    assert_tight("fixed", field, perturb(&*model, size, &everywhere(size)), 0);
 }
 
 #[test]
-fn free_channels_are_those_that_the_weights_are_for() {
+fn free_channels_follow_from_the_weights() {
     for channels in [1, 3] {
         let input = [Len::Free("n"), Len::Free("c"), Len::Free("h"), Len::Free("w")];
         let graph = Builder::new(0).input(input).conv("x", "y", [channels, channels], 3, &pads(1));

@@ -1,4 +1,4 @@
-//! What the analysis says of graphs made here, of real ones, and of damaged ones.
+//! Analyses generated, real and damaged graphs.
 
 mod files;
 mod global;

@@ -1,10 +1,10 @@
-//! Holds what the analysis says against what ONNX Runtime does.
+//! Checks the results of the analysis against ONNX Runtime.
 
 use crate::model::graph::{Local, Locality, ReceptiveField};
 use crate::model::{Model, ModelInfo, Upscaler};
 use crate::types::Size;
 
-/// A picture of noise in 0..1.
+/// A picture of uniform noise in 0..1.
 fn noise(channels: usize, size: Size, mut seed: u32) -> Vec<f32> {
     (0..channels * pixels(size))
         .map(|_| {
@@ -31,10 +31,11 @@ fn run(session: &mut dyn Upscaler, input: &[f32], size: Size) -> Vec<f32> {
     output
 }
 
-/// Changes single pixels of a random picture and looks which results change. Returns the furthest that were seen to.
+/// Changes single pixels of a random picture and checks which results change. Returns the observed receptive field.
 ///
-/// Each list of `places` is one run; its places must lie so far apart that what they change does not overlap. Changes by little and by
-/// much: small ones drown in the rounding after many layers, large ones end in the flat part of an activation.
+/// Each list of `places` is one run; its places must be far enough apart that their effects do not overlap. Uses small
+/// and large changes: after many layers, small ones vanish in rounding and large ones in the flat part of an
+/// activation.
 pub(super) fn perturb(model: &dyn Model, size: Size, places: &[Vec<(u32, u32)>]) -> ReceptiveField {
     let info = model.info();
     let field = local(info).receptive_field;
@@ -54,7 +55,7 @@ pub(super) fn perturb(model: &dyn Model, size: Size, places: &[Vec<(u32, u32)>])
             let after = run(&mut *session, &input, size);
             for (x, y) in changed(&before, &after, size, info.scale) {
                 let within = |from: u32, to: u32, before: u32, behind: u32| from <= to + before && to <= from + behind;
-                // A pixel that sees to its right is changed by one to its right.
+                // A pixel that sees to its right changes when a pixel to its right does.
                 let by = places.iter().find(|(px, py)| {
                     within(x, *px, field.left, field.right) && within(y, *py, field.top, field.bottom)
                 });
@@ -71,7 +72,7 @@ pub(super) fn perturb(model: &dyn Model, size: Size, places: &[Vec<(u32, u32)>])
     seen
 }
 
-/// The input pixels above which a result differs, be it by one bit.
+/// The input pixels whose results differ, even by one bit.
 fn changed(before: &[f32], after: &[f32], size: Size, scale: u32) -> Vec<(u32, u32)> {
     let width = size.width * scale;
     let plane = pixels(size) as u32 * scale * scale;
@@ -85,7 +86,7 @@ fn changed(before: &[f32], after: &[f32], size: Size, scale: u32) -> Vec<(u32, u
     places
 }
 
-/// Places near the corners, at the edges and in the middle, one to a run.
+/// Places near the corners, at the edges and in the middle, one per run.
 pub(super) fn everywhere(size: Size) -> Vec<Vec<(u32, u32)>> {
     let Size { width, height } = size;
     let mut places = Vec::new();
@@ -97,7 +98,7 @@ pub(super) fn everywhere(size: Size) -> Vec<Vec<(u32, u32)>> {
     places
 }
 
-/// Places near the edges, in the middle and anywhere, one to a run: fewer, for large networks.
+/// Fewer places, for large networks: near the edges, in the middle and at random, one per run.
 pub(super) fn here_and_there(size: Size) -> Vec<Vec<(u32, u32)>> {
     let Size { width, height } = size;
     let mut places =
@@ -108,7 +109,7 @@ pub(super) fn here_and_there(size: Size) -> Vec<Vec<(u32, u32)>> {
     places.into_iter().map(|place| vec![place]).collect()
 }
 
-/// Asserts that the derived receptive field is seen, but for `slack` pixels to each side.
+/// Asserts that the observed receptive field equals the derived one, up to `slack` pixels on each side.
 pub(super) fn assert_tight(name: &str, derived: ReceptiveField, seen: ReceptiveField, slack: u32) {
     let tight = |derived: u32, seen: u32| seen <= derived && derived <= seen + slack;
     assert!(
@@ -120,7 +121,7 @@ pub(super) fn assert_tight(name: &str, derived: ReceptiveField, seen: ReceptiveF
     );
 }
 
-/// Asserts that parts of a picture, computed by themselves, have the bits that the whole has.
+/// Asserts that parts of a picture, computed separately, are bit-identical to the whole.
 pub(super) fn assert_parts_like_whole(model: &dyn Model, size: Size) {
     let info = model.info();
     let Local { receptive_field: field, alignment, least, exact } = local(info);
@@ -160,14 +161,14 @@ pub(super) fn assert_parts_like_whole(model: &dyn Model, size: Size) {
     }
 }
 
-/// The pixels of one direction that are read and those whose result is kept, each from begin to end.
+/// Ranges `[begin, end]` along one direction: the pixels to read, and those whose result is kept.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     read: [u32; 2],
     keep: [u32; 2],
 }
 
-/// Parts that begin at, hang over and lie within the edges.
+/// Parts at the edges and inside.
 fn spans(length: u32, field: [u32; 2], alignment: u32, least: u32) -> Vec<Span> {
     let mut spans = Vec::new();
     for keep in
@@ -183,7 +184,7 @@ fn spans(length: u32, field: [u32; 2], alignment: u32, least: u32) -> Vec<Span> 
     spans
 }
 
-/// The results that are kept of a part.
+/// The kept results of a part.
 fn kept(values: &[f32], size: Size, (row, column): (&Span, &Span), scale: u32) -> impl Iterator<Item = f32> {
     let (row, column) = (*row, *column);
     let range = move |span: Span| (span.keep[0] - span.read[0]) * scale..(span.keep[1] - span.read[0]) * scale;
