@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Renders the demo clip as YUV4MPEG2 to standard output: `demo_clip.py > clip.y4m`.
 
-320x180, 24 frames per second, 94 frames. It is animated "on twos", with each drawing held for two frames, and has a pause
-without motion: 40 different frames. The background has the details that show the quality of an upscaler (thin diagonals,
-circles, lettering, a fine grating, a soft gradient). It uses neither randomness nor fonts: each pixel is computed from its
-distance to lines and circles.
+320x180, 24 frames per second, 94 frames. It is animated "on twos", with each drawing held for two frames, and has a
+pause without motion: 40 different frames. The background has the details that show the quality of an upscaler (thin
+diagonals, circles, lettering, a fine grating, a soft gradient). It uses neither randomness nor fonts: each pixel is
+computed from its distance to lines and circles.
 """
 
 import math

@@ -3,8 +3,8 @@
 
     script/env script/side_by_side.py SOURCE RESULT OUT.png [--frame N] [--crop LEFT,TOP,WIDTH,HEIGHT]
 
-Frames are counted instead of sought by time, so both sides show the same one. The crop is in pixels of the result. Requires
-GStreamer and Python's standard library.
+Frames are counted instead of sought by time, so both sides show the same one. The crop is in pixels of the result.
+Requires GStreamer and Python's standard library.
 """
 
 import argparse

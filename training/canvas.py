@@ -1,6 +1,6 @@
-"""What render.py draws with: colours, words, fonts, soft backgrounds, and a canvas that anti-aliases by supersampling.
+"""Drawing tools for render.py: colours, words, fonts, soft backgrounds, and a canvas with supersampling.
 
-Everything random comes from one `numpy.random.Generator` that is handed in, so that a seed names a picture.
+All randomness comes from a single `numpy.random.Generator` argument, so that a seed identifies a picture.
 """
 
 import functools
@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 1020, 768
 Colour = tuple[int, int, int]
 Points = Sequence[tuple[float, float]] | np.ndarray
 
-# Debian's package, the style, and the files in it. Style `latin` is asked for Latin letters only.
+# Debian's package, the style, and the files in it. Style `latin` is used for Latin letters only.
 FONT_PACKAGES: list[tuple[str, str, list[str]]] = [
     ("fonts-dejavu-core", "sans", ["DejaVuSans.ttf", "DejaVuSans-Bold.ttf"]),
     ("fonts-dejavu-core", "serif", ["DejaVuSerif.ttf", "DejaVuSerif-Bold.ttf"]),
@@ -45,7 +45,7 @@ MARKS = [",", ".", ";", ":", "!", "?", " –", "…", ".", ","]
 
 
 def colour(random: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
-    """A colour of any hue, with saturation and value (0..1) drawn from the ranges given."""
+    """A colour of any hue, with saturation and value (0..1) from the given ranges."""
     hue, s, v = random.uniform(0, 360), random.uniform(*saturation), random.uniform(*value)
     red, green, blue = ImageColor.getrgb(f"hsv({hue:.1f},{s:.1%},{v:.1%})")[:3]
     return red, green, blue
@@ -67,7 +67,7 @@ def chance(random: np.random.Generator, probability: float) -> bool:
 
 @functools.cache
 def fonts() -> dict[str, list[Path]]:
-    """The fonts found on this machine, by style. Packages that are missing are named; none at all is an error."""
+    """The fonts found on this machine, by style. Prints missing packages; fails if there are no fonts."""
     installed = {path.name: path for folder in FONT_FOLDERS if folder.is_dir() for path in sorted(folder.rglob("*.[ot]tf"))}
     found: dict[str, list[Path]] = {}
     missing = set()
@@ -85,13 +85,13 @@ def fonts() -> dict[str, list[Path]]:
 
 @functools.lru_cache(maxsize=256)
 def font(path: Path, size: int) -> ImageFont.FreeTypeFont:
-    """A font of `size` pixels. The basic layout engine is in every build of Pillow, Raqm is not."""
+    """A font of `size` pixels. Uses the basic layout engine, because not every build of Pillow has Raqm."""
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)
 
 
 @functools.lru_cache(maxsize=4096)
 def writes(path: Path, character: str) -> bool:
-    """Whether a font has this character: what it lacks, it draws as it draws a character that is none."""
+    """Whether a font has this character: missing ones look like a noncharacter."""
     face = font(path, 24)
     return bytes(face.getmask(character)) != bytes(face.getmask("\uffff"))
 
@@ -115,14 +115,14 @@ class Writer:
         return font(self.path, max(round(size), 5))
 
     def number(self) -> str:
-        """A number as texts have them: a count, a price, a time, a date, a version, a hexadecimal one."""
+        """A number as in texts: a count, price, time, date, version or hexadecimal number."""
         n = self.random.integers(10_000)
         forms = [f"{n}", f"{n / 100:.2f}", f"{n % 24:02}:{n % 60:02}", f"{n % 28 + 1}/{n % 12 + 1}", f"v{n % 10}.{n % 7}",
                  f"0x{n:04x}", f"{n % 101} %", f"${n:,}", f"+{n / 1000:.3f}", f"#{n}"]  # fmt: skip
         return forms[self.random.integers(len(forms))]
 
     def word(self) -> str:
-        """One word, sometimes a number, sometimes in capitals or with a mark after it."""
+        """One word or number, sometimes in capitals or followed by a punctuation mark."""
         roll = self.random.random()
         if roll < 0.08:
             return self.number()
@@ -138,12 +138,12 @@ class Writer:
         return word
 
     def phrase(self, words: int) -> str:
-        """So many words, the first with a capital."""
+        """`count` words, the first capitalised."""
         text = " ".join(self.word() for _ in range(words))
         return text[:1].upper() + text[1:]
 
     def line(self, size: float, width: float) -> str:
-        """Words that fill a line of `width` pixels at this size, and not more."""
+        """Words that fill a line of `width` pixels at this size without exceeding it."""
         face, text = self.font(size), self.word()
         while True:
             longer = f"{text} {self.word()}"
@@ -153,7 +153,7 @@ class Writer:
 
 
 def noise(random: np.random.Generator, octaves: int, coarsest: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """Smooth noise, float32 [height, width], about -1..1: octaves of random grids, the first of `coarsest` cells a side."""
+    """Smooth noise, float32 [height, width], about -1..1: octaves of random grids, from `coarsest` cells per side."""
     total = np.zeros((height, width), np.float32)
     for octave in range(octaves):
         cells = coarsest * 2**octave
@@ -163,7 +163,7 @@ def noise(random: np.random.Generator, octaves: int, coarsest: int, width: int =
 
 
 def gradient(random: np.random.Generator, stops: Sequence[Colour], form: str = "any") -> np.ndarray:
-    """Colours running from stop to stop, float32 [HEIGHT, WIDTH, 3]: form `vertical`, `linear`, `radial`, `angle` or `any`."""
+    """A gradient between colour stops, float32 [HEIGHT, WIDTH, 3]: `vertical`, `linear`, `radial`, `angle` or `any`."""
     if form == "any":
         form = ["vertical", "linear", "linear", "radial", "radial", "angle"][random.integers(6)]
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
@@ -184,13 +184,13 @@ def gradient(random: np.random.Generator, stops: Sequence[Colour], form: str = "
 
 
 def dithered(random: np.random.Generator, picture: np.ndarray) -> Image.Image:
-    """8 bits from floats 0..255, with noise of half a step before rounding, so that slow gradients show no bands."""
+    """Rounds floats 0..255 to 8 bits, with half a step of noise, so that slow gradients show no bands."""
     grain = random.random(picture.shape[:2], dtype=np.float32)[..., None]
     return Image.fromarray(np.clip(np.floor(picture + grain), 0, 255).astype(np.uint8))
 
 
 def curve(points: Points, closed: bool = False, steps: int = 12) -> np.ndarray:
-    """Points [n, 2] on a Catmull-Rom spline through `points`, `steps` to each stretch."""
+    """Points [n, 2] on a Catmull-Rom spline through `points`, `steps` per segment."""
     p = np.asarray(points, float)
     p = np.concatenate([p[-1:], p, p[:2]]) if closed else np.concatenate([p[:1], p, p[-1:]])
     t = np.linspace(0, 1, steps, endpoint=False)[:, None]
@@ -208,7 +208,7 @@ def ring(x: float, y: float, rx: float, ry: float, count: int = 48, start: float
 
 
 class Canvas:
-    """A picture drawn `factor` times as large and then reduced. Coordinates are in pixels of the result, also fractions."""
+    """A picture drawn at `factor` times its size, then downscaled. Coordinates are (fractional) pixels of the result."""
 
     def __init__(self, background: Colour | Image.Image, factor: int, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
         self.factor = factor
@@ -216,7 +216,7 @@ class Canvas:
         self.background = background if isinstance(background, tuple) else None
         large = (size[0] * factor, size[1] * factor)
         if isinstance(background, Image.Image):
-            # Repeated pixels: the reduction gives the background back unchanged.
+            # Repeated pixels: downscaling restores the background unchanged.
             self.picture = background.resize(large, Image.Resampling.NEAREST)
         else:
             self.picture = Image.new("RGB", large, background)
@@ -224,7 +224,7 @@ class Canvas:
         self.crisp: list[tuple[tuple[float, float], str, Colour, ImageFont.FreeTypeFont, str]] = []
 
     def finish(self) -> Image.Image:
-        """The picture. Each pixel is the mean of what it covers: no sharper filter, whose ringing would be learned from."""
+        """The picture. Each pixel is the mean of its area; networks would learn a sharper filter's ringing."""
         picture = self.picture.reduce(self.factor) if self.factor > 1 else self.picture
         pen = ImageDraw.Draw(picture)
         for position, text, fill, face, anchor in self.crisp:
@@ -232,11 +232,11 @@ class Canvas:
         return picture
 
     def points(self, points: Points) -> list[tuple[float, float]]:
-        """Points on the large picture."""
+        """Points in the coordinates of the large picture."""
         return [(float(x), float(y)) for x, y in np.asarray(points, float) * self.factor]
 
     def width(self, width: float) -> int:
-        """A line's width on the large picture."""
+        """A line's width in the large picture."""
         return max(round(width * self.factor), 1)
 
     def line(self, points: Points, fill: Colour, width: float = 1.0) -> None:
@@ -258,7 +258,7 @@ class Canvas:
         self.pen.ellipse((left, top, right, bottom), fill, outline, self.width(width))
 
     def ink(self, points: Points, fill: Colour, thickness: Callable[[np.ndarray], np.ndarray]) -> None:
-        """A stroke whose width follows `thickness(t)`, t running 0..1 along it, as a pen or a brush draws it."""
+        """A stroke whose width follows `thickness(t)`, for t from 0 to 1 along it, as drawn by a pen or brush."""
         p = np.asarray(points, float)
         along = np.gradient(p, axis=0)
         normal = np.stack([-along[:, 1], along[:, 0]], 1) / np.maximum(np.hypot(*along.T), 1e-6)[:, None]
@@ -273,18 +273,18 @@ class Canvas:
 
     def text(self, x: float, y: float, text: str, face: Writer, size: float, fill: Colour, outline: Colour | None = None,
              width: float = 0.0, anchor: str = "la") -> None:  # fmt: skip
-        """Text at a size in pixels; `anchor` as Pillow's; with an outline of `width` pixels, as subtitles have it."""
+        """Text at a size in pixels; `anchor` as in Pillow; with an outline of `width` pixels, as in subtitles."""
         position = (x * self.factor, y * self.factor)
         self.pen.text(position, text, fill, face.font(size * self.factor), anchor=anchor, stroke_fill=outline,
                       stroke_width=self.width(width) if outline is not None else 0)  # fmt: skip
 
     def label(self, x: float, y: float, text: str, face: Writer, size: float, fill: Colour, anchor: str = "la") -> None:
-        """Text as a screen shows it: rasterised and hinted at the size of the result, on top of everything drawn."""
+        """Screen text: rasterised and hinted at the size of the result, on top of everything else."""
         self.crisp.append(((round(x), round(y)), text, fill, face.font(size), anchor))
 
     def box(self, left: float, top: float, right: float, bottom: float, fill: Colour | None,
             outline: Colour | None = None) -> None:  # fmt: skip
-        """A rectangle on whole pixels, `right` and `bottom` not part of it, with an outline of one pixel inside."""
+        """A rectangle on whole pixels, excluding `right` and `bottom`, with a one-pixel outline inside."""
         (a, b), (c, d) = self.points([(round(left), round(top)), (round(right), round(bottom))])
         if c - 1 >= a and d - 1 >= b:
             self.pen.rectangle((a, b, c - 1, d - 1), fill, outline, self.factor)

@@ -1,19 +1,19 @@
 #!/usr/bin/env python3
-"""Make clips to train on that went through a real video encoder, each frame beside the large frame it came from.
+"""Make training clips with a real video encoder: each decoded frame is paired with the large frame it came from.
 
     apt install ffmpeg
     python3 training/compress.py PICTURES_FOLDER... --output FOLDER [--clips N] [--scale 2] [--seed S]
 
-A window moves over a picture, or stands still while a patch moves over it. Each frame of the window is reduced by Pillow's
-bicubic filter; the small frames are encoded by x264 (crf 20-32, presets ultrafast to medium, veryfast most often) or by VP9 of
-libvpx (crf 28-45), decoded again, and stored: `low` uint8 [frames, h, w] as decoded, `high` uint8 [frames, scale*h, scale*w] as
-it was. Both are luma, BT.601 at full range, as Pillow's mode YCbCr has it: the samples go into and out of the codec as they
-are, with their chroma at half size, so that the encoder has the work of a real one.
+A window moves over a picture, or stays still while a patch moves over it. Each frame of the window is downscaled by
+Pillow's bicubic filter; the small frames are encoded by x264 (crf 20-32, presets ultrafast to medium, veryfast most
+often) or by VP9 of libvpx (crf 28-45), decoded again, and stored: `low` uint8 [frames, h, w] after decoding, `high`
+uint8 [frames, scale*h, scale*w], the original. Both are luma, BT.601 at full range, as in Pillow's YCbCr mode. The
+codec gets these samples unchanged, with chroma at half size, so that the encoder works as it would on real video.
 
-Every clip is checked: decoded frames must match the frames that were encoded, best without any shift. The same seed gives the
-same clips with the same FFmpeg.
+Every clip is checked: decoded frames must match the encoded frames best without a shift. With the same FFmpeg, the same
+seed produces the same clips.
 
-`evaluation_clips` makes the clips that compressed models are measured on.
+`evaluation_clips` makes the clips used to evaluate compressed models.
 """
 
 import argparse
@@ -32,24 +32,24 @@ from pictures import luma, pictures
 FRAME = (320, 240)
 FRAMES = 10
 RATE = 25
-# Photographs of 2,000 pixels and more are smooth at full size; reduced they are as sharp as what people enlarge.
+# Photographs of 2,000 pixels and more are smooth at full size; downscaled, they are as sharp as typical sources.
 REDUCTIONS = (0.7, 0.5, 0.35)
 LARGE = 1300
-# A window starts at the most detailed of so many random places: an encoder changes little where there is little.
+# A window starts at the most detailed of this many random places: encoders hardly change flat areas.
 PLACES = 3
-# By how much a shift by a pixel must be better, in dB, to be one. A real one is by ten and more; in frames with next to nothing
-# in them, the codec's noise favours one or the other by 1 dB.
+# By how many dB a shift by a pixel must be better to count. A real shift is better by ten and more; in nearly empty
+# frames, the codec's noise favours one or the other by 1 dB.
 SHIFT_MARGIN = 3.0
-# Below this the frames have lost what they showed.
+# Below this, the frames have lost their content.
 LEAST_PSNR = 25.0
-# Evaluation: 2 s, a window of this size over pictures of 768x512 (turned for upright ones).
+# Evaluation: 2 s, with a window of this size over pictures of 768x512 (rotated for portrait pictures).
 EVALUATION_WINDOW = (640, 448)
 EVALUATION_FRAMES = 2 * RATE
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """What FFmpeg is told about the video it writes: the arguments, and a name for messages."""
+    """An encoder: FFmpeg's output arguments, and a name for messages."""
 
     name: str
     arguments: tuple[str, ...]
@@ -68,7 +68,7 @@ def vp9(crf: int, speed: int) -> Encoder:
 
 
 def any_encoder(random: np.random.Generator) -> Encoder:
-    """Four of five clips x264, one VP9."""
+    """x264 for four clips of five, otherwise VP9."""
     if random.random() < 0.2:
         return vp9(int(random.integers(28, 46)), int(random.integers(5, 9)))
     presets = ["ultrafast", "superfast", "veryfast", "veryfast", "veryfast", "veryfast", "faster", "fast", "medium"]
@@ -77,7 +77,7 @@ def any_encoder(random: np.random.Generator) -> Encoder:
 
 
 def ffmpeg(arguments: Sequence[str], data: bytes | None = None) -> bytes:
-    """Run FFmpeg on one thread, so that its result does not depend on the machine; give what it writes to its output."""
+    """Run FFmpeg on one thread, so that its result does not depend on the machine; return its standard output."""
     command = ["ffmpeg", "-v", "error", "-nostdin", "-y", *arguments]
     done = subprocess.run(command, input=data, capture_output=True, check=False)
     if done.returncode:
@@ -86,15 +86,15 @@ def ffmpeg(arguments: Sequence[str], data: bytes | None = None) -> bytes:
 
 
 def planes(frame: Image.Image) -> bytes:
-    """The samples of an RGB frame of even size as yuv420p: luma, then blue and red difference at half size (means of 2x2)."""
+    """An RGB frame of even size as yuv420p samples: luma, then Cb and Cr at half size (means of 2x2)."""
     luma, blue, red = frame.convert("YCbCr").split()
     return luma.tobytes() + blue.reduce(2).tobytes() + red.reduce(2).tobytes()
 
 
 def through_codec(frames: Sequence[Image.Image], encoder: Encoder) -> np.ndarray:
-    """RGB frames of one even size after the codec, uint8 [frames, h * w * 3 / 2]: samples of yuv420p, luma first.
+    """Encode and decode RGB frames of one even size: uint8 [frames, h * w * 3 / 2], yuv420p samples, luma first.
 
-    The stream says nothing of its range, so that FFmpeg converts nothing: full-range samples come back as full-range samples.
+    The stream does not declare its range, so FFmpeg does not convert it: full-range samples stay full-range.
     """
     width, height = frames[0].size
     raw = ("-f", "rawvideo", "-pix_fmt", "yuv420p")
@@ -116,7 +116,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def checked(low: np.ndarray, decoded: np.ndarray) -> float:
-    """PSNR of the decoded frames. An error if they match better when they are shifted by a pixel."""
+    """PSNR of the decoded frames. Fails if they match better when shifted by a pixel."""
     inner = np.s_[:, 1:-1, 1:-1]
     figures = {
         (dy, dx): psnr(low[inner], np.roll(decoded, (dy, dx), (1, 2))[inner]) for dy in (-1, 0, 1) for dx in (-1, 0, 1)
@@ -128,7 +128,7 @@ def checked(low: np.ndarray, decoded: np.ndarray) -> float:
 
 
 def compressed(frames: Sequence[Image.Image], scale: int, encoder: Encoder) -> tuple[np.ndarray, np.ndarray, float]:
-    """(low, high, PSNR of low against the frames before the codec) of large RGB frames; 2 * scale divides their size."""
+    """(low, high, PSNR of low before and after the codec) of large RGB frames; 2 * scale divides their size."""
     width, height = frames[0].size
     small = [frame.resize((width // scale, height // scale), Image.Resampling.BICUBIC) for frame in frames]
     pixels = small[0].width * small[0].height
@@ -149,7 +149,7 @@ def busiest(random: np.random.Generator, picture: Image.Image, size: tuple[int, 
 
 
 def path(random: np.random.Generator, start: int, room: int, step: int) -> np.ndarray:
-    """Positions 0..room for each frame: still, even, or speeding up, in multiples of `step`; turns back at the ends."""
+    """Positions 0..room for each frame: still, uniform or accelerating, in steps of `step`; reverses at the ends."""
     speed = random.choice([0, 0, 1, 1, 2, 3, 4, 6, 10]) * random.choice([-1, 1])
     t = np.arange(FRAMES)
     where = start + speed * step * (t if random.random() < 0.7 else t * t / FRAMES).round()
@@ -160,9 +160,9 @@ def path(random: np.random.Generator, start: int, room: int, step: int) -> np.nd
 
 
 def moving(random: np.random.Generator, picture: Image.Image, size: tuple[int, int], scale: int) -> list[Image.Image]:
-    """A clip of large frames of `size`: a window that moves, or one that stands still under a moving patch of the picture."""
+    """A clip of large frames of `size`: a moving window, or a still one with a patch of the picture moving over it."""
     width, height = size
-    # Half of the clips move by whole small pixels, as scrolling does; the others by fractions of them, as cameras do.
+    # Half of the clips move by whole small pixels, like scrolling; the others by fractions, like cameras.
     step = scale if random.random() < 0.5 else 1
     x, y = busiest(random, picture, size)
     xs, ys = path(random, x, picture.width - width, step), path(random, y, picture.height - height, step)
@@ -181,7 +181,7 @@ def moving(random: np.random.Generator, picture: Image.Image, size: tuple[int, i
 
 
 def opened(random: np.random.Generator, file: Path, least: tuple[int, int]) -> Image.Image:
-    """A picture in RGB, a large one reduced at random, but not below `least`."""
+    """A picture in RGB; large ones are downscaled at random, but not below `least`."""
     with Image.open(file) as stored:
         picture = stored.convert("RGB")
     if picture.width <= LARGE:
@@ -201,7 +201,7 @@ def training_clip(random: np.random.Generator, file: Path, scale: int) -> tuple[
 
 
 def evaluation_frames(picture: Image.Image, number: int, scale: int) -> list[Image.Image]:
-    """2 s of a window crossing an RGB picture from corner to corner, some 2.6 pixels a frame; `number` chooses the corner."""
+    """2 s of a window crossing an RGB picture diagonally, 2.6 pixels per frame; `number` selects the corner."""
     long, short = (side - side % (2 * scale) for side in EVALUATION_WINDOW)
     width, height = (long, short) if picture.width >= picture.height else (short, long)
     if picture.width < width or picture.height < height:
@@ -215,10 +215,10 @@ def evaluation_frames(picture: Image.Image, number: int, scale: int) -> list[Ima
 
 
 def evaluation_clips(folder: Path, crf: int, scale: int = 2) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each picture of a folder a clip of 2 s, reduced and encoded by x264 (preset medium, its default) at this crf.
+    """A clip of 2 s for each picture of a folder, downscaled and encoded by x264 (default preset medium) at this crf.
 
-    Gives (low, high): uint8 [50, h, w] after the codec and [50, scale*h, scale*w] before; 224x320 and 448x640 at scale 2
-    (upright pictures: 320x224 and 640x448). The window starts in another corner for each next picture.
+    Yields (low, high): uint8 [50, h, w] after the codec and [50, scale*h, scale*w] before; 224x320 and 448x640 at scale
+    2 (portrait pictures: 320x224 and 640x448). Each picture's window starts in another corner than the previous one's.
     """
     for number, file in enumerate(pictures(folder)):
         with Image.open(file) as stored:
@@ -229,7 +229,7 @@ def evaluation_clips(folder: Path, crf: int, scale: int = 2) -> Iterator[tuple[n
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", type=Path, nargs="+", help="folders of pictures; each gives an equal share of the clips")
+    parser.add_argument("pictures", type=Path, nargs="+", help="folders of pictures, with equal shares of the clips")
     parser.add_argument("--output", type=Path, required=True, help="folder to write to")
     parser.add_argument("--clips", type=int, default=200, help="clips to make (default: %(default)s)")
     parser.add_argument("--scale", type=int, default=2, choices=(2, 3, 4), help="default: %(default)s")

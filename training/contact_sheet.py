@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Render docs/contact-sheet.png: six crops, each as the source has it, enlarged by Lanczos, and by the built-in models.
+"""Render docs/contact-sheet.png: six crops, each from the source, enlarged by Lanczos, and by the built-in models.
 
     pip install -r training/requirements.txt
     python3 training/contact_sheet.py KODAK_FOLDER [--models models] [--output docs/contact-sheet.png]
 
-The rows: a face, foliage, text, line art, a gradient, and a frame of a video. The source is reduced to half size by Pillow's
-bicubic filter and enlarged again: luma by the model, with ONNX Runtime on the CPU; chroma by Lanczos in every column. The video
-is a Kodak picture moving under a window, encoded by x264 at crf 28, and goes through the `-compressed` models. Crops are shown
-pixel for pixel, rounded to even values, which the eye does not see and which makes the file a sixth smaller. The PSNR of each
-crop (luma, before that) is printed.
+The rows: a face, foliage, text, line art, a gradient, and a video frame. The source is downscaled to half size by
+Pillow's bicubic filter and enlarged again: luma by the model, with ONNX Runtime on the CPU; chroma by Lanczos in every
+column. The video is a Kodak picture moving under a window, encoded by x264 at crf 28, and is enlarged by the
+`-compressed` models. Crops are shown without scaling, rounded to even values, which is invisible and makes the file a
+sixth smaller. The script prints each crop's PSNR (luma, before rounding).
 
-The photographs are kodim04, kodim07 and kodim08 of the Kodak suite, released for unrestricted use; the other pictures are drawn
-here. No model was trained on any of them.
+The photographs are kodim04, kodim07 and kodim08 of the Kodak suite, released for unrestricted use; the other pictures
+are drawn here. No model was trained on any of them.
 """
 
 import argparse
@@ -31,13 +31,13 @@ SCALE = 2
 CROP = (196, 126)
 MARGIN, GAP, LABEL = 20, 4, 13
 CRF, FRAME = 28, 25
-# The pictures' own seed: far from the numbers that render.py takes by default.
+# The seed of the drawn pictures: far from render.py's default seeds.
 SEED = 31337
 
 
 @dataclass(frozen=True)
 class Row:
-    """A crop: its name, the picture before it was made small, the small one, and the crop's left and top in the large one."""
+    """A crop: its name, the original and the downscaled picture, and the crop's left and top in the original."""
 
     name: str
     source: Image.Image
@@ -74,7 +74,7 @@ def text_picture() -> Image.Image:
 
 
 def video_row(name: str, picture: Image.Image, at: tuple[int, int]) -> Row:
-    """A row of a frame of the picture's evaluation clip after the encoder, with the chroma that the encoder left."""
+    """A row of a frame of the picture's evaluation clip after decoding, with the decoded chroma."""
     frames = evaluation_frames(picture, 0, SCALE)
     width, height = (side // SCALE for side in frames[0].size)
     small = [frame.resize((width, height), Image.Resampling.BICUBIC) for frame in frames]
@@ -105,7 +105,7 @@ def rows(folder: Path) -> list[Row]:
 
 
 def enlarged(row: Row, model: Path | None) -> Image.Image:
-    """The small picture at the large one's size: luma by a model, or by Lanczos if there is none; chroma by Lanczos."""
+    """The small picture enlarged: luma by a model, or by Lanczos without one; chroma by Lanczos."""
     planes = [plane.resize(row.source.size, Image.Resampling.LANCZOS) for plane in row.small.convert("YCbCr").split()]
     if model is not None:
         session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -118,7 +118,7 @@ def enlarged(row: Row, model: Path | None) -> Image.Image:
 
 
 def sheet(crops: list[Row], models: list[str], folder: Path) -> Image.Image:
-    """All crops with their labels: a row for each picture; the source, Lanczos and each model beside one another."""
+    """All crops with labels: one row per picture, with the source, Lanczos and each model side by side."""
     heads = ["source", "Lanczos", *models]
     width, height = CROP[0] + GAP, CROP[1] + GAP
     picture = Image.new("RGB", (MARGIN + width * len(heads), MARGIN + height * len(crops)), (255, 255, 255))
@@ -147,8 +147,8 @@ def main() -> None:
     root = Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kodak", type=Path, help="folder with kodim04.png, kodim07.png and kodim08.png")
-    parser.add_argument("--models", type=Path, default=root / "models", help="folder of the models (default: %(default)s)")
-    parser.add_argument("--names", nargs="+", default=["fast2x", "quality2x"], help="a column each (default: %(default)s)")
+    parser.add_argument("--models", type=Path, default=root / "models", help="their folder (default: %(default)s)")
+    parser.add_argument("--names", nargs="+", default=["fast2x", "quality2x"], help="models (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=root / "docs" / "contact-sheet.png", help="default: %(default)s")
     arguments = parser.parse_args()
     picture = sheet(rows(arguments.kodak), arguments.names, arguments.models)

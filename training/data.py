@@ -1,8 +1,9 @@
 """Pairs of small and large luma pictures to train on.
 
-Luma is BT.601 at full range, 0..255, as in Pillow's YCbCr mode. The large picture is the target; the network's input is a
-downscaled copy. Only large pictures are kept in memory: each patch is downscaled when it is sampled, with a random kernel
-(`degradation.py`), so the same place never gives the same patch twice, and the sampling grid may start at any pixel.
+Luma is BT.601 at full range, 0..255, as in Pillow's YCbCr mode. The large picture is the target; the network's input is
+a downscaled copy. Only large pictures are kept in memory: each patch is downscaled when it is sampled, with a random
+kernel (`degradation.py`), so the same place never gives the same patch twice, and the sampling grid may start at any
+pixel.
 """
 
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 from degradation import Degradation
 from pictures import luma, pictures
 
-# Photographs of 2,000 pixels and more are smooth at full size; reduced they are as sharp as what people enlarge.
+# Photographs of 2,000 pixels and more are smooth at full size; downscaled, they are as sharp as typical sources.
 REDUCTIONS = (1.0, 0.7, 0.5, 0.35)
 # Below this width a picture is used at its own size only.
 LARGE = 1300
@@ -27,7 +28,7 @@ GRADIENT_POWER = 0.75
 def pair(
     picture: Image.Image, scale: int, filter_: Image.Resampling = Image.Resampling.BICUBIC
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(small, large) luma of an RGB picture, cropped at the right and bottom to a multiple of `scale`; for measuring."""
+    """(small, large) luma of an RGB picture, cropped to a multiple of `scale` at the right and bottom, to evaluate."""
     width, height = picture.width // scale, picture.height // scale
     large = picture.crop((0, 0, width * scale, height * scale))
     return luma(large.resize((width, height), filter_)), luma(large)
@@ -52,7 +53,7 @@ class Group:
         for index, picture in enumerate(large):
             gradient = cells(picture, cell)
             y, x = np.mgrid[: gradient.shape[0], : gradient.shape[1]] * cell
-            # The constant lets flat areas be seen at all: a network that never sees one may paint a pattern there.
+            # The constant ensures that flat areas are sampled at all: otherwise the network may produce patterns there.
             weight = (gradient.ravel() + 0.5) ** GRADIENT_POWER
             table.append(np.stack([np.full(gradient.size, index), y.ravel(), x.ravel(), weight]))
         self.table = np.concatenate(table, axis=1)
@@ -74,7 +75,7 @@ class Pairs:
         self.groups: list[Group] = []
 
     def add_pictures(self, share: float, folder: Path) -> None:
-        """Add the pictures of a folder, large ones also reduced, for a `share` (relative to the other groups) of the patches."""
+        """Add the pictures of a folder, large ones also downscaled, with a relative `share` of the patches."""
         large = []
         for path in pictures(folder):
             with Image.open(path) as opened:
@@ -100,7 +101,7 @@ class Pairs:
         self.groups.append(Group(share, large, small, CELL * self.scale))
 
     def place(self, corner: tuple[int, int], size: int, shape: tuple[int, ...]) -> list[int]:
-        """Top left corner (y, x) of a window of `size` large pixels around a cell, shifted at random but inside `shape`."""
+        """Top left corner (y, x) of a window of `size` large pixels around a cell, shifted randomly within `shape`."""
         cell = CELL * self.scale
         offset = self.random.integers(-cell // 2, cell // 2 + 1, 2) + (cell - size) // 2
         return [int(np.clip(corner[axis] + offset[axis], 0, shape[axis] - size)) for axis in (0, 1)]

@@ -1,8 +1,9 @@
-"""A model of how real sources were made: downscaled by an unknown kernel, sometimes sharpened or noisy, rounded to 8 bits.
+"""Models how sources were made: downscaled by an unknown kernel, sometimes sharpened or noisy, rounded to 8 bits.
 
-Kernels are separable, so downscaling a patch takes two matrix products. They are the ones that common programs use, some with
+Kernels are separable, so downscaling a patch takes two matrix products. They are those of common programs, some with
 random parameters, aligned as in Pillow, FFmpeg and GStreamer: the centres of the two pictures coincide. (With any other
-alignment the target would be ambiguous.) Sub-pixel phases come from the sampling grid, which may start at any large pixel.
+alignment the target would be ambiguous.) Sub-pixel phases come from the sampling grid, which may start at any large
+pixel.
 """
 
 from collections.abc import Callable
@@ -98,7 +99,7 @@ class Degradation:
         rows = matrices.as_strided((n, size, length), (size * width, width + self.scale, 1))
         rows.copy_(torch.from_numpy(taps.astype(np.float32))[:, None])
         if sharpening.any():
-            # Unsharp masking along one axis: x + amount * (x - blurred x). The outermost rows stay as they are.
+            # Unsharp masking along one axis: x + amount * (x - blurred x). The outermost rows are unchanged.
             amount = torch.from_numpy(sharpening.astype(np.float32))[:, None, None]
             inner = matrices[:, 1:-1]
             detail = inner - (matrices[:, :-2] + 2 * inner + matrices[:, 2:]) / 4

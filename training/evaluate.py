@@ -5,10 +5,11 @@
     python3 training/evaluate.py PICTURES MODEL.onnx ... --compressed   on H.264 video made from the pictures
     python3 training/evaluate.py PICTURES MODEL.onnx ... --bits 10      on input of 10 bits
 
-Protocol: luma (BT.601 full range, as Pillow's YCbCr); the picture is reduced by each of four of Pillow's filters, enlarged by
-the model with ONNX Runtime on the CPU, rounded to 8 bits and compared, without a border of 8 pixels. The mean is over pictures.
-Bicubic and Lanczos of Pillow stand beside the models. With more bits the small picture's luma is reduced in floats and rounded
-to them. Time: one 640x360 frame, two threads, the median of all models' turns in one run.
+Protocol: luma (BT.601 full range, as in Pillow's YCbCr mode); the picture is downscaled by each of four of Pillow's
+filters, enlarged by the model with ONNX Runtime on the CPU, rounded to 8 bits and compared, without a border of 8
+pixels. Results are means over the pictures; Pillow's bicubic and Lanczos are listed for comparison. With more bits, the
+small picture's luma is computed in floats and rounded to that depth. Time: one 640x360 frame, two threads, median over
+alternating runs of all models.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from compress import evaluation_clips
 from data import pair
 from pictures import pictures
 
-# How the small picture is made, by Pillow.
+# Pillow's filters that make the small picture.
 KERNELS = {
     "bicubic": Image.Resampling.BICUBIC, "box": Image.Resampling.BOX,
     "lanczos": Image.Resampling.LANCZOS, "bilinear": Image.Resampling.BILINEAR,
@@ -63,12 +64,12 @@ def ssim(a: np.ndarray, b: np.ndarray, border: int = BORDER) -> float:
 
 
 def to_bytes(picture: np.ndarray) -> np.ndarray:
-    """uint8 from floats 0..1, rounded, clipped."""
+    """Floats 0..1 to uint8, rounded and clipped."""
     return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
 
 
 def clean_pairs(folder: Path, scale: int, filter_: Image.Resampling, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(small, large) luma of each picture; the small one as float32 in 8-bit steps, whole numbers if it has 8 bits."""
+    """(small, large) luma of each picture; the small one as float32 in 8-bit steps, which are integers at 8 bits."""
     for path in pictures(folder):
         with Image.open(path) as opened:
             small, large = pair(opened.convert("RGB"), scale, filter_)
@@ -87,7 +88,7 @@ def compressed_pairs(folder: Path, crf: int, scale: int) -> Iterator[tuple[np.nd
 
 
 def measured(models: list["Model"], scale: int, pairs: Iterator[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Mean (PSNR, SSIM) of all that enlarge by `scale`, by name."""
+    """Mean (PSNR, SSIM) of every method that enlarges by `scale`, by name."""
     ways: dict[str, Enlarge] = {
         "bicubic": resize(Image.Resampling.BICUBIC, scale), "Lanczos": resize(Image.Resampling.LANCZOS, scale)
     } | {model.name: model for model in models}
@@ -119,7 +120,7 @@ def resize(filter_: Image.Resampling, scale: int) -> Enlarge:
 
 
 class Model:
-    """An ONNX file that enlarges luma, [h, w], 0..255, to uint8 [scale*h, scale*w]."""
+    """An ONNX model that enlarges luma, [h, w], 0..255, to uint8 [scale*h, scale*w]."""
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
@@ -137,12 +138,12 @@ class Model:
 
 
 def times(models: list[Model], picture: np.ndarray) -> dict[str, float]:
-    """Median milliseconds for `picture`, each model in turn, so that noise of the machine meets all of them alike."""
+    """Median milliseconds for `picture`, alternating between models, so that background load affects them alike."""
     tensor = picture[None, None].astype(np.float32) / 255
     taken: dict[str, list[float]] = {model.name: [] for model in models}
     for _ in range(TURNS):
         for model in models:
-            # The first of two warms the caches that the model before has emptied.
+            # The first of the two runs warms the caches that the previous model has evicted.
             model.run(tensor)
             begun = time.perf_counter()
             model.run(tensor)
@@ -154,8 +155,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, help="folder of pictures")
     parser.add_argument("models", nargs="*", type=Path)
-    parser.add_argument("--compressed", action="store_true", help="enlarge what x264 made of the pictures")
-    parser.add_argument("--bits", type=int, default=8, help="of the small picture's luma (default: 8)")
+    parser.add_argument("--compressed", action="store_true", help="enlarge x264 video made from the pictures")
+    parser.add_argument("--bits", type=int, default=8, help="bit depth of the small picture's luma (default: 8)")
     options = parser.parse_args()
     models = [Model(path) for path in options.models]
     for scale in sorted({model.scale for model in models} or {2}):

@@ -3,9 +3,9 @@
 
     python3 training/export.py fast2x fast2x.pt models/fast2x.onnx
 
-The graph is Conv -> Relu -> ... -> Conv -> Add (the input, by
-broadcast) -> DepthToSpace; float32 [1, 1, height, width] -> [1, 1, scale*height, scale*width]. The output is the same bytes
-on every run, and the exported model's result is compared with PyTorch's.
+The graph is Conv -> Relu -> ... -> Conv -> Add (the input, by broadcast) -> DepthToSpace; float32 [1, 1, height, width]
+-> [1, 1, scale*height, scale*width]. The output is the same bytes on every run. The exported model's result is compared
+with PyTorch's.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from network import MODELS, Network
 
-# The largest difference that the order of float32 additions may make, in parts of full scale; one 8-bit code value is 0.004.
+# The maximum difference due to the order of float32 additions, relative to full scale; one 8-bit step is 0.004.
 TOLERANCE = 1e-4
 
 
@@ -52,7 +52,7 @@ def build(network: Network, name: str) -> onnx.ModelProto:
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, [1, 1, "output_height", "output_width"])],
         initializers,
     )
-    # Opset 13 and IR 7 are what ONNX Runtime 1.6 and every later one read.
+    # ONNX Runtime 1.6 and later versions read opset 13 and IR 7.
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7, producer_name="training/export.py"
     )

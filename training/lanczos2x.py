@@ -4,14 +4,15 @@
     pip install -r training/requirements.txt
     python3 training/lanczos2x.py [models/lanczos2x.onnx]
 
-The network takes and gives one channel (luma), 32-bit floats, of any size from 1x1:
+Input and output have one channel (luma) of 32-bit floats, in any size from 1x1:
 
     Pad (3 pixels, edge) -> Conv 7x7, 1 -> 4 channels -> DepthToSpace 2
 
-Each of the four channels is one output pixel of the 2x2 that an input pixel becomes. The centre of output pixel `o` lies at
-(o + 0.5) / 2 - 0.5 in input pixels: a quarter of a pixel before or after the input pixel's centre. Beyond the edge the outermost
-pixel is repeated, so that borders do not darken. Inside, the result is that of Pillow's `resize(..., LANCZOS)` on a picture of
-mode F (its 8-bit path clips between the two passes, and its border drops the taps outside instead).
+Each of the four channels is one of the 2x2 output pixels that an input pixel becomes. The centre of output pixel `o`
+lies at (o + 0.5) / 2 - 0.5 in input pixels: a quarter of a pixel before or after the input pixel's centre. Beyond the
+edge, the outermost pixel is repeated, so that borders do not darken. Elsewhere the result equals Pillow's `resize(...,
+LANCZOS)` on a picture of mode F (Pillow's 8-bit path clips between the two passes, and it drops the taps beyond the
+border).
 
 The output is the same bytes on every run.
 """
@@ -34,16 +35,17 @@ def lanczos(x: np.ndarray) -> np.ndarray:
 
 
 def phase(offset: float) -> np.ndarray:
-    """TAPS weights, float64, sum 1, for an output pixel `offset` input pixels right of the middle tap."""
+    """TAPS weights, float64, sum 1, for an output pixel `offset` input pixels to the right of the middle tap."""
     weights = lanczos(np.arange(-LOBES, LOBES + 1) - offset)
     return weights / weights.sum()
 
 
 def kernels() -> np.ndarray:
-    """The four kernels, float32 [4, 1, TAPS, TAPS], in the order of DepthToSpace: top left, top right, bottom left, bottom right."""
+    """The four kernels, float32 [4, 1, TAPS, TAPS], in the order of DepthToSpace: row by row"""
     phases = [phase(-0.25), phase(+0.25)]
     weights = np.stack([np.outer(row, column) for row in phases for column in phases])[:, None].astype(np.float32)
-    # Rounding to float32 leaves the sum off by some 1e-8; the largest weight takes that up, so that a solid picture stays what it is.
+    # Rounding to float32 changes the sum by about 1e-8; the largest weight compensates, so that solid pictures are
+    # unchanged.
     for kernel in weights.reshape(4, -1):
         largest = kernel.argmax()
         kernel[largest] = np.float32(1.0 - (kernel.astype(np.float64).sum() - np.float64(kernel[largest])))
@@ -65,7 +67,7 @@ def build() -> onnx.ModelProto:
         initializer=[numpy_helper.from_array(pads, "pads"), numpy_helper.from_array(kernels(), "kernels")],
         doc_string="Lanczos-3 enlargement by 2 of one channel, edges replicated.",
     )
-    # Opset 13 and IR 7 are what ONNX Runtime 1.6 and every later one read.
+    # ONNX Runtime 1.6 and later versions read opset 13 and IR 7.
     model = helper.make_model(
         graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7, producer_name="training/lanczos2x.py"
     )

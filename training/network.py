@@ -4,7 +4,7 @@ Every network maps luma [n, 1, h, w], 0..1, to [n, 1, scale*h, scale*w]:
 
     Conv 5x5 -> ReLU -> Conv 3x3 -> ReLU -> ... -> Conv 3x3 to scale^2 channels, + the input repeated -> pixel shuffle
 
-The input is repeated, not resized, as the anchor: one addition of a broadcast at input resolution (ABPN, Du et al. 2021).
+The input is repeated, not resized, as the anchor: one broadcast addition at input resolution (ABPN, Du et al. 2021).
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,10 @@ from torch import nn
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network is made of: output channels of the hidden convolutions in order, and the factor it enlarges by.
+    """A network's structure: output channels of the hidden convolutions in order, and the scale factor.
 
-    The first convolution has a larger kernel: with one input channel that costs next to nothing and widens what each pixel sees.
+    The first convolution has a larger kernel: with one input channel it costs almost nothing and widens the receptive
+    field.
     """
 
     hidden: tuple[int, ...]
@@ -36,22 +37,22 @@ class Shape:
 
     @property
     def radius(self) -> int:
-        """How far an output pixel looks, in input pixels to each side."""
+        """Receptive field radius in input pixels."""
         return sum(kernel // 2 for _, _, kernel in self.layers)
 
     @property
     def multiplications(self) -> int:
-        """Multiplications for each input pixel."""
+        """Multiplications per input pixel."""
         return sum(inputs * outputs * kernel**2 for inputs, outputs, kernel in self.layers)
 
 
 FIRST_KERNEL = 5
-# Channels of a convolution while it is trained, over those of the widest layer.
+# Output channels of the hidden convolutions.
 FAST = (16,) * 9
-# ONNX Runtime computes output channels in blocks of 16 (of 8 on older processors): 32 to 4 channels would cost what 32 to 16 does.
-# So the step from 32 to 16 comes first, and one from 16 follows.
+# ONNX Runtime computes output channels in blocks of 16 (of 8 on older processors): 32 to 4 channels would cost as much
+# as 32 to 16. So a layer from 32 to 16 comes first, followed by one from 16.
 QUALITY = (32,) * 7 + (16,)
-# Every learned built-in. Names that end in -compressed have the shape of the clean one and weights for decoded video.
+# Every learned built-in. Names ending in -compressed have the same shape, with weights for decoded video.
 MODELS = {
     "fast2x": Shape(FAST, 2),
     "quality2x": Shape(QUALITY, 2),
@@ -62,11 +63,11 @@ MODELS |= {f"{name}-compressed": shape for name, shape in MODELS.items()}
 
 
 class Convolution(nn.Module):
-    """A zero-padded convolution, initialised near the identity where it has as many inputs as outputs."""
+    """A zero-padded convolution, initialised near the identity if it has as many inputs as outputs."""
 
     def __init__(self, inputs: int, outputs: int, size: int, gain: float) -> None:
         super().__init__()
-        # As He et al. 2015, times `gain`, which is small where the identity already carries the signal.
+        # As He et al. 2015, times `gain`, which is small if the identity already carries the signal.
         self.kernel = nn.Parameter(torch.randn(outputs, inputs, size, size) * gain * (1.0 / (size**2 * inputs)) ** 0.5)
         self.bias = nn.Parameter(torch.zeros(outputs))
         if inputs == outputs:
@@ -91,14 +92,14 @@ def identity(kernel: torch.Tensor) -> torch.Tensor:
 
 
 class Network(nn.Module):
-    """A built-in model; `convolutions()` gives what is exported."""
+    """A built-in model; `convolutions()` returns what is exported."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape
         layers = shape.layers
         self.layers = nn.ModuleList(
-            # The last starts close to "no correction".
+            # The last layer starts close to zero correction.
             Convolution(a, b, size, 0.1 if layer == layers[-1] else 0.3 if a == b else 1.4)
             for layer in layers
             for a, b, size in [layer]
@@ -111,7 +112,7 @@ class Network(nn.Module):
         return F.pixel_shuffle(self.layers[-1](features) + x, self.shape.scale)
 
     def set_convolutions(self, convolutions: list[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Load these kernels and biases. Layers that they lack become the identity, which changes nothing after a ReLU."""
+        """Load these kernels and biases. Missing layers become the identity, which has no effect after a ReLU."""
         given = list(convolutions)
         for layer in self.layers:
             kernel = layer.kernel.detach()

@@ -1,4 +1,4 @@
-"""Pictures as the other scripts see them: the files of a folder, and their luma."""
+"""Pictures for the other scripts: the files of a folder, and their luma."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def luma(picture: Image.Image) -> np.ndarray:
 
 
 def pictures(folder: Path) -> list[Path]:
-    """The picture files of a folder, in the order of their names. A folder without any is an error."""
+    """The picture files of a folder, sorted by name. Fails if there are none."""
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not found:
         raise SystemExit(f"{folder}: no pictures ({', '.join(sorted(SUFFIXES))}) in this folder")

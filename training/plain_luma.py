@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Write the network that the benchmarks run: the shape of a small luma upscaler, with random weights.
+"""Write the benchmark network: the shape of a small luma upscaler, with random weights.
 
     python3 training/plain_luma.py benches/data/plain_luma.onnx
 
-Six 3x3 convolutions of 16 channels with ReLU between them, x2 by DepthToSpace, added to the input repeated 2x2. It costs what
-a trained network of that shape costs (9,936 multiplications for each input pixel) and gives a recognisable picture. It is not
-shipped, only timed. The weights come from a fixed seed; the output is the same bytes on every run.
+Six 3x3 convolutions of 16 channels with ReLU between them, x2 by DepthToSpace, added to the input repeated 2x2. It
+costs as much as a trained network of that shape (9,936 multiplications per input pixel) and produces a recognisable
+picture. It is not shipped, only timed. The weights come from a fixed seed; the output is the same bytes on every run.
 """
 
 import sys
@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 CHANNELS = 16
 CONVOLUTIONS = 6
 SEED = 20240607
-# Keeps the residual within a few percent of full scale.
+# Keeps the residual within a few per cent of full scale.
 RESIDUAL = 0.02
 
 
@@ -30,7 +30,7 @@ def build() -> onnx.ModelProto:
     tensor = "input"
     for index, (inputs, outputs) in enumerate(zip(widths, widths[1:])):
         last = index == CONVOLUTIONS - 1
-        # He et al. 2015: variance 2 / fan-in keeps the signal's size from layer to layer.
+        # He et al. 2015: variance 2 / fan-in keeps the signal's magnitude from layer to layer.
         scale = np.sqrt(2.0 / (inputs * 9)) * (RESIDUAL if last else 1.0)
         weights = (random.standard_normal((outputs, inputs, 3, 3)) * scale).astype(np.float32)
         initializers += [

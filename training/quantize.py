@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Make the int8 form of a network: the same ONNX graph with QuantizeLinear and DequantizeLinear around its convolutions.
+"""Make the int8 form of a network: its ONNX graph with QuantizeLinear and DequantizeLinear around the convolutions.
 
     python3 training/quantize.py models/fast2x.onnx fast2x-int8.onnx --pictures PHOTOS RENDERED --steps 800
-    python3 training/quantize.py another.onnx another-int8.onnx --pictures PHOTOS            calibration alone
+    python3 training/quantize.py another.onnx another-int8.onnx --pictures PHOTOS            calibration only
 
-Quantised are
-- the inputs of convolutions, as uint8. The graph's input (0..1) has the scale 1/255, which is exact for 8-bit video. Tensors
-  without negative values have zero point 0. Ranges are 99.999th percentiles over patches of the pictures;
-- weights, as symmetric int8 with one scale for each output channel, and biases, as int32.
-Everything else stays float: the last convolution's output, the addition of the input and the pixel shuffle need more than 8 bits.
+Quantised are:
+- the inputs of convolutions, as uint8. The graph's input (0..1) has the scale 1/255, which is exact for 8-bit video.
+  Tensors without negative values have zero point 0. Ranges are 99.999th percentiles over patches of the pictures;
+- weights, as symmetric int8 with one scale per output channel, and biases, as int32.
 
-`--steps` fine-tunes a network that export.py wrote. It learns to match its own float form with straight-through rounding and
-learned activation scales (LSQ, Esser et al. 2020). Without it the network is only calibrated, which works for other people's
-networks, too: compare the two forms with evaluate.py. The same arguments and library versions give the same bytes.
+Everything else stays float: the last convolution's output, the addition of the input and the pixel shuffle need more
+than 8 bits.
+
+`--steps` fine-tunes a network written by export.py. It learns to match its own float form with straight-through
+rounding and learned activation scales (LSQ, Esser et al. 2020). Without it the network is only calibrated, which also
+works for third-party networks: compare the two forms with evaluate.py. The same arguments and library versions produce
+the same bytes.
 """
 
 import argparse
@@ -33,14 +36,14 @@ from pictures import luma, pictures
 from quantized_network import QuantizedNetwork, fine_tune, weight_scales
 
 SEED = 20261126
-# Patches for calibration, their size, and the most values used of each tensor and patch.
+# Patches for calibration, their size, and the maximum number of values used per tensor and patch.
 PATCHES, PATCH = 96, 96
 VALUES = 40_000
-# Of the 99.99th the strokes of line art lose up to a fifth of full scale.
+# At the 99.99th percentile, the strokes of line art lose up to a fifth of full scale.
 PERCENTILE = 99.999
 # Share of the first folder's pictures in fine-tuning.
 FIRST_SHARE = 0.7
-# Negative values up to this share of the range are clipped rather than given a zero point.
+# Negative values up to this share of the range are clipped instead of using a zero point.
 MAX_CLIPPED = 0.001
 MIN_OPSET = 13
 
@@ -57,9 +60,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--pictures", nargs="+", type=Path, required=True, help="folders of pictures to calibrate and tune on")
-    parser.add_argument("--steps", type=int, default=0, help="steps of fine-tuning; only for networks that export.py wrote")
-    parser.add_argument("--float-first", action="store_true", help="leave the first convolution in float, for more than 8 bits")
+    parser.add_argument("--pictures", nargs="+", type=Path, required=True, help="folders of calibration pictures")
+    parser.add_argument("--steps", type=int, default=0, help="fine-tuning steps; needs a network of export.py")
+    parser.add_argument("--float-first", action="store_true", help="keep the first convolution in float")
     parser.add_argument("--threads", type=int, default=1)
     return parser.parse_args()
 
@@ -72,7 +75,7 @@ def convolutions(model: onnx.ModelProto, float_first: bool) -> list[onnx.NodePro
 
 
 def patches(folders: list[Path], channels: int, scale: int) -> list[np.ndarray]:
-    """Input patches, float32 [1, channels, PATCH, PATCH], 0..1, from random places, downscaled by each kernel in turn."""
+    """Input patches, float32 [1, channels, PATCH, PATCH], 0..1, from random places, alternating between kernels."""
     random = np.random.Generator(np.random.PCG64(SEED))
     files = [path for folder in folders for path in pictures(folder)]
     filters, found = list(KERNELS.values()), []
@@ -90,7 +93,7 @@ def patches(folders: list[Path], channels: int, scale: int) -> list[np.ndarray]:
 
 
 def calibrate(model: onnx.ModelProto, tensors: list[str], samples: list[np.ndarray]) -> dict[str, Range]:
-    """The range of each of these tensors over the samples."""
+    """The range of each of these tensors over the patches."""
     source = model.graph.input[0].name
     inner = [name for name in tensors if name != source]
     watched = onnx.ModelProto()

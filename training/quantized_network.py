@@ -43,7 +43,7 @@ class QuantizedNetwork(nn.Module):
         super().__init__()
         self.kernels = nn.ParameterList([nn.Parameter(kernel.clone()) for kernel, _ in convolutions])
         self.biases = nn.ParameterList([nn.Parameter(bias.clone()) for _, bias in convolutions])
-        # Logarithms, so that one learning rate suits all layers. The scale of the network's input is fixed.
+        # Logarithms, so that one learning rate works for all layers. The scale of the network's input is fixed.
         self.logs = nn.ParameterList([nn.Parameter(torch.tensor(value or 1.0).log(), index > 0) for index, value in enumerate(scales)])
         self.quantised = [value is not None for value in scales]
         self.scale = scale
@@ -53,7 +53,7 @@ class QuantizedNetwork(nn.Module):
         return [float(log.detach().exp()) if used else None for log, used in zip(self.logs, self.quantised)]
 
     def forward(self, x: torch.Tensor, exact: bool = False) -> torch.Tensor:
-        """The enlarged picture; `exact` skips all quantisation."""
+        """Enlarges a picture; `exact` skips all quantisation."""
         features = x
         for index, (kernel, bias) in enumerate(zip(self.kernels, self.biases)):
             if self.quantised[index] and not exact:
@@ -66,7 +66,7 @@ class QuantizedNetwork(nn.Module):
 
 
 def fine_tune(network: QuantizedNetwork, pairs: Pairs, steps: int) -> None:
-    """Train the network to match its present output without quantisation."""
+    """Train the network to match its own output without quantisation."""
     teacher = copy.deepcopy(network).requires_grad_(False)
     rates = [
         {"params": [*network.kernels, *network.biases], "lr": WEIGHT_RATE},
@@ -77,7 +77,7 @@ def fine_tune(network: QuantizedNetwork, pairs: Pairs, steps: int) -> None:
     total = 0.0
     for step in range(steps):
         low, _ = pairs.batch(BATCH, PATCH)
-        # Every second patch has values between the 8-bit codes, as 10-bit video does.
+        # Every second patch has values between the 8-bit steps, like 10-bit video.
         low[::2] = (low[::2] + (torch.rand_like(low[::2]) - 0.5) / 255).clamp_(0, 1)
         with torch.no_grad():
             wanted = teacher(low, exact=True)

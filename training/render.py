@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Render pictures to train on: what people enlarge and no folder of photographs has.
+"""Render training pictures of kinds that are upscaled often and missing from folders of photographs.
 
     pip install -r training/requirements.txt
     apt install fonts-dejavu-core fonts-liberation2 fonts-noto-core fonts-hack fonts-comic-neue fonts-lato
     python3 training/render.py OUTPUT_FOLDER [--count N] [--seed S]
-
-Five kinds in turn: text, line art, cartoons, gradients, screens. PNG, 1020x768 (a multiple of 2, 3 and 4), named by number and
-kind. A picture depends on the seed, on its number, on the fonts and on Pillow's version, and on nothing else: the same command
-writes the same bytes again.
+Five kinds in turn: text, line art, cartoons, gradients, screens. PNG, 1020x768 (a multiple of 2, 3 and 4), named by
+number and kind. A picture depends only on the seed, its number, the fonts and Pillow's version: the same command writes
+the same bytes again.
 """
 
 import argparse
@@ -23,7 +22,7 @@ KINDS = {"text": text, "line": line_art, "cartoon": cartoon, "gradient": smooth,
 
 
 def picture(number: int, seed: int) -> tuple[str, Image.Image]:
-    """The kind and the RGB picture of this number."""
+    """The kind and the RGB picture with this number."""
     kind = list(KINDS)[number % len(KINDS)]
     return kind, KINDS[kind](np.random.Generator(np.random.PCG64([seed, number])))
 

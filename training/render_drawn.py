@@ -1,4 +1,4 @@
-"""The pictures of render.py that are drawn: line art, cartoons and gradients."""
+"""The drawn pictures of render.py: line art, cartoons and gradients."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ SKINS: list[Colour] = [(255, 224, 196), (240, 195, 160), (198, 145, 105), (140, 
 
 
 def pen_width(random: Random, widest: float) -> Callable[[np.ndarray], np.ndarray]:
-    """A stroke's width along its length: thin at the ends and thick between, or even."""
+    """A stroke's width along its length: thin at the ends and thick in between, or constant."""
     most, form = random.uniform(0.8, widest), random.integers(3)
     if form == 0:
         return lambda t: most * np.sin(np.pi * np.clip(t, 0.02, 0.98)) ** 0.7 + 0.3
@@ -22,7 +22,7 @@ def pen_width(random: Random, widest: float) -> Callable[[np.ndarray], np.ndarra
 
 
 def spot(random: Random, margin: float = 0.0) -> tuple[float, float]:
-    """Somewhere in the picture, `margin` pixels from its border."""
+    """A random point in the picture, `margin` pixels from its border."""
     return random.uniform(margin, WIDTH - margin), random.uniform(margin, HEIGHT - margin)
 
 
@@ -64,7 +64,7 @@ def maze(canvas: Canvas, random: Random, ink: Colour) -> None:
 
 def plant(canvas: Canvas, random: Random, ink: Colour, root: tuple[float, float], angle: float, length: float,
           width: float) -> None:  # fmt: skip
-    """A branch and the branches on it, the last ones with leaves."""
+    """A branch with smaller branches, the smallest with leaves."""
     x, y = root
     end_x, end_y = x + length * np.cos(angle), y + length * np.sin(angle)
     bend = random.uniform(-0.15, 0.15) * length
@@ -80,7 +80,7 @@ def plant(canvas: Canvas, random: Random, ink: Colour, root: tuple[float, float]
 
 
 def figures(canvas: Canvas, random: Random, ink: Colour) -> None:
-    """Geometry: rings within rings, a star, a web, a spiral, or waves."""
+    """Geometry: concentric rings, a star, a web, a spiral, or waves."""
     (x, y), size, width = spot(random), random.uniform(40, 200), random.uniform(0.8, 2.5)
     form = random.integers(5)
     if form == 0:
@@ -106,7 +106,7 @@ def figures(canvas: Canvas, random: Random, ink: Colour) -> None:
 
 
 def cel(canvas: Canvas, outline: np.ndarray, fill: Colour, ink: Colour, width: float, light: int = 0) -> None:
-    """A shape in two tones with an outline. The darker tone lies on the side that `light` (0..3) turns away from."""
+    """A shape in two tones with an outline. The darker tone is on the side away from `light` (0..3)."""
     canvas.polygon(outline, fill)
     count = len(outline)
     start = count * (light % 4) // 4
@@ -130,12 +130,12 @@ def eye(canvas: Canvas, x: float, y: float, size: float, iris: Colour, ink: Colo
 
 def head(canvas: Canvas, random: Random, x: float, y: float, size: float, tints: tuple[Colour, Colour, Colour, Colour],
          ink: Colour, width: float) -> None:  # fmt: skip
-    """A drawn person down to the picture's border: `tints` are those of skin, hair, coat and eyes."""
+    """A person, cut off by the lower border; `tints` are the colours of skin, hair, coat and eyes."""
     skin, hair, coat, iris = tints
     light, neck, below = int(random.integers(4)), 0.25, max((canvas.size[1] - y) / size, 2.0) + 0.2
 
     def at(*points: tuple[float, float]) -> np.ndarray:
-        """Points of the head as those of the picture: (0, 0) its middle, 1 its half height."""
+        """Converts head coordinates to picture coordinates: (0, 0) is the head's centre, 1 is half its height."""
         return np.array(points) * size + (x, y)
 
     behind = blob(random, x, y - size * 0.05, size * random.uniform(1.1, 1.35), 0.12, 13)
@@ -163,7 +163,7 @@ def head(canvas: Canvas, random: Random, x: float, y: float, size: float, tints:
 
 
 def fringe(canvas: Canvas, random: Random, x: float, y: float, size: float, hair: Colour, ink: Colour, width: float) -> None:
-    """Pointed locks over the forehead, and a band of light on the hair."""
+    """Pointed locks over the forehead, and a highlight on the hair."""
     crown = ring(x, y - size * 0.15, size * 0.98, size * 0.98, 16, np.pi * 0.98, np.pi * 2.02)
     locks = [crown[-1] + (0, size * random.uniform(0.3, 0.9))]
     count = int(random.integers(4, 8))
@@ -201,7 +201,7 @@ def landscape(canvas: Canvas, random: Random, ink: Colour, width: float) -> None
 
 
 def house(canvas: Canvas, random: Random, x: float, y: float, size: float, ink: Colour, width: float) -> None:
-    """A house with a roof in rows of tiles, two windows and a door, standing on (x, y)."""
+    """A house with a roof in rows of tiles, two windows and a door, with its base at (x, y)."""
     wall, roof = colour(random, (0.05, 0.5), (0.7, 1)), colour(random, (0.5, 0.9), (0.4, 0.8))
     square = np.array([(0, 0), (1, 0), (1, 1), (0, 1)]) * size
     canvas.polygon(square * (2, 1.2) + (x - size, y - size * 1.2), wall, ink, width)
@@ -230,7 +230,7 @@ def speed_lines(canvas: Canvas, random: Random, ink: Colour) -> None:
 
 
 def cartoon(random: Random) -> Image.Image:
-    """Flat colours in two tones with dark outlines: people, creatures and things before a soft or a flat background."""
+    """Flat colours in two tones with dark outlines: people, creatures and things on a soft or flat background."""
     stops = [colour(random, (0.1, 0.7), (0.5, 1)) for _ in range(random.integers(2, 4))]
     canvas = Canvas(dithered(random, gradient(random, stops, "vertical" if chance(random, 0.7) else "radial")), 3)
     ink, width = shade(colour(random, (0.3, 0.8), (0.1, 0.35)), 0.6), random.uniform(1, 3)
@@ -243,7 +243,7 @@ def cartoon(random: Random) -> Image.Image:
         shape = blob(random, *spot(random), random.uniform(15, 90), random.uniform(0.02, 0.4), int(random.integers(4, 12)))
         cel(canvas, shape, colour(random, (0.2, 0.95), (0.4, 1)), ink, width, int(random.integers(4)))
     places = random.permutation(np.linspace(120, WIDTH - 120, 6))[: random.integers(1, 6)]
-    # Those that stand lower are nearer, and so larger and in front.
+    # Lower figures are nearer, and so larger and in front.
     for place, y in zip(places, np.sort(random.uniform(200, HEIGHT - 150, len(places)))):
         skin = SKINS[random.integers(len(SKINS))]
         hair, coat, iris = (colour(random, (0.2, 0.9), (0.15, 0.95)) for _ in range(3))
@@ -253,7 +253,7 @@ def cartoon(random: Random) -> Image.Image:
 
 
 def strokes(canvas: Canvas, random: Random, ink: Colour, count: int) -> None:
-    """Strokes of the pen, hatching, mazes, rounded outlines and geometry, most of them in one ink."""
+    """Pen strokes, hatching, mazes, rounded outlines and geometry, mostly in one ink."""
     for _ in range(count):
         tint = ink if chance(random, 0.85) else colour(random, (0.5, 1), (0.4, 0.9))
         form = random.random()
@@ -272,7 +272,7 @@ def strokes(canvas: Canvas, random: Random, ink: Colour, count: int) -> None:
 
 
 def panel(random: Random, width: int, height: int) -> Image.Image:
-    """One panel of a comic in black and white: people before wedges, hatching, dots of screentone, or nothing."""
+    """A black-and-white comic panel: people in front of wedges, hatching, screentone dots, or nothing."""
     canvas = Canvas((255, 255, 255), 4, (width, height))
     ink, line = (0, 0, 0), random.uniform(1, 2.5)
     roll = random.random()
@@ -312,7 +312,7 @@ def comic(random: Random) -> Image.Image:
 
 
 def line_art(random: Random) -> Image.Image:
-    """Ink on paper: a comic's page, or plants, strokes and geometry in one ink or a second beside it."""
+    """Ink on paper: a comic page, or plants, strokes and geometry in one or two inks."""
     if chance(random, 0.35):
         return comic(random)
     inks: list[tuple[Colour, Colour]] = [
@@ -335,7 +335,7 @@ def line_art(random: Random) -> Image.Image:
 
 
 def spheres(random: Random, soft: np.ndarray) -> None:
-    """Balls lit from one side, drawn into `soft`; their borders are one pixel wide."""
+    """Balls lit from one side, drawn into `soft`, with borders one pixel wide."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     light = random.normal(0, 1, 3)
     light[2] = abs(light[2]) + 0.5
@@ -350,7 +350,7 @@ def spheres(random: Random, soft: np.ndarray) -> None:
 
 
 def lights(random: Random, soft: np.ndarray) -> None:
-    """Discs out of focus, added to `soft`."""
+    """Out-of-focus discs, added to `soft`."""
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
     for _ in range(random.integers(4, 14)):
         (cx, cy), radius, blur = spot(random), random.uniform(8, 90), random.uniform(0.7, 30)
@@ -359,7 +359,7 @@ def lights(random: Random, soft: np.ndarray) -> None:
 
 
 def smooth(random: Random) -> Image.Image:
-    """Gradients, clouds, balls and lights, without bands; most with hard edges of silhouettes or shapes on top."""
+    """Gradients, clouds, balls and lights, without banding; most with hard-edged silhouettes or shapes on top."""
     stops = [colour(random, (0, 0.9), (0, 1)) for _ in range(random.integers(2, 6))]
     soft = gradient(random, stops)
     roll = random.random()

@@ -1,4 +1,4 @@
-"""The pictures of render.py that are written: pages, terminals, subtitles, and the screens of programs."""
+"""The text pictures of render.py: pages, terminals, subtitles, and program screens."""
 
 import numpy as np
 from PIL import Image
@@ -30,7 +30,7 @@ TERMINALS: list[tuple[Colour, Colour]] = [
 
 
 def page_colours(random: Random) -> tuple[Colour, Colour]:
-    """Background and text: black on white most often, white on black, and colours that can be told apart."""
+    """Background and text: mostly black on white, otherwise white on black or contrasting colours."""
     roll = random.random()
     if roll < 0.35:
         return (255, 255, 255), (random.integers(0, 60),) * 3
@@ -42,7 +42,7 @@ def page_colours(random: Random) -> tuple[Colour, Colour]:
 
 
 def paragraph(canvas: Canvas, writer: Writer, box: Box, size: float, ink: Colour, crisp: bool) -> None:
-    """Lines of words from the top to the bottom of a box, with an indent or a short line now and then."""
+    """Lines of words that fill a box, with occasional indents and short lines."""
     left, top, right, bottom = box
     spacing = size * writer.random.uniform(1.15, 1.6)
     draw = canvas.label if crisp else canvas.text
@@ -54,7 +54,7 @@ def paragraph(canvas: Canvas, writer: Writer, box: Box, size: float, ink: Colour
 
 
 def page(random: Random) -> Image.Image:
-    """Columns of text under headings, each in a size and a typeface of its own."""
+    """Columns of text under headings, each with its own size and typeface."""
     paper, ink = page_colours(random)
     crisp = chance(random, 0.5)
     canvas = Canvas(paper, 1 if crisp else 3)
@@ -78,7 +78,7 @@ def page(random: Random) -> Image.Image:
 
 
 def sizes(random: Random) -> Image.Image:
-    """A specimen: one line each of many sizes and typefaces, some bands with colours of their own."""
+    """A type specimen: lines in many sizes and typefaces, some on coloured bands."""
     paper, ink = page_colours(random)
     canvas = Canvas(paper, 3)
     y = 0.0
@@ -96,7 +96,7 @@ def sizes(random: Random) -> Image.Image:
 
 
 def terminal(random: Random) -> Image.Image:
-    """A full terminal: a prompt, listings in columns, coloured words, a bar of status, a block cursor."""
+    """A full terminal: a prompt, listings in columns, coloured words, a status bar, a block cursor."""
     paper, ink = TERMINALS[random.integers(len(TERMINALS))]
     canvas = Canvas(paper, 1)
     writer = Writer(random, ["mono"])
@@ -123,7 +123,7 @@ def terminal(random: Random) -> Image.Image:
 
 
 def scenery(random: Random) -> Image.Image:
-    """A soft background: a gradient with clouds of noise, as video out of focus behind subtitles."""
+    """A soft background: a gradient with noise clouds, like out-of-focus video behind subtitles."""
     stops = [colour(random, (0.1, 0.7), (0.05, 0.95)) for _ in range(random.integers(2, 5))]
     soft = gradient(random, stops)
     soft += noise(random, int(random.integers(1, 6)), int(random.integers(2, 6)))[..., None] * random.uniform(5, 45)
@@ -131,7 +131,7 @@ def scenery(random: Random) -> Image.Image:
 
 
 def subtitles(random: Random) -> Image.Image:
-    """Subtitles with an outline over soft scenery; several, so that the picture has much to learn from."""
+    """Outlined subtitles over a soft background; several, so that each picture has enough detail."""
     canvas = Canvas(scenery(random), 4)
     y = random.uniform(10, 40)
     while y < HEIGHT - 40:
@@ -151,13 +151,13 @@ def subtitles(random: Random) -> Image.Image:
 
 
 def text(random: Random) -> Image.Image:
-    """One of the pictures made of text."""
+    """A random text picture."""
     forms = [page, page, sizes, terminal, subtitles]
     return forms[random.integers(len(forms))](random)
 
 
 class Theme:
-    """The colours, the typeface and the unit of a program's window."""
+    """The colours, typeface and base unit of a program window."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -176,7 +176,7 @@ class Theme:
 
 
 def button(canvas: Canvas, theme: Theme, x: float, y: float, label: str, primary: bool) -> float:
-    """A button; gives its width."""
+    """Draws a button; returns its width."""
     width = round(theme.writer.font(theme.size).getlength(label) + theme.size * 1.6)
     fill = theme.accent if primary else theme.panel
     canvas.rounded((x, y, x + width, y + theme.row), theme.radius, fill, theme.rule, 1)
@@ -186,7 +186,7 @@ def button(canvas: Canvas, theme: Theme, x: float, y: float, label: str, primary
 
 
 def icon(canvas: Canvas, theme: Theme, x: float, y: float, size: float) -> None:
-    """A small sign: a folder, a cross, a disc, bars, an arrow, a magnifier or a tick."""
+    """A small icon: a folder, a cross, a disc, bars, an arrow, a magnifier or a tick."""
     random, s = theme.random, size
     tint = theme.ink if chance(random, 0.5) else colour(random, (0.5, 0.9), (0.5, 0.95))
     form, width = random.integers(7), max(s / 10, 1)
@@ -213,14 +213,14 @@ def icon(canvas: Canvas, theme: Theme, x: float, y: float, size: float) -> None:
 
 
 def scroll_bar(canvas: Canvas, theme: Theme, x: float, top: float, bottom: float) -> None:
-    """A vertical bar of 12 pixels with its handle."""
+    """A vertical scroll bar, 12 pixels wide."""
     canvas.box(x, top, x + 12, bottom, theme.panel, theme.rule)
     start = theme.random.uniform(top, (top + bottom) / 2)
     canvas.rounded((x + 2, start, x + 10, start + (bottom - top) * 0.3), min(theme.radius, 4), theme.faint)
 
 
 def table(canvas: Canvas, theme: Theme, box: Box) -> None:
-    """Rows and columns of words and numbers with rules of one pixel, a header, and one row selected."""
+    """A table of words and numbers with one-pixel rules, a header, and one selected row."""
     left, top, right, bottom = box
     random = theme.random
     columns = max(int((right - left) / random.uniform(70, 150)), 2)
@@ -242,7 +242,7 @@ def table(canvas: Canvas, theme: Theme, box: Box) -> None:
 
 
 def chart(canvas: Canvas, theme: Theme, box: Box) -> None:
-    """A diagram: bars, lines or a pie, with a grid, axes and figures beside them."""
+    """A chart: bars, lines or a pie, with a grid, axes and axis labels."""
     left, top, right, bottom = box
     random = theme.random
     tints = [colour(random, (0.5, 0.9), (0.55, 0.95)) for _ in range(4)]
@@ -277,7 +277,7 @@ def chart(canvas: Canvas, theme: Theme, box: Box) -> None:
 
 
 def form_fields(canvas: Canvas, theme: Theme, box: Box) -> None:
-    """Labels with fields to fill in, ticks, sliders and buttons."""
+    """A form: labels with fields, check boxes, sliders and buttons."""
     left, top, right, bottom = box
     random, row = theme.random, theme.row
     y, half = top + 4, left + (right - left) * 0.35
@@ -304,7 +304,7 @@ def form_fields(canvas: Canvas, theme: Theme, box: Box) -> None:
 
 
 def code(canvas: Canvas, theme: Theme, box: Box) -> None:
-    """A text editor: numbered, indented lines in the colours of syntax."""
+    """A text editor: numbered, indented lines with syntax highlighting."""
     left, top, right, bottom = box
     random, size = theme.random, theme.size
     step = round(size * 1.4)
@@ -324,7 +324,7 @@ def code(canvas: Canvas, theme: Theme, box: Box) -> None:
 
 
 def article(canvas: Canvas, theme: Theme, box: Box) -> None:
-    """Text to read, with a picture's frame."""
+    """A document with a picture frame."""
     left, top, right, bottom = box
     large = theme.size * 1.8
     canvas.label(left + 6, top + 4, theme.writer.line(large, right - left - 20), theme.writer, large, theme.ink)
@@ -335,7 +335,7 @@ def article(canvas: Canvas, theme: Theme, box: Box) -> None:
 
 
 def window(random: Random, width: int, height: int) -> Image.Image:
-    """A program's window: title, tools, two or more panes, a line of status."""
+    """A program window: title, toolbar, two or more panes, status bar."""
     theme = Theme(random)
     canvas = Canvas(theme.paper, 3, (width, height))
     bar = theme.row + 6
@@ -356,7 +356,7 @@ def window(random: Random, width: int, height: int) -> Image.Image:
     edges = np.linspace(0, width, panes + 1).round()
     for left, right in zip(edges, edges[1:]):
         content = [table, chart, form_fields, code, article][random.integers(5)]
-        # A chart has its figures to the left of its box.
+        # A chart's axis labels are to the left of its box.
         margin, indent = (14, 40) if content is chart else (4, 4)
         content(canvas, theme, (left + indent, top + margin, right - margin - 14, bottom - margin))
         scroll_bar(canvas, theme, right - 13, top, bottom)
@@ -367,7 +367,7 @@ def window(random: Random, width: int, height: int) -> Image.Image:
 
 
 def screen(random: Random) -> Image.Image:
-    """A desktop with windows over one another and a bar of icons, or one window that fills it."""
+    """A desktop with overlapping windows and an icon bar, or one maximised window."""
     if chance(random, 0.35):
         return window(random, WIDTH, HEIGHT)
     theme = Theme(random)

@@ -1,7 +1,7 @@
 """SOAP (Vyas et al. 2024): Adam in the eigenbasis of each kernel's gradients.
 
-A kernel [outputs, inputs, size, size] is treated as a matrix [outputs, inputs * size * size]. For networks this small the
-eigenbases cost little, and each step gets further than a step of Adam.
+A kernel [outputs, inputs, size, size] is treated as a matrix [outputs, inputs * size * size]. For networks this small
+the eigenbases are cheap, and each step makes more progress than a step of Adam.
 """
 
 from collections.abc import Iterable

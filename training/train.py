@@ -5,12 +5,13 @@
     python3 training/train.py fast2x-compressed --pictures PHOTOS RENDERED --compressed CLIPS --start fast2x.pt \\
         --steps 12000 --output fast2x-compressed.pt
 
-PHOTOS is a folder of pictures, RENDERED what render.py made, CLIPS what compress.py made for the model's factor. Runs on CUDA
-if there is any, else on the CPU. The same arguments, library versions and number of threads give the same weights.
+PHOTOS is a folder of pictures, RENDERED is written by render.py, CLIPS by compress.py for the model's factor. Runs on
+CUDA if available, otherwise on the CPU. The same arguments, library versions and number of threads produce the same
+weights.
 
-The learning rate is constant until the last `--decay` steps and then follows a cosine to zero. A run can be killed at any time
-and continues from its last checkpoint (OUTPUT.resume), also with a different number of steps. Progress reports are appended to
-OUTPUT.log: step, seconds since the start or the last resumption, loss, and PSNR for each kernel.
+The learning rate is constant until the last `--decay` steps and then follows a cosine to zero. A run can be killed at
+any time and continues from its last checkpoint (OUTPUT.resume), also with a different number of steps. Progress reports
+are appended to OUTPUT.log: step, seconds since the start or the last resumption, loss, and PSNR for each kernel.
 """
 
 import argparse
@@ -36,7 +37,7 @@ PATCH = 64
 WARM_UP = 500
 # Zero padding affects the border of a patch (in small pixels), so it gets a smaller weight in the loss.
 BORDER, BORDER_WEIGHT = 5, 0.2
-# A rare step that would throw the weights far off is shortened: with many layers all ReLUs can die of one.
+# Large gradients are clipped: in deep networks, a single bad step can make all ReLUs die.
 LARGEST_GRADIENT = 0.5
 # Added to the squared error (40 dB): without it, flat patches would dominate the logarithm.
 LEAST_ERROR = 1e-4
@@ -44,7 +45,7 @@ LEAST_ERROR = 1e-4
 AVERAGE = 0.9995
 REPORT = 2000
 CHECKPOINT_SECONDS = 180
-# Decoded frames are what a -compressed model is for; some clean ones keep it from blurring what was well encoded.
+# Compressed models are meant for decoded frames; a few clean ones keep them from blurring well-encoded video.
 SHARE_OF_COMPRESSED = 0.85
 
 
@@ -52,13 +53,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", choices=sorted(MODELS))
     parser.add_argument("--pictures", nargs="+", type=Path, required=True, help="folders of pictures")
-    # Animation and screens are what people enlarge; but their edges make most of the loss, and photographs are harder.
-    parser.add_argument("--first-share", type=float, default=0.9, help="share of patches from the first folder (default: 0.9)")
-    parser.add_argument("--compressed", type=Path, help="folder of clips that compress.py made")
-    parser.add_argument("--start", type=Path, help="weights to start from (.pt or .onnx); layers of another shape are new")
+    # Animation and screens are upscaled often, but their edges dominate the loss, and photographs are harder.
+    parser.add_argument("--first-share", type=float, default=0.9, help="share of the first folder (default: 0.9)")
+    parser.add_argument("--compressed", type=Path, help="folder of clips made by compress.py")
+    parser.add_argument("--start", type=Path, help="initial weights (.pt or .onnx), where shapes match")
     parser.add_argument("--steps", type=int, default=60_000)
     parser.add_argument("--decay", type=int, help="steps over which the rate falls (default: 3 in 10)")
-    parser.add_argument("--rate", type=float, default=1e-3, help="rate of learning (default: 1e-3)")
+    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate (default: 1e-3)")
     parser.add_argument("--validate", type=Path, help="folder of pictures to report the PSNR on; not trained on")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--output", type=Path, required=True)
@@ -66,7 +67,7 @@ def arguments() -> argparse.Namespace:
 
 
 def data(options: argparse.Namespace, scale: int) -> Pairs:
-    """All that is trained on."""
+    """Loads all training data."""
     pairs = Pairs(scale, SEED)
     clean = 1.0 - SHARE_OF_COMPRESSED if options.compressed else 1.0
     others = len(options.pictures) - 1
@@ -79,7 +80,7 @@ def data(options: argparse.Namespace, scale: int) -> Pairs:
 
 
 def load_matching(network: Network, path: Path) -> None:
-    """Copy the weights that fit; those of a layer with another shape (the last, for another factor) stay as they were made."""
+    """Copy the weights that fit; layers with another shape (the last one, for another factor) keep theirs."""
     if path.suffix == ".onnx":
         network.set_convolutions(from_onnx(path))
         return
@@ -114,9 +115,9 @@ def weights(size: int, scale: int) -> torch.Tensor:
 
 
 def decibels(result: torch.Tensor, high: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """The mean over patches of the logarithm of the squared error: PSNR less its sign and factor.
+    """The mean over patches of the logarithm of the squared error: PSNR without its sign and factor.
 
-    Every patch has the same say, however strong its edges are. Plain squared errors are those of rendered text above all.
+    Every patch has the same weight, however strong its edges are. Plain squared errors are dominated by rendered text.
     """
     squared = (F.mse_loss(result, high, reduction="none") * counts).mean((1, 2, 3))
     return 0.01 * torch.log(squared + LEAST_ERROR).mean()
@@ -146,7 +147,7 @@ def main() -> None:
         state = torch.load(resume, weights_only=False)
         network.load_state_dict(state["network"])
         average.load_state_dict(state["average"])
-        # Checkpoints in the repository lack the optimizer's state, which is ten times as large as the rest.
+        # Checkpoints in the repository do not contain the optimizer's state, which is ten times as large as the rest.
         if "optimizer" in state:
             optimizer.load_state_dict(state["optimizer"])
         else:
@@ -162,7 +163,8 @@ def main() -> None:
         for group in optimizer.param_groups:
             group["lr"] = options.rate * min((1 - math.cos(math.pi * remaining)) / 2, (step + 1 - warm_up_from) / WARM_UP)
         low, high = (tensor.to(device) for tensor in pairs.batch(BATCH, PATCH))
-        # Half precision is twice as fast on processors and GPUs that have it; the last, finest steps see the weights as they are.
+        # Half precision is twice as fast on processors and GPUs that support it; the last, finest steps use the exact
+        # weights.
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=remaining > 0.2):
             result = network(low)
         loss = decibels(result.float(), high, counts)

@@ -3,11 +3,11 @@
 
     ancestor.py MODEL.onnx IN OUT.mp4
 
-FFmpeg extracts the frames as PNG; the frames are hashed, and equal ones are upscaled once; a thread pool runs ONNX Runtime,
-keeping all results in memory; they are saved as PNG, which FFmpeg encodes (x264, preset veryfast).
+FFmpeg extracts the frames as PNG; the frames are hashed, and equal ones are upscaled once; a thread pool runs ONNX
+Runtime, keeping all results in memory; they are saved as PNG, which FFmpeg encodes (x264, preset veryfast).
 
-Where the ancestor left a choice, this uses what was fastest on two cores: one single-threaded session for each of the two threads
-of the pool; PNG with the lowest compression, also saved in the pool.
+Where the ancestor left a choice, this uses what was fastest on two cores: one single-threaded session for each of the
+two threads of the pool; PNG with the lowest compression, also saved in the pool.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Measure the ancestor's way (ancestor.py) and `gst-upscale` side by side: same clip, network, encoder and preset.
 
-`script/bench ancestor` runs it. Prints a table in Markdown: medians of alternating rounds, the time from start to end of each
-program, and the peak resident memory of any one of its processes.
+`script/bench ancestor` runs it. Prints a table in Markdown: medians of alternating rounds, the time from start to end
+of each program, and the peak resident memory of any one of its processes.
 """
 
 import argparse

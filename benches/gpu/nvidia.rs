@@ -29,7 +29,7 @@ const CHUNKS: [usize; 4] = [1024 * MIB, 128 * MIB, 16 * MIB, 2 * MIB];
 /// Allocates memory of the first GPU until only `leave` MiB are free; it stays allocated until this process ends.
 /// Returns the MiB taken and left.
 ///
-/// Calls the driver directly, because ONNX Runtime's arena allocates more than it is asked for. Not yet tried on a GPU.
+/// Calls the driver directly, because ONNX Runtime's arena allocates more than requested. Not yet tested on a GPU.
 pub fn take(leave: u64) -> Result<(u64, u64)> {
     let leave = usize::try_from(leave)? * MIB;
     // SAFETY: loading the driver's library has no preconditions.

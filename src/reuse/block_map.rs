@@ -113,7 +113,7 @@ impl BlockMap {
         &mut self.blocks[row as usize * self.columns as usize..][..self.columns as usize]
     }
 
-    /// Fills the gaps that close when all blocks are grown by `radius` blocks. Growing the result by `radius` gives the
+    /// Fills the gaps that close when all blocks are grown by `radius` blocks. Growing the result by `radius` yields the
     /// same map as growing the original.
     pub(super) fn close(&self, radius: u32) -> BlockMap {
         if radius == 0 {

@@ -58,7 +58,7 @@ impl Classifier {
     /// For a network whose file has been read, but that is not loaded.
     pub fn of_graph(network: &Analysis, format: PixelFormat, frame: Size, mode: Mode) -> Self {
         let channels = if network.channels == Some(1) { Channels::Luma } else { Channels::Rgb };
-        // How far changes reach does not depend on the colours.
+        // The dilation does not depend on the colours.
         let chroma_site = ChromaSite { h_cosited: false, v_cosited: false };
         let colour = Colour { matrix: Matrix::BT709, range: Range::Limited, chroma_site };
         let converter = Converter::new(format, colour, frame, channels, network.scale.unwrap_or(2));

@@ -29,7 +29,7 @@ impl Cost {
     }
 }
 
-/// Maximum number of rectangles to start with. Comparing every pair takes less than a millisecond for so many. Beyond
+/// Maximum number of rectangles to start with. Comparing every pair takes less than a millisecond for that many. Beyond
 /// that, the rectangles are formed on a coarser grid, which covers single blocks less tightly.
 const MAX_RECTS: usize = 320;
 
@@ -255,7 +255,7 @@ fn trimmed(mut rects: Vec<Rect>) -> Vec<Rect> {
     rects
 }
 
-/// `rect` without its overlap with `other`, as far as the rest is a rectangle.
+/// `rect` without its overlap with `other`, if the rest is a rectangle.
 fn without(rect: Rect, other: Rect) -> Rect {
     let rest = |begin: u32, length: u32, from: u32, other: u32| {
         let (end, to) = (begin + length, from + other);

@@ -36,7 +36,7 @@ impl Fingerprinter {
         Self::new(RandomState::new().hash_one(0))
     }
 
-    /// Hashes the visible pixels of every plane, row by row where rows are padded: stride padding never counts.
+    /// Hashes the visible pixels of every plane, row by row if rows are padded: stride padding never counts.
     pub fn fingerprint(&self, picture: &PictureRef) -> Fingerprint {
         let mut hash = Xxh3::with_seed(self.seed);
         let (format, size) = (picture.format(), picture.size());

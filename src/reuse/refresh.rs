@@ -7,7 +7,7 @@ use crate::types::{Rect, Size};
 /// Side of a patch in pixels.
 const PATCH: u32 = 64;
 
-/// After frames that were not recomputed, at most this many times the usual number of patches are due per frame.
+/// After skipped frames, a frame gets at most this many times the usual number of patches.
 const CATCH_UP: usize = 2;
 
 /// Selects the regions of a frame that are due because they have not been recomputed for too long.

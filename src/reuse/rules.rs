@@ -20,7 +20,7 @@ pub struct Rules {
     pub nominal_pixels: u64,
     /// Edges of rectangles are multiples of this, or at the frame's edge.
     pub bucket: u32,
-    /// Whether regions produce the same bytes as the whole frame, as far as the graph determines that. Otherwise single
+    /// Whether regions produce the same bytes as the whole frame, judging by the graph. Otherwise single
     /// samples may differ by a code value.
     pub exact: bool,
 }

@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_network_costs_nothing_where_it_does_not_run() {
+    fn work_without_the_network_costs_nothing() {
         let rect = |width| Rect { x: 0, y: 0, width, height: 2 };
         for (work, pixels, cost) in [
             (FrameWork::Nothing, 0, 0),

@@ -68,7 +68,7 @@ pub struct LoadController {
     fallback: Option<(Arc<Permits>, Footprints)>,
     bounds: Bounds,
     tuner: WorkerTuner,
-    /// Allow a single run at a time, even where memory allows more.
+    /// Allow a single run at a time, even if memory allows more.
     one_at_a_time: bool,
     /// The larger side of a frame.
     side: u32,
@@ -223,7 +223,7 @@ impl LoadController {
 
     /// Pixels of the largest tensor for a tile size.
     fn largest(&self, tile: Option<u32>) -> u64 {
-        // Cached: it is asked for the same size again and again, and counting tiles takes time.
+        // Cached, because the same size is requested repeatedly and counting tiles takes time.
         if let Some((known, pixels)) = self.counted.get()
             && known == tile
         {
@@ -391,7 +391,7 @@ impl LoadController {
         Some(DegradationLevel { fallback: true, ..fitting })
     }
 
-    /// Whether only the fallback is below this level; then it is tried whatever the limit.
+    /// Whether only the fallback is below this level, which is then tried regardless of the limit.
     fn is_lowest(&self, level: DegradationLevel) -> bool {
         level.workers == 1 && self.next_tile(level).is_none()
     }

@@ -47,14 +47,14 @@ pub struct OrderedQueue<F, E> {
 struct Sequence {
     /// How many of them are waiting, at the end of `items`.
     waiting: usize,
-    /// Their PTS, from the latest back as far as a step back may reach.
+    /// Their PTS, from the latest back by the longest step that counts as reordering.
     arrived: BTreeSet<u64>,
     /// The latest PTS of those that have left.
     left: Option<u64>,
 }
 
 impl Sequence {
-    /// Whether a frame of this PTS belongs to the sequence, where a step back of at most `disorder` counts as
+    /// Whether a frame of this PTS belongs to the sequence. A step back of at most `disorder` counts as
     /// reordering. A step back to a PTS that has already occurred starts a new sequence.
     fn takes(&self, pts: u64, disorder: u64) -> bool {
         self.arrived
@@ -232,7 +232,7 @@ mod tests {
         queue.push_event('s');
         assert_eq!(queue.push_frame(Some(5), 1, DISORDER), Placed::Last);
         queue.pop_ready(|_| true);
-        assert_eq!(queue.push_frame(Some(6), 2, DISORDER), Placed::Last, "the event still stands before it");
+        assert_eq!(queue.push_frame(Some(6), 2, DISORDER), Placed::Last, "the event is still before it");
         queue.pop_ready(|_| true);
         assert_eq!(queue.push_frame(Some(7), 3, DISORDER), Placed::Last);
     }

@@ -6,7 +6,7 @@ use super::sync::{Arc, AtomicBool, Condvar, Mutex, Ordering};
 
 /// A byte limit shared by concurrent runs. The permits granted never exceed it in total.
 ///
-/// Fair: requests are granted strictly in order, even where a later one would fit already. Otherwise a stream of small
+/// Fair: requests are granted strictly in order, even if a later one would already fit. Otherwise a stream of small
 /// runs could starve a large one.
 #[derive(Debug)]
 pub struct Permits {

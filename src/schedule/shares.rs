@@ -42,7 +42,7 @@ pub trait Watch: std::fmt::Debug + Send + Sync {
     fn share_changed(&self);
 }
 
-/// What a member asks for.
+/// What a member requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim {
     /// The maximum number of bytes, if a limit was set.

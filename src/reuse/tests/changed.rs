@@ -175,7 +175,7 @@ fn chroma_is_kept_separately() {
 }
 
 #[test]
-fn where_nearly_all_blocks_change_the_rest_count_as_changed() {
+fn if_nearly_all_blocks_change_the_rest_count_as_changed() {
     let size = Size { width: 64, height: 256 };
     let mut frame = Frame::flat(PixelFormat::I420, size, 80);
     let history = history(&frame);
@@ -196,7 +196,7 @@ fn where_nearly_all_blocks_change_the_rest_count_as_changed() {
 fn a_slow_fade_is_followed_to_half_a_code_value() {
     for (format, code) in [(PixelFormat::I420, 1), (PixelFormat::P01010Le, 4), (PixelFormat::Gray16Le, 256)] {
         let mut history = history(&Frame::flat(format, SIZE, 80 * code));
-        // One 8-bit code value in 4 frames, as far as the format can represent the steps.
+        // One 8-bit code value in 4 frames, within the precision of the format.
         for step in 1..=80 {
             let level = 80 * code + step * code / 4;
             let frame = Frame::flat(format, SIZE, level);

@@ -107,7 +107,7 @@ fn whole_frames_alone_need_no_tracker() {
     assert!(new(Some(inexact), Mode::Similar { tolerance: 0, max_age: 0 }));
 }
 
-/// Where two dirty rectangles overlap, one of them is trimmed; the trimmed area must be followed all the same.
+/// If two dirty rectangles overlap, one of them is trimmed; the trimmed area must still be followed.
 #[test]
 fn a_trimmed_area_may_change_back_on_its_own() {
     let boxes = [(0, 0, 9, 300), (27, 21, 4, 7), (0, 34, 9, 12)];

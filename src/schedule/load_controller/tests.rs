@@ -70,7 +70,7 @@ fn degradation_goes_to_fewer_workers_smaller_tiles_and_the_fallback() {
                 seen.push(to);
             }
             Verdict::GiveUp => break,
-            Verdict::Again => unreachable!("the epoch is of now"),
+            Verdict::Again => unreachable!("the epoch is current"),
         }
     }
     let fallback = DegradationLevel { workers: 4, tile: None, fallback: true };
