@@ -1,5 +1,6 @@
 //! The memory of the device that a network runs on: how much it has, and how much is free.
 
+mod cuda;
 mod nvml;
 mod sysfs;
 mod system;
@@ -40,9 +41,9 @@ pub fn id(provider: Provider, device: u32) -> Id {
 /// Takes tens of microseconds: fast enough for each change of the schedule, but not for each frame.
 pub fn memory(provider: Provider, device: u32) -> Option<Memory> {
     match provider {
-        Provider::Cuda | Provider::TensorRt => nvml::memory(device),
+        Provider::Cuda | Provider::TensorRt => nvml::memory_of_cuda_device(device),
         // Vulkan numbers GPUs in its own order. With a single GPU, the first that answers is the right one.
-        Provider::WebGpu => nvml::memory(device).or_else(|| sysfs::memory(device)),
+        Provider::WebGpu => nvml::memory_by_index(device).or_else(|| sysfs::memory(device)),
         Provider::Auto | Provider::Cpu | Provider::OpenVino => system::memory(),
     }
 }
