@@ -1,21 +1,21 @@
-//! A device with a memory of some size, of which runs and open sessions take a part, and other programs may, too.
+//! A simulated device with limited memory, used by runs, open sessions and other programs.
 
 use std::sync::Arc;
 
 use super::Shared;
 
-/// Amounts are in bytes.
+/// All amounts are in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Device {
     pub total: u64,
-    /// What a run on a tensor of so many pixels takes.
+    /// Memory of a run, given the pixels of its tensor.
     pub curve: fn(u64) -> u64,
-    /// What an open session takes, whether it runs or not.
+    /// Memory of an open session, whether it runs or not.
     pub session: u64,
     pub used: u64,
-    /// The most that runs and sessions had together.
+    /// Peak memory of runs and sessions.
     pub peak: u64,
-    /// What other programs have.
+    /// Memory of other programs.
     pub others: u64,
 }
 
@@ -25,14 +25,14 @@ impl Device {
     }
 }
 
-/// A part of the device's memory; given back when it is dropped.
+/// An allocation of device memory, released on drop.
 pub(super) struct Taken {
     shared: Arc<Shared>,
     pub bytes: u64,
 }
 
 impl Taken {
-    /// What `amount` says of the device; without a device nothing. An error's text tells of what was wanted and what is free.
+    /// Allocates the `amount` for the device; nothing without a device. The error names the bytes requested and free.
     pub fn take(shared: &Arc<Shared>, amount: impl FnOnce(&Device) -> u64) -> Result<Self, String> {
         let mut state = shared.state.lock();
         let bytes = match &mut state.device {

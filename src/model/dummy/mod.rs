@@ -1,9 +1,10 @@
-//! A network for tests: enlarges by repeating pixels, and does when and as the test says.
+//! A network for tests that enlarges by repeating pixels, controlled by the test.
 //!
-//! [`DummyModel::with_device`] gives it a device with a memory of some size, of which each run takes a part and other programs may, too.
+//! [`DummyModel::with_device`] gives it a device with limited memory, shared by its runs and simulated other programs.
 //!
-//! A [`Gate`] holds runs until the test lets them go, in any order; a script makes chosen runs or sessions fail. Everything waits on
-//! condition variables, so that a test needs no sleep; a wait that lasts [`PATIENCE`] panics, so that a test that hangs says where.
+//! A [`Gate`] holds runs until the test releases them, in any order; the test can make chosen runs or sessions fail.
+//! All waits use condition variables, so tests need no sleeps. A wait longer than [`PATIENCE`] panics, to show where a
+//! test hangs.
 
 mod device;
 mod gate;
@@ -24,10 +25,10 @@ use super::{Channels, Element, Model, ModelError, ModelInfo, Provider, Upscaler}
 use crate::device::{Id, Memory};
 use crate::types::Size;
 
-/// How long a test waits for something that should happen.
+/// How long a test waits for an event before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What goes wrong in a run.
+/// How a run fails.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Failure {
     /// [`RunError::Failed`] with this text.
@@ -38,7 +39,7 @@ pub enum Failure {
     WrongSize,
     /// A panic with this text.
     Panic(String),
-    /// An output that is this number everywhere.
+    /// No error, but an output filled with this value.
     Output(f32),
 }
 
@@ -46,24 +47,24 @@ pub enum Failure {
 struct State {
     /// Whether runs wait at the gate.
     held: bool,
-    /// How many of the runs that wait or come later may pass.
+    /// How many waiting or later runs may pass.
     permits: usize,
-    /// Runs that may pass whatever else holds.
+    /// Runs that may pass in any case.
     released: HashSet<usize>,
     waiting: Vec<Waiting>,
-    /// The most that ever stood at the gate together.
+    /// Largest number of runs at the gate at the same time.
     most_waiting: usize,
     arrived: usize,
     finished: usize,
     interrupted: usize,
-    /// What happens in which run.
+    /// Failures by run number.
     run_failures: HashMap<usize, Failure>,
-    /// Which session cannot be opened, and why.
+    /// Reasons by number of the session that cannot be opened.
     session_failures: HashMap<usize, String>,
-    /// Of all tensors that were run.
+    /// Sizes of all tensors that were run.
     sizes: HashSet<Size>,
     sessions_opened: usize,
-    /// Of the session of each run, in the order of arrival.
+    /// Threads of each run's session, in the order of arrival.
     threads: Vec<usize>,
     sessions_open: usize,
     device: Option<Device>,
@@ -81,7 +82,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits until `done`, and panics with `what` where that does not come.
+    /// Waits until `done`; panics with `what` after [`PATIENCE`].
     fn wait_until(&self, what: &str, mut done: impl FnMut(&State) -> bool) -> MutexGuard<'_, State> {
         let deadline = Instant::now() + PATIENCE;
         let mut state = self.state.lock();
@@ -106,7 +107,7 @@ pub struct DummyModel {
 }
 
 impl DummyModel {
-    /// Takes any size, enlarges by `scale`.
+    /// A model that accepts any size and enlarges by `scale`.
     pub fn new(channels: Channels, scale: u32) -> Self {
         let one = Size { width: 1, height: 1 };
         let info = ModelInfo {
@@ -133,21 +134,21 @@ impl DummyModel {
         Self { info, shared: Arc::default() }
     }
 
-    /// Changes what the model says of itself. A run that does not keep to `fixed_size`, `multiple` or `min_size` fails.
+    /// Changes the model's properties. A run that violates `fixed_size`, `multiple` or `min_size` fails.
     pub fn with_info(mut self, change: impl FnOnce(&mut ModelInfo)) -> Self {
         change(&mut self.info);
         self
     }
 
-    /// Runs on a device with `total` bytes of memory, of which a run on a tensor of `pixels` takes `curve(pixels)`; one that finds too
-    /// little left fails with [`RunError::OutOfMemory`].
+    /// Simulates a device with `total` bytes of memory. A run on a tensor of `pixels` takes `curve(pixels)` bytes, or
+    /// fails with [`RunError::OutOfMemory`] if too little is free.
     pub fn with_device(self, total: u64, curve: fn(u64) -> u64) -> Self {
         let device = Device { total, curve, session: 0, used: 0, peak: 0, others: 0 };
         self.shared.change(|state| state.device = Some(device));
         self
     }
 
-    /// An open session takes `bytes` of the device's memory; one that finds too little left cannot be opened.
+    /// Each open session takes `bytes` of device memory; opening fails if too little is free.
     pub fn with_session_bytes(self, bytes: u64) -> Self {
         self.shared.change(|state| {
             if let Some(device) = &mut state.device {
@@ -157,7 +158,7 @@ impl DummyModel {
         self
     }
 
-    /// Other programs have `bytes` of the device's memory from now on.
+    /// From now on, other programs use `bytes` of device memory.
     pub fn others_take(&self, bytes: u64) {
         self.shared.change(|state| {
             if let Some(device) = &mut state.device {
@@ -166,36 +167,36 @@ impl DummyModel {
         });
     }
 
-    /// The most bytes of the device that runs and sessions had together, and what they have now.
+    /// Peak and current device memory of runs and sessions, in bytes.
     pub fn device_bytes(&self) -> (u64, u64) {
         self.shared.state.lock().device.map_or((0, 0), |device| (device.peak, device.used))
     }
 
-    /// Makes run number `run` fail, counted from 0 in the order of arrival. It passes the gate first.
+    /// Makes run number `run` (from 0, in the order of arrival) fail after it has passed the gate.
     pub fn fail_run(&self, run: usize, failure: Failure) {
         self.shared.change(|state| {
             state.run_failures.insert(run, failure);
         });
     }
 
-    /// Makes the opening of session number `session` fail, counted from 0.
+    /// Makes opening session number `session` (from 0) fail.
     pub fn fail_session(&self, session: usize, reason: &str) {
         self.shared.change(|state| {
             state.session_failures.insert(session, reason.into());
         });
     }
 
-    /// The gate of all its sessions.
+    /// The gate of all sessions.
     pub fn gate(&self) -> Gate {
         Gate(self.shared.clone())
     }
 
-    /// The most runs that ever stood at the gate together.
+    /// Largest number of runs at the gate at the same time.
     pub fn most_waiting(&self) -> usize {
         self.shared.state.lock().most_waiting
     }
 
-    /// Runs that have begun.
+    /// Number of runs that have started.
     pub fn runs(&self) -> usize {
         self.shared.state.lock().arrived
     }
@@ -205,27 +206,27 @@ impl DummyModel {
         self.shared.state.lock().sizes.clone()
     }
 
-    /// Threads of the session of each run so far, in the order of arrival.
+    /// Threads of each run's session, in the order of arrival.
     pub fn threads(&self) -> Vec<usize> {
         self.shared.state.lock().threads.clone()
     }
 
-    /// Runs that have ended, well or not.
+    /// Number of runs that have ended, successfully or not.
     pub fn finished(&self) -> usize {
         self.shared.state.lock().finished
     }
 
-    /// Runs that ended because they were interrupted.
+    /// Number of runs that were interrupted.
     pub fn interrupted(&self) -> usize {
         self.shared.state.lock().interrupted
     }
 
-    /// Sessions that were ever opened.
+    /// Number of attempts to open a session.
     pub fn sessions_opened(&self) -> usize {
         self.shared.state.lock().sessions_opened
     }
 
-    /// Sessions that are open now.
+    /// Number of open sessions.
     pub fn sessions_open(&self) -> usize {
         self.shared.state.lock().sessions_open
     }

@@ -14,7 +14,7 @@ fn repeats_pixels_channel_by_channel() {
 }
 
 #[test]
-fn runs_pass_the_gate_in_the_order_that_the_test_says() {
+fn runs_pass_the_gate_in_the_order_of_release() {
     let model = DummyModel::new(Channels::Luma, 1);
     let gate = model.gate();
     gate.hold();
@@ -40,7 +40,7 @@ fn runs_pass_the_gate_in_the_order_that_the_test_says() {
 }
 
 #[test]
-fn a_held_run_can_be_interrupted_and_the_session_goes_on_after() {
+fn a_held_run_can_be_interrupted_and_the_session_still_works() {
     let model = DummyModel::new(Channels::Luma, 1);
     model.gate().hold();
     let mut session = model.open_session().unwrap();
@@ -59,7 +59,7 @@ fn a_held_run_can_be_interrupted_and_the_session_goes_on_after() {
 }
 
 #[test]
-fn fails_as_told() {
+fn runs_and_sessions_fail_on_request() {
     let model = DummyModel::new(Channels::Luma, 2);
     model.fail_run(0, Failure::Error("no".into()));
     model.fail_run(1, Failure::WrongSize);
@@ -78,7 +78,7 @@ fn fails_as_told() {
 }
 
 #[test]
-fn refuses_sizes_that_break_its_own_rules() {
+fn sizes_that_violate_its_properties_are_refused() {
     let two = Size { width: 2, height: 2 };
     let model = DummyModel::new(Channels::Luma, 2).with_info(|info| info.multiple = two);
     let mut session = model.open_session().unwrap();
@@ -103,7 +103,7 @@ fn runs_share_the_memory_of_the_device_with_other_programs() {
 }
 
 #[test]
-fn open_sessions_have_their_part_of_the_device() {
+fn open_sessions_take_device_memory() {
     let model = DummyModel::new(Channels::Luma, 1).with_device(100, |pixels| 10 * pixels).with_session_bytes(40);
     let mut session = model.open_session().unwrap();
     let other = model.open_session().unwrap();

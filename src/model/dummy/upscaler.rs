@@ -1,4 +1,4 @@
-//! Runs of the network for tests.
+//! Sessions of the network for tests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +13,12 @@ use crate::types::Size;
 pub(super) struct DummyUpscaler {
     pub info: ModelInfo,
     pub shared: Arc<Shared>,
-    /// Whether runs are to be cut short. Changed only under the lock of `shared`.
+    /// Whether runs are interrupted. Changed only under the lock of `shared`.
     pub raised: Arc<AtomicBool>,
-    /// Bytes that the largest run so far took.
+    /// Bytes of the largest run so far.
     pub largest: u64,
     pub threads: usize,
-    /// What it takes by being open.
+    /// The device memory of the open session.
     pub taken: Taken,
 }
 
@@ -32,7 +32,7 @@ impl Drop for Finish<'_> {
 }
 
 impl DummyUpscaler {
-    /// Stands at the gate. Gives what is to go wrong with the run.
+    /// Waits at the gate; returns the failure requested for this run.
     fn pass(&self, mark: f32) -> Result<Option<Failure>, RunError> {
         let mut state = self.shared.state.lock();
         let run = state.arrived;
@@ -60,7 +60,7 @@ impl DummyUpscaler {
         result.map(|()| state.run_failures.remove(&run))
     }
 
-    /// What is wrong with the input, if it breaks the model's own rules.
+    /// Why the input is invalid, if it violates the model's properties.
     fn complaint(&self, values: usize, size: Size) -> Option<String> {
         let Size { width, height } = size;
         let ModelInfo { multiple, min_size, .. } = self.info;
@@ -71,7 +71,7 @@ impl DummyUpscaler {
             return Some(format!("{width}x{height} is not the fixed size"));
         }
         if width % multiple.width != 0 || height % multiple.height != 0 {
-            return Some(format!("{width}x{height} is no multiple"));
+            return Some(format!("{width}x{height} is not a multiple"));
         }
         (width < min_size.width || height < min_size.height).then(|| format!("{width}x{height} is too small"))
     }

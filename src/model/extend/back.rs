@@ -1,4 +1,4 @@
-//! Behind the network: from its output to codes.
+//! The operators behind the network, which convert its output to samples.
 
 use super::super::graph::proto::data_type;
 use super::nodes::Nodes;
@@ -9,24 +9,24 @@ use crate::picture::format::Kind;
 use crate::types::Channels;
 
 impl Recipe {
-    /// Writes what makes codes of `output`, the network's output; declares the places of the pixels that make chroma as inputs, and
-    /// the planes as outputs.
+    /// Adds the operators that convert `output`, the network's output, to samples. Declares as inputs the indices of
+    /// the pixels averaged to chroma, and the planes as outputs.
     pub(super) fn back(&self, nodes: &mut Nodes, output: &str) {
         let values = match self.output {
             Element::Float32 => output.to_owned(),
             Element::Float16 => nodes.cast(output, data_type::FLOAT),
             Element::Uint8 => {
-                let codes = nodes.cast(output, data_type::FLOAT);
-                nodes.over(&codes, 255.0)
+                let samples = nodes.cast(output, data_type::FLOAT);
+                nodes.over(&samples, 255.0)
             }
         };
         match (self.layout.kind, self.channels) {
             (Kind::Rgb, Channels::Luma) => {
-                let codes = encode(nodes, &values, Levels::crossing(self.layout.depth), 0);
+                let samples = encode(nodes, &values, Levels::crossing(self.layout.depth), 0);
                 let wide = !Levels::crosses_as_u16(self.layout.depth);
                 let element = if wide { data_type::INT32 } else { data_type::UINT16 };
-                let codes = nodes.cast(&codes, element);
-                nodes.output(&codes, element);
+                let samples = nodes.cast(&samples, element);
+                nodes.output(&samples, element);
             }
             (Kind::Gray | Kind::Yuv, Channels::Luma) => self.store(nodes, &values, self.luma),
             (Kind::Rgb, Channels::Rgb) => self.store_rgb(nodes, &values),
@@ -41,21 +41,21 @@ impl Recipe {
         }
     }
 
-    /// One channel as a plane.
+    /// Outputs one channel as a plane.
     fn store(&self, nodes: &mut Nodes, values: &str, levels: Levels) {
-        let codes = self.codes(nodes, values, levels);
-        nodes.output(&codes, sample_type(&self.layout));
+        let samples = self.to_samples(nodes, values, levels);
+        nodes.output(&samples, sample_type(&self.layout));
     }
 
-    fn codes(&self, nodes: &mut Nodes, values: &str, levels: Levels) -> String {
-        let codes = encode(nodes, values, levels, self.layout.shift);
-        nodes.cast(&codes, sample_type(&self.layout))
+    fn to_samples(&self, nodes: &mut Nodes, values: &str, levels: Levels) -> String {
+        let samples = encode(nodes, values, levels, self.layout.shift);
+        nodes.cast(&samples, sample_type(&self.layout))
     }
 
-    /// R, G and B: three planes, or one of their samples alone in the order in which they lie in memory.
+    /// Outputs R, G and B: three planes, or one packed plane with only these samples, in memory order.
     fn store_rgb(&self, nodes: &mut Nodes, rgb: &str) {
-        let codes = self.codes(nodes, rgb, self.luma);
-        self.place(nodes, &codes, &[0, 1, 2], 0);
+        let samples = self.to_samples(nodes, rgb, self.luma);
+        self.store_planes(nodes, &samples, &[0, 1, 2], 0);
     }
 
     fn store_chroma(&self, nodes: &mut Nodes, rgb: &str) {
@@ -74,12 +74,12 @@ impl Recipe {
         if self.layout.h_sub {
             chroma = downsample(nodes, &chroma, 3, site.h_cosited);
         }
-        let codes = self.codes(nodes, &chroma, self.chroma);
-        self.place(nodes, &codes, &[1, 2], 1);
+        let samples = self.to_samples(nodes, &chroma, self.chroma);
+        self.store_planes(nodes, &samples, &[1, 2], 1);
     }
 
-    /// Channels that are the components of these numbers, as the planes from `first` on.
-    fn place(&self, nodes: &mut Nodes, codes: &str, components: &[usize], first: usize) {
+    /// Outputs channels, which are the `components` (indices), as the planes from `first` on.
+    fn store_planes(&self, nodes: &mut Nodes, samples: &str, components: &[usize], first: usize) {
         let mut order: Vec<usize> = (0..components.len()).collect();
         order.sort_by_key(|&channel| {
             let component = self.layout.components[components[channel]];
@@ -87,13 +87,13 @@ impl Recipe {
         });
         let element = sample_type(&self.layout);
         if self.layout.planes - first == 1 {
-            let codes = nodes.channels(codes, &order);
-            let codes = nodes.transpose(&codes, [0, 2, 3, 1]);
-            nodes.output(&codes, element);
+            let samples = nodes.channels(samples, &order);
+            let samples = nodes.transpose(&samples, [0, 2, 3, 1]);
+            nodes.output(&samples, element);
             return;
         }
         for channel in order {
-            let plane = nodes.channels(codes, &[channel]);
+            let plane = nodes.channels(samples, &[channel]);
             nodes.output(&plane, element);
         }
     }
@@ -104,23 +104,23 @@ impl Recipe {
     }
 }
 
-/// Whole numbers: the code nearest to each value, `shift` bits up; NaN is 0.
+/// The nearest sample value of each value, shifted up by `shift` bits; NaN becomes 0.
 fn encode(nodes: &mut Nodes, values: &str, levels: Levels, shift: u32) -> String {
-    let codes = nodes.times(values, levels.scale);
-    let codes = nodes.plus(&codes, levels.offset);
-    let codes = nodes.clamp(&codes, levels.max);
-    let codes = nodes.round(&codes);
-    if shift == 0 { codes } else { nodes.times(&codes, (1u32 << shift) as f32) }
+    let samples = nodes.times(values, levels.scale);
+    let samples = nodes.plus(&samples, levels.offset);
+    let samples = nodes.clamp(&samples, levels.max);
+    let samples = nodes.round(&samples);
+    if shift == 0 { samples } else { nodes.times(&samples, (1u32 << shift) as f32) }
 }
 
-/// Pixels to chroma's places along an axis: the lists of the pixels that make a sample are inputs.
+/// Averages pixels to chroma samples along an axis. The index lists of the pixels are inputs.
 fn downsample(nodes: &mut Nodes, values: &str, axis: i64, cosited: bool) -> String {
     let weights: &[f32] = if cosited { &[0.25, 0.5, 0.25] } else { &[0.5, 0.5] };
     let taps: Vec<String> = weights
         .iter()
         .map(|_| {
-            let places = nodes.input("tap", data_type::INT32, &[None]);
-            nodes.to_tensor(values, &places, axis)
+            let indices = nodes.input("tap", data_type::INT32, &[None]);
+            nodes.gather(values, &indices, axis)
         })
         .collect();
     let terms: Vec<(&str, f32)> = taps.iter().map(String::as_str).zip(weights.iter().copied()).collect();

@@ -1,4 +1,4 @@
-//! The model file as the fields that it is on the wire. All that is not changed is copied as it is, whatever it means.
+//! The model file as raw protobuf fields. Fields that are not changed are copied byte by byte, whatever they mean.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
@@ -19,15 +19,15 @@ const OUTPUT: u64 = 12;
 /// One field of a message.
 struct Field {
     number: u64,
-    /// With its key.
+    /// The whole field, including its key.
     whole: Bytes,
-    /// Of a field with a length: what it holds.
+    /// The content of a length-delimited field.
     content: Bytes,
 }
 
-/// A model file, taken apart.
+/// A model file, split into fields.
 pub(super) struct File {
-    /// All fields but the graph.
+    /// All fields except the graph.
     around: Vec<Field>,
     graph: Vec<Field>,
     /// The graph's bytes.
@@ -49,7 +49,7 @@ fn fields(message: &Bytes) -> Result<Vec<Field>, String> {
             1 => 8,
             2 => decode_varint(&mut rest).map_err(damaged)?,
             5 => 4,
-            // Groups, which no version of the format has.
+            // Groups, which ONNX does not use.
             _ => return Err("it is not an ONNX file".into()),
         };
         let length = usize::try_from(length).ok().filter(|length| *length <= rest.len());
@@ -70,13 +70,14 @@ impl File {
         match file.opset()? {
             Some(opset) if opset >= MIN_OPSET => Ok(file),
             Some(opset) => Err(format!(
-                "it uses ONNX opset {opset}, but conversion on the device needs opset {MIN_OPSET} or later; export it again"
+                "it uses ONNX opset {opset}, but conversion on the device needs opset {MIN_OPSET} or later; export it \
+                 again"
             )),
-            None => Err("it does not say which version of ONNX's operators it is made of".into()),
+            None => Err("it does not say which version of the ONNX operators it uses".into()),
         }
     }
 
-    /// The version of ONNX's own operators.
+    /// The version of the standard operators.
     fn opset(&self) -> Result<Option<i64>, String> {
         let sets = self.around.iter().filter(|field| field.number == OPSET_IMPORT);
         for set in sets {
@@ -88,20 +89,20 @@ impl File {
         Ok(None)
     }
 
-    /// What no name in the graph begins with.
+    /// A prefix that no name in the graph has.
     pub fn free_prefix(&self) -> String {
         let mut prefix = String::from("upscalefilter.");
-        // By the first byte first: a file may be large.
+        // Compare the first byte first, because a file may be large.
         while self.text.windows(prefix.len()).any(|text| text[0] == prefix.as_bytes()[0] && text == prefix.as_bytes()) {
             prefix.insert(0, '_');
         }
         prefix
     }
 
-    /// The file with operators before and behind the network; `input` is now made by `front`.
+    /// The file with operators before and behind the network; `front` now computes `input`.
     pub fn write(&self, input: &str, front: &Nodes, back: &Nodes) -> Result<Vec<u8>, String> {
         let mut graph = Vec::with_capacity(self.text.len() + (1 << 16));
-        // Operators stand in the order in which they are computed.
+        // Operators must be in topological order.
         let own = |number: u64| self.graph.iter().filter(move |field| field.number == number);
         front.nodes.iter().for_each(|node| put(&mut graph, NODE, node));
         own(NODE).for_each(|field| graph.put_slice(&field.whole));
@@ -128,7 +129,7 @@ impl File {
     }
 }
 
-/// Appends a field with a length.
+/// Appends a length-delimited field.
 fn put(message: &mut Vec<u8>, number: u64, content: &[u8]) {
     encode_key(number as u32, WireType::LengthDelimited, message);
     encode_varint(content.len() as u64, message);

@@ -1,4 +1,4 @@
-//! Before the network: from codes to its input.
+//! The operators before the network, which convert samples to its input.
 
 use super::super::graph::proto::data_type;
 use super::nodes::Nodes;
@@ -9,14 +9,15 @@ use crate::picture::format::Kind;
 use crate::picture::siting;
 use crate::types::Channels;
 
-/// The shape of a plane's window: with several samples in a pixel, these come last, as they do in memory.
+/// The shape of a plane's window. The samples of a pixel, if there are several, are the last dimension, as in memory.
 fn plane_shape(samples: i64, size: [Option<i64>; 2]) -> [Option<i64>; 4] {
     let [height, width] = size;
     if samples == 1 { [Some(1), Some(1), height, width] } else { [Some(1), height, width, Some(samples)] }
 }
 
 impl Recipe {
-    /// Writes what gives `input`, the network's input; declares the planes' windows as inputs, then the places of chroma.
+    /// Adds the operators that compute `input`, the network's input. Declares as inputs the planes' windows, then the
+    /// chroma indices.
     pub(super) fn front(&self, nodes: &mut Nodes, input: &str) {
         let values = match (self.layout.kind, self.channels) {
             (Kind::Rgb, Channels::Rgb) => self.load_rgb(nodes),
@@ -39,17 +40,17 @@ impl Recipe {
                 nodes.write("Identity", &[&halves], input, vec![]);
             }
             Element::Uint8 => {
-                // Half a step up, and the cast cuts off.
-                let codes = nodes.times(&values, 255.0);
-                let codes = nodes.plus(&codes, 0.5);
-                let codes = nodes.clamp(&codes, 255.0);
-                let codes = nodes.cast(&codes, data_type::UINT8);
-                nodes.write("Identity", &[&codes], input, vec![]);
+                // Rounds to nearest: adds 0.5, and the cast truncates.
+                let samples = nodes.times(&values, 255.0);
+                let samples = nodes.plus(&samples, 0.5);
+                let samples = nodes.clamp(&samples, 255.0);
+                let samples = nodes.cast(&samples, data_type::UINT8);
+                nodes.write("Identity", &[&samples], input, vec![]);
             }
         }
     }
 
-    /// The window of a plane, as an input.
+    /// Declares the window of a plane as an input.
     fn plane(&self, nodes: &mut Nodes, plane: usize) -> String {
         let chroma = self.layout.kind == Kind::Yuv && plane > 0;
         let side = |length: u32, sub: bool| Some(i64::from(length)).filter(|_| !(chroma && sub));
@@ -60,24 +61,24 @@ impl Recipe {
     }
 
     fn load_luma(&self, nodes: &mut Nodes) -> String {
-        let codes = self.plane(nodes, 0);
-        self.decode(nodes, &codes, self.luma)
+        let samples = self.plane(nodes, 0);
+        self.decode(nodes, &samples, self.luma)
     }
 
     /// R, G and B as channels.
     fn load_rgb(&self, nodes: &mut Nodes) -> String {
         let planes: Vec<String> = (0..self.layout.planes).map(|plane| self.plane(nodes, plane)).collect();
-        let codes = self.pick(nodes, &planes, &[0, 1, 2]);
-        self.decode(nodes, &codes, self.luma)
+        let samples = self.pick(nodes, &planes, &[0, 1, 2]);
+        self.decode(nodes, &samples, self.luma)
     }
 
-    /// The components of these numbers as channels, out of `planes`: those that hold them, in order.
+    /// The `components` (indices) as channels, from `planes`, which are the planes that hold them, in order.
     fn pick(&self, nodes: &mut Nodes, planes: &[String], components: &[usize]) -> String {
         let components = components.iter().map(|&component| self.layout.components[component]);
         if let [packed] = planes {
-            let codes = nodes.transpose(packed, [0, 3, 1, 2]);
-            let places: Vec<usize> = components.map(|component| component.offset / self.layout.bytes).collect();
-            return nodes.channels(&codes, &places);
+            let samples = nodes.transpose(packed, [0, 3, 1, 2]);
+            let offsets: Vec<usize> = components.map(|component| component.offset / self.layout.bytes).collect();
+            return nodes.channels(&samples, &offsets);
         }
         let first = self.layout.planes - planes.len();
         let planes: Vec<String> = components.map(|component| planes[component.plane - first].clone()).collect();
@@ -105,12 +106,12 @@ impl Recipe {
         nodes.concat(&rgb)
     }
 
-    /// Normalised values.
-    fn decode(&self, nodes: &mut Nodes, codes: &str, levels: Levels) -> String {
-        let mut values = nodes.cast(codes, data_type::FLOAT);
+    /// Converts samples to normalised values.
+    fn decode(&self, nodes: &mut Nodes, samples: &str, levels: Levels) -> String {
+        let mut values = nodes.cast(samples, data_type::FLOAT);
         if self.layout.shift > 0 {
             values = nodes.times(&values, 1.0 / (1u32 << self.layout.shift) as f32);
-            // What stands in the bits below is no part of the sample.
+            // The low bits are not part of the sample.
             values = nodes.floor(&values);
         }
         let values = nodes.minus(&values, levels.offset);
@@ -118,12 +119,13 @@ impl Recipe {
     }
 }
 
-/// Chroma at luma's places along an axis: two lists of places are inputs, the nearest sample's and the other's.
+/// Interpolates chroma at luma positions along an axis. Two index lists are inputs: the nearest sample, and the other
+/// one.
 fn upsample(nodes: &mut Nodes, chroma: &str, axis: i64, weight: f32) -> String {
     let near = nodes.input("near", data_type::INT32, &[None]);
     let other = nodes.input("other", data_type::INT32, &[None]);
-    let near = nodes.to_tensor(chroma, &near, axis);
-    let other = nodes.to_tensor(chroma, &other, axis);
+    let near = nodes.gather(chroma, &near, axis);
+    let other = nodes.gather(chroma, &other, axis);
     let difference = nodes.sub(&other, &near);
     let part = nodes.times(&difference, weight);
     nodes.add(&near, &part)

@@ -1,17 +1,17 @@
-//! Networks whose graph takes and gives codes as they lie in pictures, so that a device is handed integers and not floats, and does
-//! the conversion itself.
+//! Extends a network's graph so that it takes and returns integer samples, and the device does the conversion.
 //!
-//! `extend` writes a new model file: the network as it is, with operators before its input that make normalised R'G'B' or luma of
-//! windows of planes, and operators behind its output that make codes of its result. They do in the same order what
-//! [`Converter::to_tensor`](crate::picture::convert::Converter::to_tensor) and
-//! [`Converter::from_tensor`](crate::picture::convert::Converter::from_tensor) do, in 32-bit floats, so that both agree but for what optimisers
-//! make of the graph. Which tensors cross, and in which order, is said in `Recipe`; the other end of it is `picture::device_conversion`.
+//! `extend` writes a new model file: the unchanged network, operators before its input that convert windows of planes
+//! to normalised R'G'B' or luma, and operators behind its output that convert the result to samples. They do the same
+//! 32-bit float operations in the same order as [`Converter::to_tensor`](crate::picture::convert::Converter::to_tensor)
+//! and [`Converter::from_tensor`](crate::picture::convert::Converter::from_tensor), so the results agree unless an
+//! optimiser changes the graph. `Recipe` defines the tensors and their order; `picture::device_conversion` is the
+//! counterpart.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `front`, `back` | what stands before and behind the network |
-//! | `nodes` | writing operators |
-//! | `file` | putting them into the file |
+//! | `front`, `back` | the operators before and behind the network |
+//! | `nodes` | creates operators |
+//! | `file` | inserts them into the file |
 
 mod back;
 mod file;
@@ -32,22 +32,23 @@ use crate::picture::format::Layout;
 use crate::picture::matrix::Coefficients;
 use crate::types::Size;
 
-/// The version of ONNX's operators from which on all that is added means what it means today: `Round` came with it.
+/// The first opset in which all added operators have their current meaning; it introduced `Round`.
 pub const MIN_OPSET: i64 = 11;
 
-/// What is written around a network.
+/// The conversion added to a network.
 ///
-/// Inputs, in this order (`h` and `w` are the tensor's sides; windows begin where the region does):
+/// Inputs, in this order (`h` and `w` are the tensor's sides; windows start at the region's origin):
 ///
-/// 1. the planes that the network sees (luma alone for a luma network and Y'CbCr), uint8, or uint16 where a sample has two bytes:
-///    `[1, 1, h, w]`, or `[1, h, w, n]` with n samples in a pixel. Subsampled chroma: the samples that are needed, as many as there are;
-/// 2. for each direction (rows first) in which chroma is subsampled, two lists (int32) of as many numbers as the tensor has rows or
-///    columns: for each the nearest sample of the window, and the other one that has a say;
-/// 3. likewise the pixels of the result that make each sample of chroma: two lists, or three where chroma lies on a pixel.
+/// 1. the planes that the network sees (only luma for a luma network on Y'CbCr), uint8, or uint16 for two-byte samples:
+///    `[1, 1, h, w]`, or `[1, h, w, n]` with n samples per pixel. Subsampled chroma: only the samples needed;
+/// 2. for each direction in which chroma is subsampled (rows first), two int32 lists with one index per row or column
+///    of the tensor: the nearest sample of the window, and the other sample with a weight;
+/// 3. likewise the indices of the output pixels averaged to each chroma sample: two lists, or three for co-sited
+///    chroma.
 ///
-/// Outputs: the same planes of the result, `scale` times as large, of subsampled chroma the samples asked for; packed R'G'B' without
-/// what is beside it in a pixel, in the order in which it lies there. A luma network's result for an R'G'B' picture is luma, uint16 or
-/// int32, by [`Levels::crossing`].
+/// Outputs: the same planes of the result, `scale` times as large; for subsampled chroma the samples that the lists
+/// select; for packed R'G'B' only the colour samples, in memory order. A luma network on an R'G'B' picture returns luma
+/// as uint16 or int32, by [`Levels::crossing`].
 pub(super) struct Recipe {
     layout: Layout,
     luma: Levels,
@@ -55,15 +56,16 @@ pub(super) struct Recipe {
     matrix: Coefficients,
     site: ChromaSite,
     channels: Channels,
-    /// The types of the network's input and output.
+    /// Element types of the network's input and output.
     input: Element,
     output: Element,
-    /// The only input size of the network, which is then declared.
+    /// The fixed input size of the network, which is then declared.
     size: Option<Size>,
 }
 
 impl Recipe {
-    /// For pictures of `encoding` and a network of `channels` that takes and gives `elements`.
+    /// The conversion for pictures of `encoding` and a network with `channels`. `elements` are the types of the
+    /// network's input and output.
     pub fn new(encoding: &PixelEncoding, channels: Channels, elements: [Element; 2], size: Option<Size>) -> Self {
         let PixelEncoding { format, colour } = encoding;
         let layout = format.layout();
@@ -81,31 +83,31 @@ impl Recipe {
         }
     }
 
-    /// Samples in a pixel of a plane.
+    /// Samples per pixel of a plane.
     fn samples(&self, plane: usize) -> usize {
         self.layout.plane_step(plane).map_or(1, |step| step / self.layout.bytes)
     }
 }
 
-/// The type of a format's samples.
+/// The ONNX type of a format's samples.
 fn sample_type(layout: &Layout) -> i32 {
     if layout.bytes == 1 { data_type::UINT8 } else { data_type::UINT16 }
 }
 
-/// A model file that converts.
+/// A model file with conversion.
 #[derive(Debug)]
 pub(super) struct Extended {
     pub bytes: Vec<u8>,
-    /// The names of its inputs and outputs, in the order of [`Recipe`].
+    /// Names of the inputs and outputs, in the order of [`Recipe`].
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
 }
 
-/// Writes `recipe` around the network in the file `model`, whose input and output have these names. What the file holds stays as it is,
-/// also what is not known here.
+/// Adds `recipe` to the network in the file `model`, whose input and output have these names. Everything else in the
+/// file, including unknown fields, is copied unchanged.
 ///
 /// # Errors
-/// One line that can follow "the device cannot convert for FILE: ".
+/// One line that can follow "conversion=device is not possible with FILE: ".
 pub(super) fn extend(model: &Bytes, recipe: &Recipe, input: &str, output: &str) -> Result<Extended, String> {
     let file = file::File::read(model)?;
     let mut front = Nodes::new(file.free_prefix());

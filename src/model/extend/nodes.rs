@@ -1,13 +1,13 @@
-//! Writing operators. All of them have meant the same from version [`super::MIN_OPSET`] of ONNX's operators on.
+//! Creates operators. All have had the same meaning since opset [`super::MIN_OPSET`].
 
 use bytes::Bytes;
 use prost::Message;
 
 use super::super::graph::proto::{self, data_type};
 
-/// The operators, inputs and outputs that are added to a network, in the order in which they are computed.
+/// The operators, inputs and outputs added to a network, in topological order.
 pub(super) struct Nodes {
-    /// What every name begins with.
+    /// The prefix of all names.
     prefix: String,
     count: usize,
     pub nodes: Vec<Bytes>,
@@ -19,7 +19,7 @@ pub(super) struct Nodes {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Port {
     pub name: String,
-    /// The `ValueInfoProto`.
+    /// The encoded `ValueInfoProto`.
     pub declaration: Bytes,
 }
 
@@ -39,7 +39,7 @@ impl Nodes {
         Self { prefix, count: 0, nodes: Vec::new(), inputs: Vec::new(), outputs: Vec::new() }
     }
 
-    /// An empty list whose names are not those of this one.
+    /// An empty list whose names do not collide with those of this one.
     pub fn behind(&self) -> Self {
         Self { count: self.count, ..Self::new(self.prefix.clone()) }
     }
@@ -49,14 +49,14 @@ impl Nodes {
         format!("{}{what}{}", self.prefix, self.count)
     }
 
-    /// An input of the graph. Dimensions of `None` are free.
+    /// Adds an input of the graph. Dimensions of `None` are free.
     pub fn input(&mut self, what: &str, element: i32, shape: &[Option<i64>]) -> String {
         let port = self.port(what, element, shape);
         self.inputs.push(port);
         self.inputs[self.inputs.len() - 1].name.clone()
     }
 
-    /// Makes `value`, of four free dimensions, an output of the graph.
+    /// Makes `value`, with four free dimensions, an output of the graph.
     pub fn output(&mut self, value: &str, element: i32) {
         let port = self.port("output", element, &[None; 4]);
         self.write("Identity", &[value], &port.name, vec![]);
@@ -71,7 +71,7 @@ impl Nodes {
         Port { name, declaration: info.encode_to_vec().into() }
     }
 
-    /// An operator whose result has a name that is given.
+    /// Adds an operator whose result is called `output`.
     pub fn write(&mut self, operator: &str, inputs: &[&str], output: &str, attributes: Vec<proto::Attribute>) {
         let node = proto::Node {
             input: inputs.iter().map(|&input| input.into()).collect(),
@@ -90,7 +90,7 @@ impl Nodes {
         output
     }
 
-    /// A constant. By a node and not an initializer, which older files would have to list among their inputs.
+    /// Adds a constant, as a node: older files would have to list an initializer among their inputs.
     fn constant(&mut self, tensor: proto::Tensor) -> String {
         let value = proto::Attribute {
             name: "value".into(),
@@ -136,7 +136,7 @@ impl Nodes {
         self.with("Div", value, divisor)
     }
 
-    /// Clamps to 0 to `max`; NaN becomes 0, because it is greater than nothing.
+    /// Clamps to 0 to `max`. NaN becomes 0, because `NaN > 0` is false.
     pub fn clamp(&mut self, value: &str, max: f32) -> String {
         let (zero, max) = (self.float(0.0), self.float(max));
         let positive = self.apply("Greater", &[value, &zero], vec![]);
@@ -148,7 +148,7 @@ impl Nodes {
         self.apply("Floor", &[value], vec![])
     }
 
-    /// To the nearest whole number, of two the even one.
+    /// Rounds to the nearest integer, ties to even.
     pub fn round(&mut self, value: &str) -> String {
         self.apply("Round", &[value], vec![])
     }
@@ -167,27 +167,27 @@ impl Nodes {
         self.apply("Transpose", &[value], vec![order])
     }
 
-    /// One behind the other along the channels.
+    /// Concatenates along the channels.
     pub fn concat(&mut self, values: &[String]) -> String {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         self.apply("Concat", &values, vec![int("axis", 1)])
     }
 
-    /// The elements along `axis` whose numbers `places` (a list in the graph) holds.
-    pub fn to_tensor(&mut self, value: &str, places: &str, axis: i64) -> String {
-        self.apply("Gather", &[value, places], vec![int("axis", axis)])
+    /// The elements along `axis` at the `indices`, a list in the graph.
+    pub fn gather(&mut self, value: &str, indices: &str, axis: i64) -> String {
+        self.apply("Gather", &[value, indices], vec![int("axis", axis)])
     }
 
-    /// Channels by their numbers.
+    /// Selects channels by index.
     pub fn channels(&mut self, value: &str, numbers: &[usize]) -> String {
         let raw_data = numbers.iter().flat_map(|&number| (number as i64).to_le_bytes()).collect::<Vec<u8>>().into();
         let dims = vec![numbers.len() as i64];
         let tensor = proto::Tensor { dims, data_type: data_type::INT64, raw_data, ..proto::Tensor::default() };
-        let places = self.constant(tensor);
-        self.to_tensor(value, &places, 1)
+        let indices = self.constant(tensor);
+        self.gather(value, &indices, 1)
     }
 
-    /// Each of `N` channels by itself.
+    /// Splits the first `N` channels into single channels.
     pub fn split<const N: usize>(&mut self, value: &str) -> [String; N] {
         std::array::from_fn(|channel| self.channels(value, &[channel]))
     }

@@ -1,4 +1,4 @@
-//! What becomes of the file.
+//! The extended model file.
 
 use bytes::Bytes;
 use prost::Message;
@@ -11,8 +11,8 @@ use crate::picture::tests::hd;
 use crate::types::Conversion;
 
 fn recipe(channels: Channels) -> Recipe {
-    let codes = PixelEncoding { format: PixelFormat::I420, colour: hd() };
-    Recipe::new(&codes, channels, [Element::Float32; 2], None)
+    let encoding = PixelEncoding { format: PixelFormat::I420, colour: hd() };
+    Recipe::new(&encoding, channels, [Element::Float32; 2], None)
 }
 
 #[track_caller]
@@ -21,9 +21,9 @@ fn refused(model: &Bytes, reason: &str) {
     assert!(error.contains(reason), "{error}");
 }
 
-/// A field that no version of the format has, and one of the graph that the analysis does not read.
+/// Tests a field that the format does not have, and a field of the graph that the analysis does not read.
 #[test]
-fn what_is_not_known_stays() {
+fn unknown_fields_are_kept() {
     let model = plain(Channels::Rgb, 2).build();
     let unknown: &[u8] = &[0xfa, 0x3f, 3, b'a', b'b', b'c'];
     let doc: &[u8] = &[0x52, 4, b'w', b'o', b'r', b'd'];
@@ -41,19 +41,19 @@ fn what_is_not_known_stays() {
     assert_eq!(after.initializer, before.initializer);
     let at = after.node.iter().position(|node| *node == before.node[0]).unwrap();
     assert_eq!(after.node[at..at + before.node.len()], before.node);
-    // Three planes, the places of chroma's samples in both directions, and of the pixels that make them: three and two.
+    // Three planes; index lists of the chroma samples in both directions, and of the pixels averaged to them: 3 + 2.
     assert_eq!((after.input.len(), after.output.len()), (3 + 4 + 5, 3));
     assert_eq!((extended.inputs.len(), extended.outputs.len()), (12, 3));
 }
 
-/// The network of [`plain`], taken apart.
+/// The network of [`plain`], decoded.
 fn parts(channels: Channels) -> (proto::Model, proto::Graph) {
     let model = proto::Model::decode(plain(channels, 2).build()).unwrap();
     let graph = proto::Graph::decode(model.graph[0].clone()).unwrap();
     (model, graph)
 }
 
-/// Converts a picture with a model file in `folder` and with the network of [`plain`], which it must be.
+/// Asserts that a model file in `folder` converts like the network of [`plain`].
 #[track_caller]
 fn is_plain(folder: &std::path::Path, model: &proto::Model, graph: &proto::Graph) {
     let path = folder.join("network.onnx");
@@ -86,7 +86,7 @@ fn weights_in_other_files_are_found() {
     is_plain(folder.path(), &model, &graph);
 }
 
-/// Before version 4 of the format weights had to be listed among the inputs.
+/// Before version 4 of the format, weights had to be listed among the inputs.
 #[test]
 fn old_files_list_their_weights_among_the_inputs() {
     let (model, mut graph) = parts(Channels::Rgb);
@@ -100,7 +100,7 @@ fn old_files_list_their_weights_among_the_inputs() {
 }
 
 #[test]
-fn names_that_are_taken_are_not_used() {
+fn added_names_do_not_collide() {
     let graph = Builder::new(1).node("Identity", "x", "upscalefilter.value1", &[]).node(
         "Identity",
         "upscalefilter.value1",
@@ -115,7 +115,7 @@ fn names_that_are_taken_are_not_used() {
 }
 
 #[test]
-fn the_operators_of_every_version_from_the_first_on_do() {
+fn all_opsets_since_the_minimum_work() {
     for opset in super::super::MIN_OPSET..=21 {
         let model = load(plain(Channels::Rgb, 2).opset(opset));
         let frame = size(9, 7);
@@ -143,29 +143,29 @@ fn what_cannot_be_extended_is_refused_with_a_reason() {
 }
 
 #[test]
-fn sessions_do_what_they_were_opened_for_and_can_be_interrupted() {
+fn sessions_refuse_other_tensors_and_can_be_interrupted() {
     let model = load(plain(Channels::Rgb, 2));
     let frame = size(9, 7);
     let mut pair = Pair::new(&model, PixelFormat::I420, hd(), frame);
     let regions = crate::picture::region::cover(frame, pair.limits);
     let src = Owned::random(PixelFormat::I420, frame, 3);
-    let due = pair.on_device(&src, &regions);
+    let expected = pair.on_device(&src, &regions);
     assert!(matches!(pair.floats.run_converting(&mut pair.tensors), Err(RunError::Failed(_))));
-    assert!(matches!(pair.codes.run(&[0.0; 63], frame, &mut Vec::new()), Err(RunError::Failed(_))));
-    let interrupter = pair.codes.interrupter();
+    assert!(matches!(pair.integers.run(&[0.0; 63], frame, &mut Vec::new()), Err(RunError::Failed(_))));
+    let interrupter = pair.integers.interrupter();
     interrupter.interrupt();
-    assert!(matches!(pair.codes.run_converting(&mut pair.tensors), Err(RunError::Interrupted)));
+    assert!(matches!(pair.integers.run_converting(&mut pair.tensors), Err(RunError::Interrupted)));
     interrupter.rearm();
-    assert_eq!(pair.on_device(&src, &regions).visible(), due.visible());
-    // Tensors of another kind of picture, and of other sizes than the network gives.
-    assert!(matches!(pair.codes.run_converting(&mut DeviceTensors::default()), Err(RunError::Failed(_))));
+    assert_eq!(pair.on_device(&src, &regions).visible(), expected.visible());
+    // Tensors of another encoding, and of other sizes than the network returns.
+    assert!(matches!(pair.integers.run_converting(&mut DeviceTensors::default()), Err(RunError::Failed(_))));
     pair.tensors.outputs[0].set_u8(&[1, 1, 3, 5]);
-    assert!(matches!(pair.codes.run_converting(&mut pair.tensors), Err(RunError::WrongSize { .. })));
+    assert!(matches!(pair.integers.run_converting(&mut pair.tensors), Err(RunError::WrongSize { .. })));
 }
 
-/// What is measured of one kind of session says nothing of the other.
+/// Measurements of one kind of session do not apply to the other.
 #[test]
-fn the_key_tells_where_pictures_are_converted() {
+fn the_key_depends_on_where_pictures_are_converted() {
     let source = Source::parse("fast2x");
     let key = |conversion| {
         let options = LoadOptions { provider: Provider::Cpu, conversion, ..LoadOptions::default() };
@@ -176,9 +176,9 @@ fn the_key_tells_where_pictures_are_converted() {
 }
 
 proptest::proptest! {
-    /// Damaged files are refused or copied, whatever they hold.
+    /// Damaged files are refused or copied.
     #[test]
-    fn no_bytes_make_it_panic(at in 0usize..2000, byte: u8) {
+    fn damaged_files_do_not_panic(at in 0usize..2000, byte: u8) {
         let mut model = plain(Channels::Rgb, 2).build().to_vec();
         let length = model.len();
         model[at % length] = byte;

@@ -1,14 +1,14 @@
-//! Every format, with all that its codes can mean.
+//! All formats, with all colour ranges, matrices and chroma sites that affect them.
 
 use super::*;
 use crate::picture::format::Kind;
 use crate::picture::region::cover;
 use crate::picture::tests::{CHANNELS, MATRICES, RANGES, SITES, colour};
 
-/// Odd, so that the last sample of subsampled chroma has one pixel.
+/// Odd, so that the last subsampled chroma sample covers one pixel.
 const FRAME: (u32, u32) = (23, 17);
 
-/// All that makes a difference to a format's codes.
+/// The colour descriptions that affect a format's samples.
 fn colours(format: PixelFormat) -> Vec<Colour> {
     let layout = format.layout();
     let sites = if layout.h_sub || layout.v_sub { &SITES[..] } else { &SITES[..1] };
@@ -17,7 +17,7 @@ fn colours(format: PixelFormat) -> Vec<Colour> {
 }
 
 #[test]
-fn device_and_processor_agree_to_a_code_value() {
+fn device_and_host_agree_within_one() {
     let frame = size(FRAME.0, FRAME.1);
     for channels in CHANNELS {
         let model = load(plain(channels, 2));
@@ -34,19 +34,19 @@ fn device_and_processor_agree_to_a_code_value() {
                     let parts = pair.on_device(src, &tiles);
                     assert!(
                         parts.visible() == pair.on_device(src, &whole).visible(),
-                        "{what}: parts are not the whole"
+                        "{what}: parts differ from the whole"
                     );
                 }
             }
-            let Counts { codes, differ } = counts;
-            println!("{} {channels:?}: {differ} of {codes} codes differ by one", format.name());
+            let Counts { samples, differ } = counts;
+            println!("{} {channels:?}: {differ} of {samples} samples differ by one", format.name());
         }
     }
 }
 
-/// What crosses is what the picture holds, once each way, and lists of places.
+/// Only the picture's samples, once each way, and index lists are transferred.
 #[test]
-fn integers_cross() {
+fn only_integers_are_transferred() {
     let frame = size(64, 48);
     for channels in CHANNELS {
         for &format in PixelFormat::ALL {
@@ -60,7 +60,7 @@ fn integers_cross() {
             };
             let mut most = picture(frame) + picture(size(128, 96)) + 5 * 4 * (64 + 48);
             if channels == Channels::Luma && format.layout().kind == Kind::Rgb {
-                // Luma alone comes back.
+                // Only luma is returned.
                 let bytes = if format.layout().depth <= 12 { 2 } else { 4 };
                 most = picture(frame) + bytes * 128 * 96;
             }

@@ -1,4 +1,4 @@
-//! The device's conversion beside the processor's, on the CPU provider: helpers here, one file for each question.
+//! Compares the conversion on the device (here the CPU provider) with the converter's. This file holds the helpers.
 
 mod files;
 mod formats;
@@ -20,8 +20,8 @@ use crate::picture::tests::{Owned, Random, size};
 use crate::types::{Channels, Provider};
 use crate::types::{Rect, Size};
 
-/// Weights of a convolution that gives each channel `copies` times, sharpened and mixed with the others: its result has all codes in
-/// it, and leaves the range on both sides.
+/// Weights of a convolution that outputs each channel `copies` times, sharpened and mixed with the others. The result
+/// covers all sample values and exceeds the range on both sides.
 fn weights(channels: i64, copies: i64, kernel: i64) -> Vec<f32> {
     let mut random = Random(7);
     let middle = kernel * kernel / 2;
@@ -38,7 +38,7 @@ fn weights(channels: i64, copies: i64, kernel: i64) -> Vec<f32> {
     weights
 }
 
-/// Appends a 3x3 convolution and a shuffle that enlarges `from` to `to` by `scale`.
+/// Appends a 3x3 convolution and a pixel shuffle that enlarge `from` to `to` by `scale`.
 fn enlarge(graph: Builder, (from, to): (&str, &str), channels: i64, scale: i64) -> Builder {
     let copies = scale * scale;
     graph
@@ -60,7 +60,7 @@ fn load(graph: Builder) -> Arc<OnnxModel> {
     Arc::new(OnnxModel::load(&Source::File(path), options).unwrap())
 }
 
-/// How regions of a model's frames must be cut; as the element does it.
+/// The limits for regions of a model's frames, as the element computes them.
 fn limits(model: &OnnxModel, converter: &Converter) -> Limits {
     let info = model.info();
     let local = info.local().expect("it is local");
@@ -74,12 +74,12 @@ fn limits(model: &OnnxModel, converter: &Converter) -> Limits {
     }
 }
 
-/// Both ways through one network for pictures of one kind.
+/// Both conversions for one network and one pixel encoding.
 struct Pair {
     converter: Converter,
     limits: Limits,
     floats: Box<dyn Upscaler>,
-    codes: Box<dyn Upscaler>,
+    integers: Box<dyn Upscaler>,
     tensors: DeviceTensors,
 }
 
@@ -90,18 +90,18 @@ impl Pair {
         Self {
             limits: limits(model, &converter),
             floats: model.open_session().unwrap(),
-            codes: model.open_converting(&converter.encoding(), 1).unwrap(),
+            integers: model.open_converting(&converter.encoding(), 1).unwrap(),
             converter,
             tensors: DeviceTensors::default(),
         }
     }
 
-    /// What is not written holds codes, too.
+    /// A target filled with random samples, so that unwritten samples matter too.
     fn target(&self, format: PixelFormat) -> Owned {
         Owned::random(format, self.converter.output_size(), 99)
     }
 
-    fn on_processor(&mut self, src: &Owned, regions: &[Region]) -> Owned {
+    fn on_host(&mut self, src: &Owned, regions: &[Region]) -> Owned {
         let mut dst = self.target(src.format);
         let (mut scratch, mut input, mut output) = (Scratch::default(), Vec::new(), Vec::new());
         self.converter.resize_passthrough_planes(&src.view(), &mut dst.view_mut(), &mut scratch);
@@ -119,7 +119,7 @@ impl Pair {
         self.converter.resize_passthrough_planes(&src.view(), &mut dst.view_mut(), &mut scratch);
         for region in regions {
             self.converter.to_device_tensors(&src.view(), region, &mut self.tensors);
-            self.codes.run_converting(&mut self.tensors).unwrap();
+            self.integers.run_converting(&mut self.tensors).unwrap();
             self.converter.from_device_tensors(&self.tensors.outputs, region, &mut scratch, &mut dst.view_mut());
         }
         dst
@@ -128,16 +128,16 @@ impl Pair {
     /// Runs both and compares them.
     #[track_caller]
     fn compare(&mut self, src: &Owned, regions: &[Region], what: &str) -> Counts {
-        let (processor, device) = (self.on_processor(src, regions), self.on_device(src, regions));
+        let (host, device) = (self.on_host(src, regions), self.on_device(src, regions));
         assert!(device.is_guarded(), "{what}");
-        Counts::of(&processor, &device, what)
+        Counts::of(&host, &device, what)
     }
 }
 
-/// How many codes were compared, and how many of them differ (by one).
+/// How many samples were compared, and how many of them differ (by one).
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
-    codes: usize,
+    samples: usize,
     differ: usize,
 }
 
@@ -149,8 +149,8 @@ impl Counts {
             let (columns, rows) = a.extent(index);
             for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
                 let (a, b) = (a.code(index, x, y), b.code(index, x, y));
-                assert!(a.abs_diff(b) <= 1, "{what}: component {index} at {x}, {y} is {b} where {a} is due");
-                counts.codes += 1;
+                assert!(a.abs_diff(b) <= 1, "{what}: component {index} at {x}, {y} is {b} instead of {a}");
+                counts.samples += 1;
                 counts.differ += usize::from(a != b);
             }
         }
@@ -160,12 +160,12 @@ impl Counts {
 
 impl std::ops::AddAssign for Counts {
     fn add_assign(&mut self, other: Self) {
-        self.codes += other.codes;
+        self.samples += other.samples;
         self.differ += other.differ;
     }
 }
 
-/// Noise of all codes, and slopes from the least code to the largest, across which another rises.
+/// Noise over all sample values, and gradients over the full range in both directions.
 fn pictures(format: PixelFormat, frame: Size) -> [Owned; 2] {
     let mut slopes = Owned::new(format, frame);
     let max = u64::from(format.layout().max_code());

@@ -1,4 +1,4 @@
-//! Networks of other number types, of a fixed size, of a grid; and real ones.
+//! Networks with other element types, a fixed size or size multiples, and the built-in ones.
 
 use super::*;
 use crate::model::builtin;
@@ -6,7 +6,7 @@ use crate::picture::format::{ChromaSite, Matrix, Range};
 use crate::picture::region::cover;
 use crate::picture::tests::{CHANNELS, colour, hd};
 
-/// A network that folds 2x2 pixels, so that it takes even sizes alone.
+/// A network with a 2x2 pixel-unshuffle, which accepts only even sizes.
 pub(super) fn unshuffling(scale: i64) -> Builder {
     let graph = Builder::new(3).node("SpaceToDepth", "x", "d", &[builder::int("blocksize", 2)]);
     enlarge(graph, ("d", "e"), 12, scale)
@@ -15,7 +15,7 @@ pub(super) fn unshuffling(scale: i64) -> Builder {
         .node("DepthToSpace", "f", "y", &[builder::int("blocksize", 2)])
 }
 
-/// Casts at both ends.
+/// A network that casts its input and output.
 fn casting(channels: i64, element: i32) -> Builder {
     let graph = Builder::new(channels).element(element);
     let float = builder::int("to", data_type::FLOAT.into());
@@ -60,11 +60,11 @@ fn agree(model: &OnnxModel, frames: &[Size]) {
             }
         }
     }
-    println!("{}: {} of {} codes differ by one", model.info().name, counts.differ, counts.codes);
+    println!("{}: {} of {} samples differ by one", model.info().name, counts.differ, counts.samples);
 }
 
 #[test]
-fn number_types() {
+fn element_types() {
     for channels in CHANNELS {
         for element in [data_type::FLOAT16, data_type::UINT8] {
             agree(&load(casting(channels.count() as i64, element)), &[size(23, 17)]);
@@ -72,7 +72,7 @@ fn number_types() {
     }
 }
 
-/// Frames smaller than the network's size are padded, larger ones cut.
+/// Smaller frames are padded to the network's size, larger ones tiled.
 #[test]
 fn fixed_sizes() {
     for channels in CHANNELS {
@@ -85,14 +85,14 @@ fn fixed_sizes() {
 }
 
 #[test]
-fn sizes_of_a_multiple() {
+fn size_multiples() {
     let model = load(unshuffling(2));
     assert_eq!(model.info().multiple, size(2, 2));
     agree(&model, &[size(23, 17), size(1, 1), size(24, 9)]);
 }
 
 #[test]
-fn real_networks() {
+fn built_in_networks() {
     for name in ["fast2x", "quality3x", "lanczos2x"] {
         let source = Source::Builtin(builtin::find(name).unwrap());
         let options = LoadOptions { provider: Provider::Cpu, ..LoadOptions::default() };
@@ -100,13 +100,13 @@ fn real_networks() {
     }
 }
 
-/// What is no number is code 0, and infinity the largest code: as on the processor.
+/// NaN becomes the sample value 0, and infinity the largest one, as in the converter.
 #[test]
-fn values_that_are_no_numbers() {
+fn nan_and_infinity() {
     for channels in CHANNELS {
         let count = channels.count() as i64;
-        // 0/0, and infinity with either sign: of codes 16, below and above.
-        let graph = Builder::new(count).floats("nought", &[], &[0.0]).node("Div", "x nought", "y", &[]);
+        // For limited-range samples of 16, below and above: 0/0, negative and positive infinity.
+        let graph = Builder::new(count).floats("zero", &[], &[0.0]).node("Div", "x zero", "y", &[]);
         agree(&load(graph), &[size(23, 17)]);
     }
 }

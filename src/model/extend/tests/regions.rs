@@ -1,4 +1,4 @@
-//! Parts of frames, wherever they lie.
+//! Arbitrary parts of frames.
 
 use proptest::prelude::*;
 
@@ -21,9 +21,10 @@ proptest! {
 
     /// Regions need not begin or end on even pixels.
     #[test]
-    fn any_part_is_that_of_the_whole(
+    fn any_part_equals_that_of_the_whole(
         (channels, scale, unit) in prop::sample::select(&[
-            (Channels::Luma, 1, 1), (Channels::Rgb, 1, 1), (Channels::Rgb, 2, 1), (Channels::Rgb, 3, 1), (Channels::Rgb, 2, 2),
+            (Channels::Luma, 1, 1), (Channels::Rgb, 1, 1), (Channels::Rgb, 2, 1), (Channels::Rgb, 3, 1),
+            (Channels::Rgb, 2, 2),
         ][..]),
         format in prop::sample::select(&FORMATS[..]),
         site in prop::sample::select(&SITES[..]),
@@ -39,14 +40,15 @@ proptest! {
             let begin = (begin * f64::from(length)) as u32;
             (begin, 1 + (end * f64::from(length - begin)) as u32 % (length - begin))
         };
-        let ((x, width), (y, height)) = (side(frame.width, corners.0, corners.1), side(frame.height, corners.2, corners.3));
+        let (x, width) = side(frame.width, corners.0, corners.1);
+        let (y, height) = side(frame.height, corners.2, corners.3);
         let keep = Rect { x, y, width, height };
         let region = [Region::around(keep, frame, pair.limits)];
         pair.compare(&src, &region, &format!("{} {keep:?} of {frame:?}", format.name()));
         let whole = pair.on_device(&src, &cover(frame, pair.limits));
         let part = pair.on_device(&src, &region);
         let mut completed = whole.clone();
-        // What lies outside of the part is the whole's; with it, the part is the whole.
+        // The part, completed with the rest of the whole, equals the whole.
         pair.converter.copy_unchanged(&part.view(), &[], &mut completed.view_mut());
         pair.converter.copy_unchanged(&whole.view(), &[keep], &mut completed.view_mut());
         prop_assert!(completed.visible() == whole.visible(), "{} {region:?} of {frame:?}", format.name());
