@@ -9,12 +9,17 @@ use super::session::{Interrupter, Names, run_into};
 use super::staging::Staging;
 use super::{memory, text};
 use crate::model::{Interrupt, ModelInfo, RunError, Upscaler};
-use crate::picture::device_tensors::{DeviceTensor, DeviceTensors, TensorData};
-use crate::types::Provider;
-use crate::types::Size;
+use crate::picture::convert::Converter;
+use crate::picture::device_tensors::{DeviceTensor, DeviceTensors, PixelEncoding, TensorData};
+use crate::picture::format::PictureRef;
+use crate::picture::region::{Blend, Region};
+use crate::types::{Provider, Rect, Size};
 
 /// A session of an extended graph (see [`crate::model::extend`]).
 pub(super) struct OnnxConverter {
+    /// Pinned memory for the device's copies, if it does not use the caller's memory. Before `session`, because fields are
+    /// dropped in this order, and the memory belongs to the session's device.
+    staging: Option<Staging>,
     session: Session,
     /// In the order of [`DeviceTensors`].
     names: Names,
@@ -23,9 +28,10 @@ pub(super) struct OnnxConverter {
     provider: Provider,
     device_id: u32,
     interrupter: Arc<Interrupter>,
-    /// Pinned memory for the device's copies, if it does not use the caller's memory.
-    staging: Option<Staging>,
 }
+
+/// Side of the picture that [`OnnxConverter::try_run`] converts, if the network takes one of this size.
+const TRIED_SIDE: u32 = 16;
 
 impl OnnxConverter {
     pub(super) fn new(session: Session, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
@@ -38,6 +44,30 @@ impl OnnxConverter {
             device_id,
             interrupter: Arc::new(Interrupter::new()?),
         })
+    }
+
+    /// Runs one small picture, so that a device that cannot take or return the tensors is known before the first frame.
+    pub(super) fn try_run(&mut self, encoding: &PixelEncoding, info: &ModelInfo) -> Result<(), RunError> {
+        let side = |min: u32, multiple: u32| min.max(TRIED_SIDE).next_multiple_of(multiple);
+        let size = info.fixed_size.unwrap_or(Size {
+            width: side(info.min_size.width, info.multiple.width),
+            height: side(info.min_size.height, info.multiple.height),
+        });
+        let PixelEncoding { format, colour } = *encoding;
+        let planes: Vec<(Vec<u8>, usize)> = (0..format.planes())
+            .map(|plane| {
+                let (row_bytes, rows) = format.visible(plane, size);
+                (vec![0; row_bytes * rows], row_bytes)
+            })
+            .collect();
+        let planes: Vec<_> = planes.iter().map(|(bytes, stride)| (bytes.as_slice(), *stride)).collect();
+        let picture = PictureRef::new(format, size, &planes).map_err(|error| RunError::Failed(error.to_string()))?;
+        let whole = Rect { x: 0, y: 0, width: size.width, height: size.height };
+        let region = Region { keep: whole, read: whole, tensor: size, blend: Blend::default() };
+        let converter = Converter::new(format, colour, size, info.channels, info.scale);
+        let mut tensors = DeviceTensors::default();
+        converter.to_device_tensors(&picture, &region, &mut tensors);
+        self.run_converting(&mut tensors)
     }
 
     fn run_tensors(&mut self, tensors: &mut DeviceTensors) -> ort::Result<()> {

@@ -232,7 +232,11 @@ impl Model for OnnxModel {
         if self.checked.lock().contains(encoding) {
             return Ok(());
         }
-        let session = Box::new(self.open_extended(encoding, self.info.threads)?);
+        let mut session = Box::new(self.open_extended(encoding, self.info.threads)?);
+        session.try_run(encoding, &self.info).map_err(|error| ModelError::Conversion {
+            name: self.info.name.clone(),
+            reason: format!("a first run failed: {error}"),
+        })?;
         self.checked.lock().push(*encoding);
         // Close the previous session without holding the lock.
         let before = self.spare.lock().replace(Spare::Converting(*encoding, session));

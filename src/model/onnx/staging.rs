@@ -55,13 +55,9 @@ impl Staging {
         prepare(&self.allocator, &mut self.outputs, outputs)?;
         for (pinned, input) in self.inputs.iter_mut().zip(inputs) {
             match (pinned, &input.numbers) {
-                (Pinned::U8(tensor), TensorData::U8(numbers)) => tensor.extract_tensor_mut().1.copy_from_slice(numbers),
-                (Pinned::U16(tensor), TensorData::U16(numbers)) => {
-                    tensor.extract_tensor_mut().1.copy_from_slice(numbers)
-                }
-                (Pinned::I32(tensor), TensorData::I32(numbers)) => {
-                    tensor.extract_tensor_mut().1.copy_from_slice(numbers)
-                }
+                (Pinned::U8(tensor), TensorData::U8(numbers)) => samples_mut(tensor).copy_from_slice(numbers),
+                (Pinned::U16(tensor), TensorData::U16(numbers)) => samples_mut(tensor).copy_from_slice(numbers),
+                (Pinned::I32(tensor), TensorData::I32(numbers)) => samples_mut(tensor).copy_from_slice(numbers),
                 _ => unreachable!("`prepare` made them the same type"),
             }
         }
@@ -82,9 +78,9 @@ impl Staging {
     pub fn take(&self, outputs: &mut [DeviceTensor]) {
         for (pinned, output) in self.outputs.iter().zip(outputs) {
             match (pinned, &mut output.numbers) {
-                (Pinned::U8(tensor), TensorData::U8(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
-                (Pinned::U16(tensor), TensorData::U16(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
-                (Pinned::I32(tensor), TensorData::I32(numbers)) => numbers.copy_from_slice(tensor.extract_tensor().1),
+                (Pinned::U8(tensor), TensorData::U8(numbers)) => numbers.copy_from_slice(samples(tensor)),
+                (Pinned::U16(tensor), TensorData::U16(numbers)) => numbers.copy_from_slice(samples(tensor)),
+                (Pinned::I32(tensor), TensorData::I32(numbers)) => numbers.copy_from_slice(samples(tensor)),
                 _ => unreachable!("`prepare` made them the same type"),
             }
         }
@@ -116,6 +112,22 @@ fn allocate<T: PrimitiveTensorElementType + std::fmt::Debug>(
     shape: &[i64],
 ) -> ort::Result<Tensor<T>> {
     Tensor::new(allocator, shape.to_vec())
+}
+
+// `Tensor::extract_tensor` panics here: with ONNX Runtime 1.23 and later, pinned memory belongs to the GPU, "accessible from
+// the host", and `ort` asks for that only with an API version that refuses ONNX Runtime 1.22.
+
+fn samples<T: PrimitiveTensorElementType + std::fmt::Debug>(tensor: &Tensor<T>) -> &[T] {
+    let (data, count) = (tensor.data_ptr().cast::<T>(), tensor.shape().num_elements());
+    // SAFETY: pinned memory is the host's. It holds `count` values of `T`, as `Tensor::new` allocated it, and lives as long
+    // as the tensor; a null pointer, allowed for no values, is not used.
+    if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(data, count) } }
+}
+
+fn samples_mut<T: PrimitiveTensorElementType + std::fmt::Debug>(tensor: &mut Tensor<T>) -> &mut [T] {
+    let (data, count) = (tensor.data_ptr_mut().cast::<T>(), tensor.shape().num_elements());
+    // SAFETY: as in `samples`; the tensor is borrowed exclusively.
+    if count == 0 { &mut [] } else { unsafe { std::slice::from_raw_parts_mut(data, count) } }
 }
 
 impl Pinned {
