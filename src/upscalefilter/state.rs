@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use crate::plan::Recorder;
 use crate::reuse::FrameCache;
 use crate::schedule::completion::CompletionEstimate;
-use crate::schedule::{Item, OrderedQueue};
+use crate::schedule::{Item, PtsQueue};
 use crate::stats::Stats;
 use crate::types::Rect;
 
@@ -88,7 +88,7 @@ pub(in crate::upscalefilter) type Queued = Item<QueuedFrame, Serialized>;
 /// Stream state. FLUSH_STOP resets it with [`State::flush_stop`]; model, sessions, worker threads and caps stay.
 pub(in crate::upscalefilter) struct State {
     /// Frames and serialized items in the order in which they leave.
-    pub queue: OrderedQueue<QueuedFrame, Serialized>,
+    pub queue: PtsQueue<QueuedFrame, Serialized>,
     /// Results by fingerprint, finished or pending; all of them for `config`.
     pub cache: FrameCache<Arc<PendingResult>>,
     /// The sink pad's negotiated caps and everything derived from them.
@@ -131,7 +131,7 @@ pub(in crate::upscalefilter) struct State {
 impl Default for State {
     fn default() -> Self {
         State {
-            queue: OrderedQueue::default(),
+            queue: PtsQueue::default(),
             cache: FrameCache::new(0),
             config: None,
             active: false,

@@ -1,6 +1,6 @@
 //! Quantities and levels in words, for messages.
 
-use crate::schedule::load_controller::DegradationLevel;
+use crate::schedule::degradation_controller::DegradationLevel;
 
 /// "512 MiB", or "unlimited memory".
 pub(in crate::upscalefilter) fn mebibytes(bytes: u64) -> String {

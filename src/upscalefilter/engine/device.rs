@@ -8,9 +8,9 @@ use parking_lot::Mutex;
 
 use crate::device::{self, Memory};
 use crate::model::{self, LoadOptions, Model, ModelError, ModelInfo, Source, Upscaler};
+use crate::schedule::degradation_controller::{Bounds, DegradationController, DegradationLevel};
 use crate::schedule::footprint::Footprints;
 use crate::schedule::holding::Holdings;
-use crate::schedule::load_controller::{Bounds, DegradationLevel, LoadController};
 use crate::schedule::permits::{Permit, Permits, Refusal};
 use crate::schedule::shares::{Budget, Claim, Share};
 use crate::schedule::worker_counts::{WorkerCounts, max_workers, threads_per_worker, workers_for_device};
@@ -28,7 +28,7 @@ const MIN_TILE: u32 = 32;
 /// One of the devices that share the frames. Each has its own memory and degradation level.
 pub(in crate::upscalefilter) struct Device {
     pub model: Arc<dyn Model>,
-    pub controller: Mutex<LoadController>,
+    pub controller: Mutex<DegradationController>,
     /// The element's share of the device.
     share: Arc<Share>,
     /// The element's share of the processor, if the fallback may run there.
@@ -73,7 +73,8 @@ impl Device {
         let share = join(settings, &*model, member, workers.max);
         let fallback_share = join_as_fallback(settings, info, member);
         let fallback = fallback_share.as_ref().map(|share| (Arc::clone(share.permits()), info.estimated_bytes()));
-        let controller = Mutex::new(LoadController::new(bounds, footprints, Arc::clone(share.permits()), fallback));
+        let controller =
+            Mutex::new(DegradationController::new(bounds, footprints, Arc::clone(share.permits()), fallback));
         Device {
             model,
             controller,
@@ -123,7 +124,7 @@ impl Device {
     }
 
     /// Prepares the controller for frames of `config`.
-    pub fn set_stream(&self, controller: &mut LoadController, config: &StreamConfig) {
+    pub fn set_stream(&self, controller: &mut DegradationController, config: &StreamConfig) {
         let cuts = config.largest_cuts();
         let side = cuts.frame().width.max(cuts.frame().height);
         // The initial number of workers counts only when the engine is opened; from then on the controller decides.

@@ -13,7 +13,7 @@ use std::time::Instant;
 use gst::glib;
 
 use crate::model::{Model, ModelInfo};
-use crate::schedule::load_controller::{DegradationLevel, LoadController, Verdict};
+use crate::schedule::degradation_controller::{DegradationController, DegradationLevel, Verdict};
 use crate::schedule::shares::Watch;
 use crate::schedule::{Job, WorkerPool, worker_counts};
 
@@ -161,7 +161,7 @@ impl Engine {
     }
 
     /// Gives the pool the controller's number of workers.
-    fn set_active(&self, number: usize, controller: &LoadController) {
+    fn set_active(&self, number: usize, controller: &DegradationController) {
         self.pool.set_active(number, controller.level().0.workers);
     }
 

@@ -11,8 +11,8 @@ use crate::picture::convert::Scratch;
 use crate::picture::device_tensors::DeviceTensors;
 use crate::picture::device_tensors::PixelEncoding;
 use crate::schedule::Interruptible;
+use crate::schedule::degradation_controller::DegradationLevel;
 use crate::schedule::holding::{Holding, Holdings};
-use crate::schedule::load_controller::DegradationLevel;
 use crate::schedule::permits::{Permit, Permits};
 use crate::types::Size;
 

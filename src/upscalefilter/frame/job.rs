@@ -8,7 +8,7 @@ use gst::subclass::prelude::*;
 
 use crate::picture::samples;
 use crate::reuse::FrameWork;
-use crate::schedule::load_controller::{DegradationLevel, Verdict};
+use crate::schedule::degradation_controller::{DegradationLevel, Verdict};
 use crate::schedule::permits::Permit;
 use crate::schedule::{Job, Outcome};
 use crate::types::Size;

@@ -1,4 +1,4 @@
-//! Tests of the load controller.
+//! Tests of the degradation controller.
 
 use super::*;
 
@@ -13,13 +13,14 @@ fn tensors(tile: Option<u32>) -> u64 {
 }
 
 /// For frames of 640x360 at 1 KiB per pixel: 225 MiB each.
-fn controller(bounds: Bounds, limit: u64) -> LoadController {
+fn controller(bounds: Bounds, limit: u64) -> DegradationController {
     controller_with(bounds, limit, None)
 }
 
-fn controller_with(bounds: Bounds, limit: u64, fallback: Option<u64>) -> LoadController {
+fn controller_with(bounds: Bounds, limit: u64, fallback: Option<u64>) -> DegradationController {
     let fallback = fallback.map(|limit| (Permits::new(limit), 1024));
-    let mut controller = LoadController::new(bounds, Footprints::remembered(None, 1024), Permits::new(limit), fallback);
+    let mut controller =
+        DegradationController::new(bounds, Footprints::remembered(None, 1024), Permits::new(limit), fallback);
     controller.set_frame(640, Box::new(tensors), bounds);
     controller
 }
@@ -29,7 +30,7 @@ fn level(workers: usize, tile: impl Into<Option<u32>>) -> DegradationLevel {
 }
 
 /// Reports one more successful frame, with `free` bytes available.
-fn succeed(controller: &mut LoadController, free: Option<u64>) -> Option<(DegradationLevel, DegradationLevel)> {
+fn succeed(controller: &mut DegradationController, free: Option<u64>) -> Option<(DegradationLevel, DegradationLevel)> {
     if controller.succeeded() { controller.climb(free) } else { None }
 }
 
@@ -90,13 +91,13 @@ fn failures_of_runs_that_began_before_a_step_count_once() {
 #[test]
 fn it_steps_up_when_memory_is_free_and_waits_longer_after_a_relapse() {
     let mut controller = controller(BOUNDS, u64::MAX);
-    let fail = |controller: &mut LoadController| {
+    let fail = |controller: &mut DegradationController| {
         let (_, epoch) = controller.level();
         controller.failed(epoch, true)
     };
     fail(&mut controller);
     fail(&mut controller);
-    let wait = |controller: &mut LoadController, frames: u32| {
+    let wait = |controller: &mut DegradationController, frames: u32| {
         (1..frames).for_each(|_| assert_eq!(succeed(controller, None), None));
     };
     wait(&mut controller, PATIENCE);
@@ -200,7 +201,7 @@ fn a_changed_limit_changes_the_level() {
     assert!(controller.limit_changed());
     assert_eq!(controller.level().0, level(4, None));
     // Below the top: a level that fits stays; one that does not restarts at the top.
-    let fail = |controller: &mut LoadController| controller.failed(controller.level().1, true);
+    let fail = |controller: &mut DegradationController| controller.failed(controller.level().1, true);
     fail(&mut controller);
     controller.permits().set_limit(500 * MIB);
     assert!(!controller.limit_changed());

@@ -35,7 +35,7 @@ pub enum Placed {
 /// starts a new sequence depends only on what has arrived, never on what has left. Frames that arrive in PTS order,
 /// including equal PTS, keep their order.
 #[derive(Debug)]
-pub struct OrderedQueue<F, E> {
+pub struct PtsQueue<F, E> {
     items: VecDeque<Item<F, E>>,
     /// How many of `items` are frames.
     frames: usize,
@@ -73,13 +73,13 @@ impl Sequence {
     }
 }
 
-impl<F, E> Default for OrderedQueue<F, E> {
+impl<F, E> Default for PtsQueue<F, E> {
     fn default() -> Self {
-        OrderedQueue { items: VecDeque::new(), frames: 0, sequence: Sequence::default() }
+        PtsQueue { items: VecDeque::new(), frames: 0, sequence: Sequence::default() }
     }
 }
 
-impl<F, E> OrderedQueue<F, E> {
+impl<F, E> PtsQueue<F, E> {
     /// Adds a frame. A step back in PTS of at most `disorder` nanoseconds counts as a frame out of order. A longer one
     /// starts a new sequence, as does a frame without a PTS, or `disorder` being `None` (after a discontinuity, in
     /// reverse playback).
@@ -172,7 +172,7 @@ mod tests {
     /// As long as the longest step back in these tests that counts as reordering.
     const DISORDER: Option<u64> = Some(100);
 
-    fn drain(queue: &mut OrderedQueue<u32, char>) -> Vec<Item<u32, char>> {
+    fn drain(queue: &mut PtsQueue<u32, char>) -> Vec<Item<u32, char>> {
         std::iter::from_fn(|| queue.pop_ready(|_| true)).collect()
     }
 
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_frame_goes_before_waiting_frames_of_later_pts() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         assert_eq!(queue.push_frame(Some(10), 0, DISORDER), Placed::Last);
         assert_eq!(queue.push_frame(Some(30), 1, DISORDER), Placed::Last);
         assert_eq!(queue.push_frame(Some(20), 2, DISORDER), Placed::Reordered);
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn equal_pts_keep_the_order_of_arrival() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         for n in 0..3 {
             assert_eq!(queue.push_frame(Some(10), n, DISORDER), Placed::Last);
         }
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn no_frame_passes_an_event() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         queue.push_frame(Some(30), 0, DISORDER);
         queue.push_event('t');
         assert_eq!(queue.push_frame(Some(10), 1, DISORDER), Placed::Last);
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn reverse_playback_keeps_the_order_of_arrival() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         queue.push_frame(Some(30), 0, None);
         assert_eq!(queue.push_frame(Some(20), 1, None), Placed::Last);
         assert_eq!(drain(&mut queue), [frame(30, 0), frame(20, 1)]);
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_frame_behind_one_that_left_is_late_and_leaves_next() {
-        let mut queue = OrderedQueue::<_, char>::default();
+        let mut queue = PtsQueue::<_, char>::default();
         queue.push_frame(Some(20), 0, DISORDER);
         queue.push_frame(Some(30), 1, DISORDER);
         queue.pop_ready(|_| true);
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_event_ends_the_sequence_even_after_it_left() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         queue.push_frame(Some(20), 0, DISORDER);
         queue.push_event('s');
         assert_eq!(queue.push_frame(Some(5), 1, DISORDER), Placed::Last);
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_longer_step_back_starts_a_sequence_that_passes_nothing() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         queue.push_frame(Some(1000), 0, DISORDER);
         queue.push_frame(Some(900), 1, DISORDER);
         assert_eq!(queue.push_frame(Some(899), 2, DISORDER), Placed::Last);
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_step_back_that_repeats_a_pts_starts_a_sequence() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         for (n, pts) in [0, 40, 80, 0, 40, 80].into_iter().enumerate() {
             assert_eq!(queue.push_frame(Some(pts), n as u32, DISORDER), Placed::Last);
         }
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn new_frames_are_not_sorted_among_skipped_ones() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         queue.push_frame(Some(10), 0, DISORDER);
         queue.push_frame(Some(20), 1, DISORDER);
         queue.skip(|_| false, |event| *event == 'k');
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn skipping_ends_at_the_stop_event() {
-        let mut queue = OrderedQueue::default();
+        let mut queue = PtsQueue::default();
         for (pts, event) in [(0, 'k'), (1, 'x'), (2, 's'), (3, 'k')] {
             queue.push_frame(Some(pts), pts as u32, DISORDER);
             queue.push_event(event);
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn an_unready_frame_stays() {
-        let mut queue = OrderedQueue::<_, char>::default();
+        let mut queue = PtsQueue::<_, char>::default();
         queue.push_frame(Some(20), 0, DISORDER);
         assert_eq!(queue.pop_ready(|_| false), None);
         assert_eq!(queue.frames(), 1);
@@ -305,7 +305,7 @@ mod tests {
             events in proptest::collection::vec(any::<bool>(), 80),
         ) {
             let arrivals: Vec<_> = pts.into_iter().zip(events).map(|(pts, event)| (!event).then_some(pts)).collect();
-            let mut queue = OrderedQueue::default();
+            let mut queue = PtsQueue::default();
             let mut expected = Vec::new();
             let mut run: Vec<Item<u32, char>> = Vec::new();
             for (n, arrival) in arrivals.iter().enumerate() {

@@ -61,7 +61,7 @@ pub enum Verdict {
 pub type Tensors = Box<dyn Fn(Option<u32>) -> u64 + Send>;
 
 /// See the [module](self).
-pub struct LoadController {
+pub struct DegradationController {
     permits: Arc<Permits>,
     footprints: Arc<Mutex<Footprints>>,
     /// The memory of the fallback, and what runs are estimated to take there.
@@ -88,16 +88,16 @@ pub struct LoadController {
     steps_up: u64,
 }
 
-impl std::fmt::Debug for LoadController {
+impl std::fmt::Debug for DegradationController {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LoadController")
+        f.debug_struct("DegradationController")
             .field("levels", &self.levels)
             .field("permits", &self.permits)
             .finish_non_exhaustive()
     }
 }
 
-impl LoadController {
+impl DegradationController {
     /// `permits` are those of the device; `fallback` are those of the fallback, if there is one, with the estimated
     /// bytes per pixel of a run there.
     pub fn new(
@@ -107,7 +107,7 @@ impl LoadController {
         fallback: Option<(Arc<Permits>, u64)>,
     ) -> Self {
         let top = DegradationLevel { workers: bounds.workers.max(1), tile: bounds.tile, fallback: false };
-        LoadController {
+        DegradationController {
             permits,
             footprints,
             fallback: fallback.map(|(permits, estimated)| (permits, Footprints::new(estimated))),
@@ -187,7 +187,7 @@ impl LoadController {
         true
     }
 
-    /// The current level, and the epoch to pass to [`LoadController::failed`].
+    /// The current level, and the epoch to pass to [`DegradationController::failed`].
     pub fn level(&self) -> (DegradationLevel, u64) {
         (self.levels[self.levels.len() - 1], self.epoch)
     }
@@ -296,7 +296,7 @@ impl LoadController {
         Verdict::Down { from, to }
     }
 
-    /// Reports a frame that succeeded. Returns whether [`LoadController::climb`] is due.
+    /// Reports a frame that succeeded. Returns whether [`DegradationController::climb`] is due.
     pub fn succeeded(&mut self) -> bool {
         self.successes = self.successes.saturating_add(1);
         if self.successes < self.patience {
