@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::av::{Rational, rational};
 use crate::size::{self, Size};
 
 /// Upscales a video, a sequence of pictures or a single picture with an ONNX super-resolution network.
@@ -62,6 +64,19 @@ pub enum Command {
     Devices,
 }
 
+/// The element's names.
+const PROVIDERS: [&str; 6] = ["auto", "cpu", "cuda", "tensorrt", "openvino", "webgpu"];
+const PRECISIONS: [&str; 4] = ["auto", "fp32", "fp16", "bf16"];
+
+fn duplicates() -> [PossibleValue; 3] {
+    [
+        PossibleValue::new("off").help("Compute every frame"),
+        PossibleValue::new("exact")
+            .help("Skip frames and parts of frames with the same pixels as before; same output as off"),
+        PossibleValue::new("similar").help("Also skip what is nearly the same, for noisy sources"),
+    ]
+}
+
 /// Everything about an upscaling run.
 #[derive(Args, Debug)]
 pub struct Upscale {
@@ -78,17 +93,17 @@ pub struct Upscale {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=256), help_heading = "Upscaling")]
     pub workers: u32,
     /// Whether repeated content is computed again
-    #[arg(long, value_enum, default_value_t = Duplicates::Exact, help_heading = "Upscaling")]
-    pub duplicates: Duplicates,
+    #[arg(long, value_parser = duplicates(), default_value = "exact", value_name = "HOW", help_heading = "Upscaling")]
+    pub duplicates: String,
     /// With --duplicates similar: how many code values (of 8 bits) a sample may differ
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=255), help_heading = "Upscaling")]
     pub similarity_tolerance: Option<u32>,
-    /// Where the model runs
-    #[arg(long, value_enum, default_value_t = Provider::Auto, value_name = "NAME", help_heading = "Upscaling")]
-    pub execution_provider: Provider,
-    /// Number format the model computes in, if its provider offers a choice
-    #[arg(long, value_enum, default_value_t = Precision::Auto, value_name = "NAME", help_heading = "Upscaling")]
-    pub precision: Precision,
+    /// Where the model runs; auto chooses the best one available
+    #[arg(long, value_parser = PROVIDERS, default_value = "auto", value_name = "NAME", help_heading = "Upscaling")]
+    pub execution_provider: String,
+    /// Number format the model computes in, if its provider offers a choice; auto: the fastest one without visible loss
+    #[arg(long, value_parser = PRECISIONS, default_value = "auto", value_name = "NAME", help_heading = "Upscaling")]
+    pub precision: String,
     /// Device of the execution provider, or several that share the frames: 0,1
     #[arg(long, value_name = "N[,N...]", default_value = "0", help_heading = "Upscaling")]
     pub device_id: String,
@@ -205,7 +220,7 @@ pub struct Encoding {
 pub struct PictureRate {
     /// Frames per second of numbered pictures: 25, 23.976 or 30000/1001 [default: 25]
     #[arg(long, value_name = "RATE", value_parser = parse_rate, help_heading = "Input")]
-    pub fps: Option<Rate>,
+    pub fps: Option<Rational>,
 }
 
 #[derive(Args, Debug)]
@@ -259,16 +274,6 @@ pub struct Models {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Duplicates {
-    /// Compute every frame
-    Off,
-    /// Skip frames and parts of frames with the same pixels as before; same output as `off`
-    Exact,
-    /// Also skip what is nearly the same, for noisy sources
-    Similar,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Deinterlace {
     /// One frame per two fields
     Frame,
@@ -294,38 +299,6 @@ pub enum ProgressKind {
     Auto,
     Json,
     None,
-}
-
-/// Frames per second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    pub numer: i32,
-    pub denom: i32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Precision {
-    /// The fastest one without visible loss
-    Auto,
-    Fp32,
-    Fp16,
-    Bf16,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Provider {
-    /// The best one available
-    Auto,
-    Cpu,
-    Cuda,
-    Tensorrt,
-    Openvino,
-    Webgpu,
-}
-
-/// The nick of the element's enum value: clap names the values the same way.
-pub fn nick(value: impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }
 
 /// Reads `512M`, `2G`, `1048576`. The units are powers of 1024.
@@ -355,12 +328,12 @@ pub fn parse_time(text: &str) -> Result<f64, String> {
 }
 
 /// Reads `25`, `30000/1001` or `29.97`. The rates of television are written with two or three decimals but are n/1001.
-fn parse_rate(text: &str) -> Result<Rate, String> {
+fn parse_rate(text: &str) -> Result<Rational, String> {
     let wrong = || "expected frames per second such as 25, 23.976 or 30000/1001".to_owned();
     if let Some((numer, denom)) = text.split_once('/') {
         let numer: i32 = numer.trim().parse().map_err(|_| wrong())?;
         let denom: i32 = denom.trim().parse().map_err(|_| wrong())?;
-        return if numer > 0 && denom > 0 { Ok(Rate { numer, denom }) } else { Err(wrong()) };
+        return if numer > 0 && denom > 0 { Ok(rational(numer, denom)) } else { Err(wrong()) };
     }
     let rate: f64 = text.trim().parse().map_err(|_| wrong())?;
     if !(0.001..=1000.0).contains(&rate) {
@@ -368,12 +341,9 @@ fn parse_rate(text: &str) -> Result<Rate, String> {
     }
     let television = (rate * 1.001).round();
     if rate.fract() != 0.0 && (television * 1000.0 / 1001.0 - rate).abs() < 0.005 {
-        return Ok(Rate { numer: television as i32 * 1000, denom: 1001 });
+        return Ok(rational(television as i32 * 1000, 1001));
     }
-    if rate.fract() == 0.0 {
-        return Ok(Rate { numer: rate as i32, denom: 1 });
-    }
-    Ok(Rate { numer: (rate * 1000.0).round() as i32, denom: 1000 })
+    Ok(if rate.fract() == 0.0 { rational(rate as i32, 1) } else { rational((rate * 1000.0).round() as i32, 1000) })
 }
 
 #[cfg(test)]
@@ -427,7 +397,7 @@ mod tests {
 
     #[test]
     fn rates() {
-        let rate = |text| parse_rate(text).map(|rate| (rate.numer, rate.denom));
+        let rate = |text| parse_rate(text).map(|rate| (rate.num, rate.den));
         assert_eq!(rate("25"), Ok((25, 1)));
         assert_eq!(rate("12.5"), Ok((12500, 1000)));
         assert_eq!(rate("30000/1001"), Ok((30000, 1001)));

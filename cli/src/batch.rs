@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use crate::console::Console;
 use crate::container::Container;
-use crate::failure::{DAMAGED, Failure, Result, failed, usage};
+use crate::failure::{Context, DAMAGED, Failure, Result, failed, usage};
 use crate::input::is_url;
 use crate::upscale::{self, Options};
 
@@ -35,8 +35,7 @@ pub fn run(options: Options, console: &Console) -> Result<ExitCode> {
         return usage(format!("several files need a folder as OUT: {} is not one", output.display()));
     }
     let files = list(inputs)?;
-    std::fs::create_dir_all(output)
-        .or_else(|error| failed(format!("cannot make folder {}: {error}", output.display())))?;
+    std::fs::create_dir_all(output).context(format_args!("cannot make folder {}", output.display()))?;
     let jobs = names(&files, output, options.encoding.format.as_deref())?;
     let (mut bad, mut damaged) = (Vec::new(), 0);
     for (input, output) in &jobs {
@@ -52,7 +51,7 @@ pub fn run(options: Options, console: &Console) -> Result<ExitCode> {
     let good = jobs.len() - bad.len();
     console.note(&format!("{good} of {} files upscaled, {damaged} of them damaged, {} failed", jobs.len(), bad.len()));
     Ok(match bad.first() {
-        Some(failure) => failure.exit_code(),
+        Some(failure) => ExitCode::from(failure.code()),
         None if damaged > 0 => ExitCode::from(DAMAGED),
         None => ExitCode::SUCCESS,
     })
@@ -66,8 +65,7 @@ fn list(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
             files.push(input.clone());
             continue;
         }
-        let entries = std::fs::read_dir(input)
-            .map_err(|error| Failure::Failed(format!("cannot read folder {}: {error}", input.display())))?;
+        let entries = std::fs::read_dir(input).context(format_args!("cannot read folder {}", input.display()))?;
         let mut found: Vec<PathBuf> =
             entries.flatten().map(|entry| entry.path()).filter(|path| is_media(path)).collect();
         if found.is_empty() {

@@ -182,32 +182,16 @@ impl Codec {
         let is_lossless = self.scale() == Scale::Lossless;
         let wanted = if !is_lossless && (from.is_rgb() || from.is_grey()) && !self.name.starts_with("libwebp") {
             let name = if from.depth() > 8 { "yuv420p10le" } else { "yuv420p" };
-            PixelFormat::from_name(name).expect("FFmpeg has it")
+            PixelFormat::known(name)
         } else if is_opaque && from.has_alpha() {
             // The element has R'G'B' of 16 bits with alpha alone.
-            PixelFormat::from_name(if from.depth() > 8 { "rgb48le" } else { "rgb24" }).expect("FFmpeg has them")
+            PixelFormat::known(if from.depth() > 8 { "rgb48le" } else { "rgb24" })
         } else {
             from
         };
-        let best = nearest(&formats, wanted);
+        let best = wanted.nearest(&formats);
         (best, is_worse(wanted, best))
     }
-}
-
-fn nearest(formats: &[PixelFormat], wanted: PixelFormat) -> PixelFormat {
-    if formats.is_empty() || formats.contains(&wanted) {
-        return wanted;
-    }
-    let mut best = formats[0];
-    for format in &formats[1..] {
-        let mut loss = 0;
-        // SAFETY: plain arithmetic on descriptions.
-        let chosen = unsafe {
-            ffi::av_find_best_pix_fmt_of_2(best.0, format.0, wanted.0, i32::from(wanted.has_alpha()), &mut loss)
-        };
-        best = PixelFormat(chosen);
-    }
-    best
 }
 
 /// Whether bits, chroma or alpha get fewer.

@@ -6,9 +6,6 @@ use indicatif::ProgressBar;
 
 use crate::failure::one_line;
 
-/// Steps of the bar.
-pub const STEPS: u64 = 10_000;
-
 /// Shared by everything that has something to say.
 #[derive(Clone, Debug)]
 pub struct Console {
@@ -20,7 +17,7 @@ impl Console {
     /// With a bar, if standard error is a terminal and `bar` is wanted.
     pub fn new(quiet: bool, bar: bool) -> Self {
         let bar = bar && !quiet && std::io::stderr().is_terminal();
-        let bar = if bar { ProgressBar::new(STEPS) } else { ProgressBar::hidden() };
+        let bar = if bar { ProgressBar::no_length() } else { ProgressBar::hidden() };
         Console { quiet, bar }
     }
 

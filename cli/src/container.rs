@@ -15,44 +15,45 @@ pub enum Container {
     Avif,
 }
 
+struct Properties {
+    extension: &'static str,
+    /// FFmpeg's name for it.
+    muxer: &'static CStr,
+    encoder: &'static str,
+    text: Option<&'static str>,
+}
+
 impl Container {
+    const ALL: [Container; 7] = {
+        use Container::{Avif, Gif, Matroska, Mov, Mp4, WebM, WebP};
+        [Mp4, Mov, Matroska, WebM, Gif, WebP, Avif]
+    };
+
+    fn properties(self) -> Properties {
+        let (extension, muxer, encoder, text) = match self {
+            Container::Mp4 => (".mp4", c"mp4", "h264", Some("mov_text")),
+            Container::Mov => (".mov", c"mov", "h264", Some("mov_text")),
+            Container::Matroska => (".mkv", c"matroska", "h264", Some("subrip")),
+            Container::WebM => (".webm", c"webm", "vp9", Some("webvtt")),
+            Container::Gif => (".gif", c"gif", "gif", None),
+            Container::WebP => (".webp", c"webp", "libwebp_anim", None),
+            Container::Avif => (".avif", c"avif", "av1", None),
+        };
+        Properties { extension, muxer, encoder, text }
+    }
+
     /// By a file name's extension, in small letters.
     pub fn from_extension(extension: &str) -> Option<Self> {
-        match extension {
-            "mp4" | "m4v" => Some(Container::Mp4),
-            "mov" => Some(Container::Mov),
-            "mkv" => Some(Container::Matroska),
-            "webm" => Some(Container::WebM),
-            "gif" => Some(Container::Gif),
-            "webp" => Some(Container::WebP),
-            "avif" => Some(Container::Avif),
-            _ => None,
-        }
+        let extension = if extension == "m4v" { "mp4" } else { extension };
+        Self::ALL.into_iter().find(|container| container.extension().strip_prefix('.') == Some(extension))
     }
 
     pub fn extension(self) -> &'static str {
-        match self {
-            Container::Mp4 => ".mp4",
-            Container::Mov => ".mov",
-            Container::Matroska => ".mkv",
-            Container::WebM => ".webm",
-            Container::Gif => ".gif",
-            Container::WebP => ".webp",
-            Container::Avif => ".avif",
-        }
+        self.properties().extension
     }
 
-    /// FFmpeg's name for it.
     pub fn muxer(self) -> &'static CStr {
-        match self {
-            Container::Mp4 => c"mp4",
-            Container::Mov => c"mov",
-            Container::Matroska => c"matroska",
-            Container::WebM => c"webm",
-            Container::Gif => c"gif",
-            Container::WebP => c"webp",
-            Container::Avif => c"avif",
-        }
+        self.properties().muxer
     }
 
     /// Whether it holds pictures that move and nothing else.
@@ -60,8 +61,8 @@ impl Container {
         matches!(self, Container::Gif | Container::WebP | Container::Avif)
     }
 
-    /// Whether it can store a rotation for the player; otherwise the frames are rotated.
-    pub fn keeps_rotation(self) -> bool {
+    /// MP4 and its ancestor: they store a rotation for the player, and have a fixed list of tags.
+    pub fn is_mp4(self) -> bool {
         matches!(self, Container::Mp4 | Container::Mov)
     }
 
@@ -71,30 +72,16 @@ impl Container {
 
     /// The encoder that is used where none is asked for.
     pub fn encoder(self) -> &'static str {
-        match self {
-            Container::WebM => "vp9",
-            Container::Gif => "gif",
-            Container::WebP => "libwebp_anim",
-            Container::Avif => "av1",
-            _ => "h264",
-        }
+        self.properties().encoder
     }
 
     /// What sound becomes that it cannot hold.
     pub fn sound(self) -> Audio {
-        match self {
-            Container::WebM => Audio::Opus,
-            _ => Audio::Aac,
-        }
+        if self == Container::WebM { Audio::Opus } else { Audio::Aac }
     }
 
     /// The encoder for text that it cannot hold.
     pub fn text(self) -> Option<&'static str> {
-        match self {
-            Container::Mp4 | Container::Mov => Some("mov_text"),
-            Container::Matroska => Some("subrip"),
-            Container::WebM => Some("webvtt"),
-            _ => None,
-        }
+        self.properties().text
     }
 }

@@ -3,32 +3,20 @@
 use std::collections::HashMap;
 
 use crate::args::Encoding;
-use crate::av::{self, Dictionary, Encoder, Error, Frame, Graph, OpenError, Packet, PictureInput, PixelFormat};
+use crate::av::{
+    self, Device, Dictionary, Encoder, Frame, Graph, OpenError, Packet, PictureInput, PixelFormat, Rational, rational,
+};
 use crate::codecs::Codec;
 use crate::colour::{self, Colour};
-use crate::failure::{Failure, Result, failed, usage};
+use crate::failure::{Context, Result, failed, usage};
 use crate::hdr::Hdr;
 use crate::reader::Timing;
 
-/// An encoder of video, and the filters before it.
-pub struct VideoEncoder {
-    encoder: Encoder,
-    codec: Codec,
-    graph: Option<Graph>,
-    /// Into what the graph makes pictures.
-    colour: Colour,
-    timing: Timing,
-    hdr: Hdr,
-    matrix: Option<Vec<u8>>,
-    /// How long frames are shown that are inside, by their times: not all encoders tell, and without it the last frame of an MP4 is lost.
-    durations: HashMap<i64, i64>,
-    ended: bool,
-}
-
 /// What an encoder is made for.
-pub struct Job<'a> {
+#[derive(Clone)]
+pub struct Job {
     pub codec: Codec,
-    pub encoding: &'a Encoding,
+    pub encoding: Encoding,
     pub timing: Timing,
     pub hdr: Hdr,
     /// The display matrix that the container is to keep.
@@ -40,9 +28,47 @@ pub struct Job<'a> {
     pub is_opaque: bool,
 }
 
+impl Job {
+    /// For a source whose first frame is this one.
+    pub fn new(codec: Codec, encoding: Encoding, timing: Timing, first: &Frame) -> Self {
+        let (source_rows, is_opaque) = (first.height, !first.pixel_format().has_alpha());
+        let (hdr, matrix, global_header) = (Hdr::default(), None, false);
+        Job { codec, encoding, timing, hdr, matrix, global_header, source_rows, is_opaque }
+    }
+
+    /// What the container is to say of the video.
+    pub fn side_data(&self) -> impl Iterator<Item = (ffi::AVPacketSideDataType, &[u8])> {
+        let matrix = self.matrix.as_deref();
+        self.hdr.side_data().chain(matrix.map(|data| (ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, data)))
+    }
+
+    /// Frames per second, where all take as long; else 0/1.
+    pub fn constant_rate(&self) -> Rational {
+        if self.timing.is_constant { self.timing.rate } else { rational(0, 1) }
+    }
+}
+
+/// Re-encodes a stream other than the video.
+pub trait StreamEncoder: Send {
+    fn encoder(&self) -> &Encoder;
+    /// Takes a packet, and gives those that are ready; `None` is the end, and comes once.
+    fn take(&mut self, packet: Option<&Packet>) -> Result<Vec<Packet>>;
+}
+
+/// An encoder of video, and the filters before it.
+pub struct VideoEncoder {
+    encoder: Encoder,
+    codec: Codec,
+    graph: Option<Graph>,
+    /// Into what the graph makes pictures.
+    colour: Colour,
+    /// How long frames are shown that are inside, by their times: not all encoders tell, and without it the last frame of an MP4 is lost.
+    durations: HashMap<i64, i64>,
+}
+
 impl VideoEncoder {
     /// For frames like this one.
-    pub fn open(job: Job, frame: &Frame) -> Result<Self> {
+    pub fn open(job: &Job, frame: &Frame) -> Result<Self> {
         let codec = job.codec;
         let from = frame.pixel_format();
         let (format, _) = codec.pixel_format(from, job.is_opaque);
@@ -53,19 +79,21 @@ impl VideoEncoder {
             colour.range = ffi::AVColorRange::AVCOL_RANGE_JPEG;
             colour.matrix = ffi::AVColorSpace::AVCOL_SPC_SMPTE170M;
         }
-        let mut options = codec.options(job.encoding)?;
+        let mut options = codec.options(&job.encoding)?;
         job.hdr.set_options(codec, &mut options);
         let filters = filters(codec, (from, before), (format, colour), frame)?;
-        let input = PictureInput { base: job.timing.base, rate: job.timing.rate };
-        let wrong = |error: Error| Failure::Failed(format!("{} cannot be used: {error}", codec.name));
+        let base = job.timing.base;
+        let input = PictureInput { base, rate: job.timing.rate, out_base: base };
+        let wrong = format!("{} cannot be used", codec.name);
         let mut graph = None;
         if !filters.is_empty() {
-            let mut sample = frame.share().map_err(wrong)?;
+            let mut sample = frame.share().context(&wrong)?;
             before.describe(&mut sample);
-            let device = Device::open(codec)?;
-            graph = Some(Graph::video_on(device.0, &filters, &sample, input).map_err(wrong)?);
+            let device = device_type(codec).map(Device::open).transpose();
+            let device = device.context(format_args!("{} found no device", codec.name))?;
+            graph = Some(Graph::video(device.as_ref(), &filters, &sample, input).context(&wrong)?);
         }
-        let mut encoder = Encoder::new(codec.av).map_err(wrong)?;
+        let mut encoder = Encoder::new(codec.av).context(&wrong)?;
         (encoder.width, encoder.height) = padded(codec, format, frame);
         encoder.pix_fmt = format.0;
         if let Some(graph) = &graph {
@@ -77,7 +105,7 @@ impl VideoEncoder {
             }
         }
         encoder.sample_aspect_ratio = frame.sample_aspect_ratio;
-        encoder.time_base = job.timing.base;
+        encoder.time_base = base;
         encoder.framerate = job.timing.rate;
         encoder.thread_count = 0;
         colour.describe_encoder(&mut encoder);
@@ -85,91 +113,43 @@ impl VideoEncoder {
             encoder.flags |= ffi::AV_CODEC_FLAG_GLOBAL_HEADER as i32;
         }
         open(&mut encoder, codec, options)?;
-        Ok(VideoEncoder {
-            encoder,
-            codec,
-            graph,
-            colour: before,
-            timing: job.timing,
-            hdr: job.hdr,
-            matrix: job.matrix,
-            durations: HashMap::new(),
-            ended: false,
-        })
+        Ok(VideoEncoder { encoder, codec, graph, colour: before, durations: HashMap::new() })
     }
 
-    pub fn base(&self) -> ffi::AVRational {
-        self.encoder.time_base
-    }
-
-    pub fn encoder(&self) -> &ffi::AVCodecContext {
+    pub fn encoder(&self) -> &Encoder {
         &self.encoder
-    }
-
-    /// Frames per second, where all take as long; else 0/1.
-    pub fn constant_rate(&self) -> ffi::AVRational {
-        if self.timing.is_constant { self.timing.rate } else { ffi::AVRational { num: 0, den: 1 } }
-    }
-
-    /// What the container is to say of the video.
-    pub fn side_data(&self) -> Vec<(ffi::AVPacketSideDataType, &[u8])> {
-        let matrix = self.matrix.as_deref();
-        let matrix = matrix.map(|data| (ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, data));
-        self.hdr.side_data().chain(matrix).collect()
     }
 
     /// Takes the next frame, and gives the packets that are ready; `None` is the end.
     pub fn take(&mut self, frame: Option<Frame>) -> Result<Vec<Packet>> {
-        let name = self.codec.name;
-        let wrong = |error: Error| Failure::Failed(format!("{name} failed: {error}"));
-        let mut packets = Vec::new();
-        match frame {
-            None if self.ended => return Ok(packets),
-            None => {
-                self.ended = true;
-                self.filter(None, &mut packets).map_err(wrong)?;
-                self.encode(None, &mut packets).map_err(wrong)?;
-            }
-            Some(mut frame) => {
-                self.colour.describe(&mut frame);
-                frame.pict_type = ffi::AVPictureType::AV_PICTURE_TYPE_NONE;
-                self.filter(Some(frame), &mut packets).map_err(wrong)?;
-            }
-        }
-        Ok(packets)
+        self.filter_and_encode(frame).context(format_args!("{} failed", self.codec.name))
     }
 
-    fn filter(&mut self, frame: Option<Frame>, packets: &mut Vec<Packet>) -> av::Result<()> {
-        let Some(graph) = &mut self.graph else {
-            return frame.map_or(Ok(()), |frame| self.encode(Some(&frame), packets));
-        };
-        match frame {
-            Some(mut frame) => graph.push(Some(&mut frame))?,
-            None => graph.push(None)?,
+    fn filter_and_encode(&mut self, mut frame: Option<Frame>) -> av::Result<Vec<Packet>> {
+        let is_end = frame.is_none();
+        if let Some(frame) = &mut frame {
+            self.colour.describe(frame);
+            frame.pict_type = ffi::AVPictureType::AV_PICTURE_TYPE_NONE;
         }
-        loop {
-            let Some(graph) = &mut self.graph else { return Ok(()) };
-            let Some(mut frame) = graph.pull()? else { return Ok(()) };
-            frame.pts = av::rescale(frame.pts, graph.base(), self.encoder.time_base);
-            let ticks = av::rescale(frame.ticks(), graph.base(), self.encoder.time_base);
-            frame.set_ticks(ticks);
+        let frames = match &mut self.graph {
+            Some(graph) => graph.filter(frame.as_ref())?,
+            None => frame.into_iter().collect(),
+        };
+        let mut packets = Vec::new();
+        for mut frame in frames {
             // Some encoders compare each frame with what they were opened for.
             frame.color_range = self.encoder.color_range;
             frame.colorspace = self.encoder.colorspace;
-            self.encode(Some(&frame), packets)?;
-        }
-    }
-
-    fn encode(&mut self, frame: Option<&Frame>, packets: &mut Vec<Packet>) -> av::Result<()> {
-        if let Some(frame) = frame {
             self.durations.insert(frame.pts, frame.ticks());
+            packets.extend(self.encoder.encode(Some(&frame))?);
         }
-        self.encoder.send(frame)?;
-        while let Some(mut packet) = self.encoder.receive()? {
+        if is_end {
+            packets.extend(self.encoder.encode(None)?);
+        }
+        for packet in &mut packets {
             packet.duration = self.durations.remove(&packet.pts).unwrap_or(packet.duration);
-            packets.push(packet);
         }
-        Ok(())
+        Ok(packets)
     }
 }
 
@@ -195,29 +175,6 @@ fn device_type(codec: Codec) -> Option<ffi::AVHWDeviceType> {
     }
 }
 
-/// The first device of its kind, for an encoder that needs one.
-struct Device(*mut ffi::AVBufferRef);
-
-impl Device {
-    fn open(codec: Codec) -> Result<Self> {
-        let mut device = std::ptr::null_mut();
-        if let Some(kind) = device_type(codec) {
-            // SAFETY: the reference is ours.
-            let opened =
-                unsafe { ffi::av_hwdevice_ctx_create(&mut device, kind, std::ptr::null(), std::ptr::null_mut(), 0) };
-            av::check(opened).or_else(|error| failed(format!("{} found no device: {error}", codec.name)))?;
-        }
-        Ok(Device(device))
-    }
-}
-
-impl Drop for Device {
-    fn drop(&mut self) {
-        // SAFETY: null, or ours.
-        unsafe { ffi::av_buffer_unref(&mut self.0) };
-    }
-}
-
 /// The frame size, padded where the encoder needs even numbers.
 fn padded(codec: Codec, format: PixelFormat, frame: &Frame) -> (i32, i32) {
     let (columns, rows) = if codec.needs_even_size() { format.is_subsampled() } else { (false, false) };
@@ -225,18 +182,12 @@ fn padded(codec: Codec, format: PixelFormat, frame: &Frame) -> (i32, i32) {
     (even(frame.width, columns), even(frame.height, rows))
 }
 
-/// Whether a column or a row is added to this frame.
-pub fn is_padded(codec: Codec, frame_format: PixelFormat, width: i32, height: i32) -> bool {
-    let (columns, rows) = codec.pixel_format(frame_format, false).0.is_subsampled();
-    codec.needs_even_size() && (columns && width % 2 != 0 || rows && height % 2 != 0)
-}
-
 /// From what the element makes to what the encoder takes.
 fn filters(codec: Codec, from: (PixelFormat, Colour), to: (PixelFormat, Colour), frame: &Frame) -> Result<String> {
     let mut filters = Vec::new();
     if codec.name == "gif" {
         // A palette for each picture, made of that picture.
-        let rgb = (PixelFormat::from_name("bgra").expect("FFmpeg has it"), to.1);
+        let rgb = (PixelFormat::known("bgra"), to.1);
         let rgb = colour::conversion(from, rgb, frame.height);
         filters.push(format!("{rgb},split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"));
         return Ok(filters.join(","));

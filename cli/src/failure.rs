@@ -1,6 +1,6 @@
 //! Why a run ends without a result, and the exit code that says so.
 
-use std::process::ExitCode;
+use std::fmt::Display;
 
 /// What a step of the command returns.
 pub type Result<T> = std::result::Result<T, Failure>;
@@ -13,7 +13,7 @@ pub enum Failure {
     /// Something went wrong on the way.
     Failed(String),
     /// A signal, by its number.
-    Interrupted(i32),
+    Interrupted(usize),
 }
 
 impl Failure {
@@ -25,16 +25,12 @@ impl Failure {
             Failure::Interrupted(signal) => 128 + u8::try_from(*signal).unwrap_or(0),
         }
     }
-
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code())
-    }
 }
 
 /// The exit code of a run whose input was damaged: there is a result, but parts are missing.
 pub const DAMAGED: u8 = 3;
 
-impl std::fmt::Display for Failure {
+impl Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Usage(text) | Failure::Failed(text) => f.write_str(&one_line(text)),
@@ -46,6 +42,24 @@ impl std::fmt::Display for Failure {
 /// Joins the lines of a text that came from a library.
 pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Says what went wrong, before why it did.
+pub trait Context<T> {
+    /// As in "cannot read a.mp4: permission denied"; of an option that holds nothing the text alone.
+    fn context(self, what: impl Display) -> Result<T>;
+}
+
+impl<T, E: Display> Context<T> for std::result::Result<T, E> {
+    fn context(self, what: impl Display) -> Result<T> {
+        self.map_err(|error| Failure::Failed(format!("{what}: {error}")))
+    }
+}
+
+impl<T> Context<T> for Option<T> {
+    fn context(self, what: impl Display) -> Result<T> {
+        self.ok_or_else(|| Failure::Failed(what.to_string()))
+    }
 }
 
 /// A failure on the way.

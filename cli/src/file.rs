@@ -1,16 +1,17 @@
 //! The video file being written: the upscaled video and the streams that are copied or re-encoded.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::av::{self, Dictionary, Encoder, Error, Muxer, Packet, Stream};
+use crate::av::{self, Dictionary, Error, Muxer, Packet, Rational, Stream, rational};
 use crate::container::Container;
-use crate::encoder::VideoEncoder;
+use crate::encoder::{Job, StreamEncoder, VideoEncoder};
 use crate::failure::{Failure, Result, failed};
+use crate::output::write_failure;
 use crate::reader::MediaReader;
-use crate::sound::Sound;
-use crate::streams::StreamAction;
-use crate::subtitles::Text;
+use crate::sound_encoder::SoundEncoder;
+use crate::stream_actions::StreamAction;
+use crate::subtitles::TextEncoder;
 
 /// What the containers of this family say of themselves, and statistics of what was encoded before.
 const OWN_TAGS: &str =
@@ -23,26 +24,22 @@ const MP4_TAGS: &str = "title artist author album_artist album composer date com
 /// Seconds before 0 that decoders of sound need to begin.
 const LEAD_IN: f64 = 0.1;
 
-/// How a stream gets into the file.
-enum Way {
-    Copied,
-    Sound(Box<Sound>),
-    Text(Box<Text>),
-}
-
+/// A stream of IN that is in the file, too.
 struct Kept {
     /// Its number in the file.
     index: usize,
-    way: Way,
+    /// `None` for one that is copied.
+    encoder: Option<Box<dyn StreamEncoder>>,
     /// What its packets' times count: in IN, and when they are written.
-    from: ffi::AVRational,
-    base: ffi::AVRational,
+    from: Rational,
+    base: Rational,
 }
 
 pub struct VideoFile {
     muxer: Muxer,
     container: Container,
-    name: String,
+    /// As the user wrote it.
+    name: PathBuf,
     is_pipe: bool,
     /// The video's number in the file.
     video: usize,
@@ -50,7 +47,7 @@ pub struct VideoFile {
     kept: HashMap<usize, Kept>,
     has_begun: bool,
     /// Packets that came before the video's encoder was ready, with what their times count.
-    waiting: Vec<(Packet, ffi::AVRational)>,
+    waiting: Vec<(Packet, Rational)>,
     /// The last decoding time of each stream in the file.
     last: Vec<Option<i64>>,
 }
@@ -65,12 +62,11 @@ impl VideoFile {
         actions: &[StreamAction],
     ) -> Result<Self> {
         let url = path.map_or(Ok("pipe:1".into()), crate::input::file_url)?;
-        let name = name.display().to_string();
-        let muxer = Muxer::create(container.muxer(), &url).map_err(|error| write_failure(&name, error))?;
+        let muxer = Muxer::create(container.muxer(), &url).map_err(|error| write_failure(name, error))?;
         let mut file = VideoFile {
             muxer,
             container,
-            name,
+            name: name.to_owned(),
             is_pipe: path.is_none(),
             video: 0,
             kept: HashMap::new(),
@@ -88,7 +84,7 @@ impl VideoFile {
     fn add_streams(&mut self, reader: &mut MediaReader, actions: &[StreamAction]) -> Result<()> {
         for (index, action) in actions.iter().enumerate() {
             let stream = reader.demuxer().stream(index);
-            let way = match action {
+            let encoder: Option<Box<dyn StreamEncoder>> = match action {
                 StreamAction::LeftOut => continue,
                 StreamAction::Upscaled => {
                     self.add_video(Some(stream))?;
@@ -98,13 +94,13 @@ impl VideoFile {
                     self.attach(stream)?;
                     continue;
                 }
-                StreamAction::Copied => Way::Copied,
+                StreamAction::Copied => None,
                 StreamAction::Sound(audio) => {
-                    Way::Sound(Box::new(Sound::open(stream, *audio, self.muxer.wants_global_header())?))
+                    Some(Box::new(SoundEncoder::open(stream, *audio, self.muxer.wants_global_header())?))
                 }
-                StreamAction::Text(encoder) => Way::Text(Box::new(Text::open(stream, encoder)?)),
+                StreamAction::Text(encoder) => Some(Box::new(TextEncoder::open(stream, encoder)?)),
             };
-            self.add_kept(stream, way)?;
+            self.add_kept(stream, encoder)?;
         }
         let kept: Vec<usize> = self.kept.keys().copied().collect();
         reader.keep_only(&kept);
@@ -117,11 +113,8 @@ impl VideoFile {
 
     /// The place of the video; what is in it is known when the first frame has been upscaled.
     fn add_video(&mut self, stream: Option<Stream>) -> Result<()> {
-        // SAFETY: parameters of zeros are those of an unknown stream; nothing in them is owned.
-        let unknown: ffi::AVCodecParameters = unsafe { std::mem::zeroed() };
-        let parameters = stream.map_or(&unknown, Stream::parameters);
-        let base = stream.map_or(ffi::AVRational { num: 1, den: 1000 }, Stream::base);
-        self.video = self.muxer.add(parameters, base).map_err(|error| self.failure(error))?;
+        let base = stream.map_or(rational(1, 1000), Stream::base);
+        self.video = self.muxer.add(stream.map(Stream::parameters), base).map_err(|error| self.failure(error))?;
         if let Some(from) = stream {
             let metadata = self.stream_tags(from);
             let to = self.muxer.stream(self.video);
@@ -131,49 +124,36 @@ impl VideoFile {
         Ok(())
     }
 
-    fn add_kept(&mut self, stream: Stream, way: Way) -> Result<()> {
+    fn add_kept(&mut self, stream: Stream, encoder: Option<Box<dyn StreamEncoder>>) -> Result<()> {
         let wrong = |error| write_failure(&self.name, error);
-        let base = match &way {
-            Way::Sound(sound) => sound.base(),
-            Way::Copied | Way::Text(_) => stream.base(),
-        };
-        let index = self.muxer.add(stream.parameters(), base).map_err(wrong)?;
-        let encoder: Option<&Encoder> = match &way {
-            Way::Copied => None,
-            Way::Sound(sound) => Some(&sound.encoder),
-            Way::Text(text) => Some(&text.encoder),
-        };
+        let base = encoder.as_ref().map_or(stream.base(), |encoder| encoder.encoder().time_base);
+        let index = self.muxer.add(Some(stream.parameters()), base).map_err(wrong)?;
+        if let Some(encoder) = &encoder {
+            self.muxer.describe(index, encoder.encoder()).map_err(wrong)?;
+        }
+        let metadata = self.stream_tags(stream);
         let to = self.muxer.stream(index);
-        if let Some(encoder) = encoder {
-            // SAFETY: the stream has parameters, and the encoder is open.
-            av::check(unsafe { ffi::avcodec_parameters_from_context(to.codecpar, &**encoder) }).map_err(wrong)?;
-        } else {
+        if encoder.is_none() {
             to.avg_frame_rate = stream.0.avg_frame_rate;
             to.sample_aspect_ratio = stream.0.sample_aspect_ratio;
         }
         to.disposition = stream.0.disposition;
-        let metadata = self.stream_tags(stream);
-        self.muxer.stream(index).metadata = metadata.into_raw();
-        self.kept.insert(stream.index(), Kept { index, way, from: stream.base(), base });
+        to.metadata = metadata.into_raw();
+        self.kept.insert(stream.index(), Kept { index, encoder, from: stream.base(), base });
         Ok(())
     }
 
     /// A stream's tags. MP4 has a title for each since lately; programs know it as the name of its handler.
     fn stream_tags(&self, stream: Stream) -> Dictionary {
         let mut all = tags(stream.tags());
-        if let (Container::Mp4 | Container::Mov, Some(title), None) =
-            (self.container, stream.tag("title"), stream.tag("handler_name"))
-        {
+        if let (true, Some(title), None) = (self.container.is_mp4(), stream.tag("title"), stream.tag("handler_name")) {
             all.set("handler_name", &title);
         }
         if stream.kind() == ffi::AVMediaType::AVMEDIA_TYPE_ATTACHMENT {
             // Matroska asks for both.
-            if stream.tag("filename").is_none() {
-                all.set("filename", &format!("attachment-{}", stream.index()));
-            }
-            if stream.tag("mimetype").is_none() {
-                all.set("mimetype", "application/octet-stream");
-            }
+            let (name, kind) = (format!("attachment-{}", stream.index()), "application/octet-stream");
+            all.set("filename", &stream.tag("filename").unwrap_or(name));
+            all.set("mimetype", stream.tag("mimetype").as_deref().unwrap_or(kind));
         }
         all
     }
@@ -181,27 +161,19 @@ impl VideoFile {
     /// A cover as a file that is attached, as Matroska has it.
     fn attach(&mut self, cover: Stream) -> Result<()> {
         let wrong = |error| write_failure(&self.name, error);
-        // SAFETY: as in `add_video`.
-        let mut parameters: ffi::AVCodecParameters = unsafe { std::mem::zeroed() };
+        let picture = cover.attached_picture();
+        let index = self.muxer.add(None, cover.base()).map_err(wrong)?;
+        let to = self.muxer.stream(index);
+        // SAFETY: the stream has parameters, which nobody else has.
+        let parameters = unsafe { &mut *to.codecpar };
         parameters.codec_type = ffi::AVMediaType::AVMEDIA_TYPE_ATTACHMENT;
         parameters.codec_id = cover.parameters().codec_id;
-        let index = self.muxer.add(&parameters, cover.base()).map_err(wrong)?;
-        let (data, size) = (cover.0.attached_pic.data, cover.0.attached_pic.size.max(0));
+        parameters.extradata = av::allocated(picture).map_err(wrong)?;
+        parameters.extradata_size = picture.len() as i32;
         let (name, kind) = match cover.codec_name().as_str() {
             "png" => ("cover.png", "image/png"),
             _ => ("cover.jpg", "image/jpeg"),
         };
-        let to = self.muxer.stream(index);
-        // SAFETY: the cover holds so many bytes; the copy is FFmpeg's own, with the room behind it that it asks for.
-        unsafe {
-            let copy = ffi::av_mallocz(size as usize + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
-            if copy.is_null() || data.is_null() {
-                return Err(wrong(Error::NO_MEMORY));
-            }
-            std::ptr::copy_nonoverlapping(data, copy, size as usize);
-            (*to.codecpar).extradata = copy;
-            (*to.codecpar).extradata_size = size;
-        }
         let mut metadata = Dictionary::new();
         metadata.set("filename", cover.tag("filename").as_deref().unwrap_or(name));
         metadata.set("mimetype", cover.tag("mimetype").as_deref().unwrap_or(kind));
@@ -217,9 +189,7 @@ impl VideoFile {
         let mut all = reader.demuxer().metadata();
         let has_title = all.iter().any(|(name, _)| name.eq_ignore_ascii_case("title"));
         // Programs that write Matroska may give the title to the video.
-        if let (Container::Mp4 | Container::Mov, false, Some(title)) =
-            (self.container, has_title, reader.video().tag("title"))
-        {
+        if let (true, false, Some(title)) = (self.container.is_mp4(), has_title, reader.video().tag("title")) {
             all.push(("title".into(), title));
         }
         self.muxer.context().metadata = tags(all).into_raw();
@@ -247,17 +217,15 @@ impl VideoFile {
     }
 
     /// Fills in the video's place, and writes what stands before the first packet.
-    pub fn begin(&mut self, video: &VideoEncoder) -> Result<()> {
-        let index = self.video;
+    pub fn begin(&mut self, video: &VideoEncoder, job: &Job) -> Result<()> {
+        let (index, encoder) = (self.video, video.encoder());
+        self.muxer.describe(index, encoder).map_err(|error| self.failure(error))?;
         let stream = self.muxer.stream(index);
-        stream.time_base = video.base();
-        stream.avg_frame_rate = video.constant_rate();
-        // SAFETY: the stream has parameters, and the encoder is open.
-        let filled = av::check(unsafe { ffi::avcodec_parameters_from_context(stream.codecpar, video.encoder()) });
-        stream.sample_aspect_ratio = video.encoder().sample_aspect_ratio;
-        filled.map_err(|error| self.failure(error))?;
-        for (kind, data) in video.side_data() {
-            self.muxer.add_side_data(index, kind, data).map_err(|error| write_failure(&self.name, error))?;
+        stream.time_base = encoder.time_base;
+        stream.avg_frame_rate = job.constant_rate();
+        stream.sample_aspect_ratio = encoder.sample_aspect_ratio;
+        for (kind, data) in job.side_data() {
+            self.muxer.add_side_data(index, kind, data).map_err(|error| self.failure(error))?;
         }
         if self.container.is_matroska() {
             // What a decoder needs before the first sample stands before 0; FFmpeg would move all streams instead.
@@ -275,12 +243,10 @@ impl VideoFile {
 
     fn options(&mut self) -> Dictionary {
         let mut options = Dictionary::new();
-        if matches!(self.container, Container::Mp4 | Container::Mov) {
+        if self.container.is_mp4() {
             let mut flags = Vec::new();
             // SAFETY: the context's own.
-            let tags = unsafe { av::entries(self.muxer.context().metadata) };
-            // QuickTime's own metadata list, which fewer programs read: only if the source uses it.
-            if tags.iter().any(|(name, _)| name.starts_with("com.")) {
+            if is_of_quicktime(&unsafe { av::entries(self.muxer.context().metadata) }) {
                 flags.push("use_metadata_tags");
             }
             if self.is_pipe {
@@ -306,15 +272,14 @@ impl VideoFile {
         {
             return Ok(());
         }
-        let packets = match &mut kept.way {
-            Way::Copied => vec![packet],
-            Way::Sound(sound) => sound.take(Some(&packet))?,
-            Way::Text(text) => text.take(packet).into_iter().collect(),
+        let packets = match &mut kept.encoder {
+            None => vec![packet],
+            Some(encoder) => encoder.take(Some(&packet))?,
         };
         self.write_all(packets, index, base)
     }
 
-    fn write_all(&mut self, packets: Vec<Packet>, index: usize, base: ffi::AVRational) -> Result<()> {
+    fn write_all(&mut self, packets: Vec<Packet>, index: usize, base: Rational) -> Result<()> {
         for mut packet in packets {
             packet.stream_index = index as i32;
             if self.has_begun {
@@ -326,14 +291,13 @@ impl VideoFile {
         Ok(())
     }
 
-    /// Takes a packet of the upscaled video.
-    pub fn take_video(&mut self, mut packet: Packet, base: ffi::AVRational) -> Result<()> {
-        packet.stream_index = self.video as i32;
-        self.write(packet, base)
+    /// Takes packets of the upscaled video.
+    pub fn take_video(&mut self, packets: Vec<Packet>, base: Rational) -> Result<()> {
+        self.write_all(packets, self.video, base)
     }
 
     /// Writes a packet whose stream is one of the file's.
-    fn write(&mut self, mut packet: Packet, base: ffi::AVRational) -> Result<()> {
+    fn write(&mut self, mut packet: Packet, base: Rational) -> Result<()> {
         let index = packet.stream_index as usize;
         let to = self.muxer.stream(index).time_base;
         packet.rescale(base, to);
@@ -342,13 +306,14 @@ impl VideoFile {
             packet.dts = packet.pts;
         }
         // Muxers refuse times that go back, which damaged and cut files have.
+        let step = i64::from(!self.container.is_matroska());
         if let Some(last) = self.last[index]
             && packet.dts != ffi::AV_NOPTS_VALUE
-            && packet.dts <= last
-            && !self.allows_equal_times(packet.dts == last)
+            && packet.dts < last + step
         {
             packet.dts = last + 1;
-            packet.pts = if packet.pts == ffi::AV_NOPTS_VALUE { packet.dts } else { packet.pts.max(packet.dts) };
+            // A missing time is less than any other.
+            packet.pts = packet.pts.max(packet.dts);
         }
         if packet.dts != ffi::AV_NOPTS_VALUE {
             self.last[index] = Some(packet.dts);
@@ -356,19 +321,15 @@ impl VideoFile {
         self.muxer.write(packet).map_err(|error| self.failure(error))
     }
 
-    fn allows_equal_times(&self, is_equal: bool) -> bool {
-        is_equal && self.container.is_matroska()
-    }
-
     /// Writes what is left, and closes the file.
     pub fn finish(&mut self) -> Result<()> {
         if !self.has_begun {
-            return failed(format!("{}: no frame was upscaled", self.name));
+            return failed(format!("{}: no frame was upscaled", self.name.display()));
         }
         let mut left = Vec::new();
         for kept in self.kept.values_mut() {
-            if let Way::Sound(sound) = &mut kept.way {
-                left.push((sound.take(None)?, kept.index, kept.base));
+            if let Some(encoder) = &mut kept.encoder {
+                left.push((encoder.take(None)?, kept.index, kept.base));
             }
         }
         for (packets, index, base) in left {
@@ -380,11 +341,16 @@ impl VideoFile {
 
 /// The tags of the whole that MP4 has no place for.
 pub fn tags_without_place(all: &[(String, String)]) -> Vec<String> {
-    if all.iter().any(|(name, _)| name.starts_with("com.")) {
+    if is_of_quicktime(all) {
         return Vec::new();
     }
     let names = all.iter().map(|(name, _)| name.clone());
     names.filter(|name| !is_among(&name.to_ascii_lowercase(), MP4_TAGS) && !is_own_tag(name)).collect()
+}
+
+/// Whether the tags are QuickTime's own list, which fewer programs read: it is written only if the source uses it.
+fn is_of_quicktime(all: &[(String, String)]) -> bool {
+    all.iter().any(|(name, _)| name.starts_with("com."))
 }
 
 /// Whether a container makes this tag itself. Matroska's statistics have a language behind them.
@@ -406,13 +372,4 @@ fn tags(all: Vec<(String, String)>) -> Dictionary {
         }
     }
     tags
-}
-
-/// A failure to write, in words.
-pub fn write_failure(name: &str, error: Error) -> Failure {
-    if error.is_no_space() {
-        Failure::Failed(format!("no space left for {name}: make room or choose another folder"))
-    } else {
-        Failure::Failed(format!("cannot write {name}: {error}"))
-    }
 }

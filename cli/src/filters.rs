@@ -1,9 +1,9 @@
 //! What is done to pictures before and after they are upscaled, as FFmpeg's filters.
 
 use crate::args::{Deinterlace, Selection};
-use crate::av::{self, Frame, Graph, PictureInput, PixelFormat};
+use crate::av::{Frame, Graph, PictureInput, PixelFormat};
 use crate::colour::{self, Colour};
-use crate::failure::{Failure, Result, failed};
+use crate::failure::{Context, Result, failed};
 use crate::reader::Timing;
 use crate::upscaler;
 
@@ -93,11 +93,9 @@ impl Before {
         if turned { (frame.height, frame.width) } else { (frame.width, frame.height) }
     }
 
-    /// Takes the next frame; `None` is the end. Gives those that are ready to `take`.
-    pub fn filter(&mut self, frame: Option<Frame>, take: &mut impl FnMut(Frame) -> Result<()>) -> Result<()> {
-        let Some(mut frame) = frame else {
-            return self.drain(take);
-        };
+    /// Takes the next frame, and gives those that are ready; `None` is the end.
+    pub fn filter(&mut self, frame: Option<Frame>) -> Result<Vec<Frame>> {
+        let Some(frame) = frame else { return self.run(None) };
         let size = (frame.width, frame.height);
         let first = *self.size.get_or_insert(size);
         if size != first && !self.fit {
@@ -106,58 +104,38 @@ impl Before {
                 self.name, first.0, first.1, size.0, size.1
             ));
         }
+        let mut ready = Vec::new();
         if self.kind != Some(kind(&frame)) {
-            self.drain(take)?;
+            ready = self.run(None)?;
             self.kind = Some(kind(&frame));
             let filters = self.filters(&frame, first);
-            let input = PictureInput { base: frame.time_base, rate: self.timing.rate };
-            self.graph = if filters.is_empty() {
-                None
-            } else {
-                Some(Graph::video(&filters, &frame, input).map_err(|error| wrong(&self.name, error))?)
-            };
+            let input = PictureInput { base: frame.time_base, rate: self.timing.rate, out_base: self.timing().base };
+            let graph = || Graph::video(None, &filters, &frame, input);
+            self.graph = (!filters.is_empty())
+                .then(graph)
+                .transpose()
+                .context(format_args!("{}: the frames cannot be filtered", self.name))?;
         }
         if self.graph.is_none() {
-            return take(frame);
+            ready.push(frame);
+        } else {
+            ready.extend(self.run(Some(&frame))?);
         }
-        if let Some(graph) = &mut self.graph {
-            graph.push(Some(&mut frame)).map_err(|error| wrong(&self.name, error))?;
-        }
-        self.pull(take)
+        Ok(ready)
     }
 
-    fn drain(&mut self, take: &mut impl FnMut(Frame) -> Result<()>) -> Result<()> {
-        if let Some(graph) = &mut self.graph {
-            graph.push(None).map_err(|error| wrong(&self.name, error))?;
-            self.pull(take)?;
-        }
-        Ok(())
-    }
-
-    fn pull(&mut self, take: &mut impl FnMut(Frame) -> Result<()>) -> Result<()> {
-        let colour = self.kind.map(|(_, height, format, colour)| (height, format, colour));
-        while let Some(graph) = &mut self.graph {
-            let Some(mut frame) = graph.pull().map_err(|error| wrong(&self.name, error))? else { break };
-            let from = graph.base();
-            let base = Before::out_base(self.deinterlace, self.inverse_telecine, self.timing.base);
-            frame.pts = av::rescale(frame.pts, from, base);
-            let ticks = av::rescale(frame.ticks(), from, base);
-            frame.set_ticks(ticks);
-            frame.time_base = base;
-            if let Some((rows, format, colour)) = colour {
-                colour::converted(colour, format, frame.pixel_format(), rows).describe(&mut frame);
-            }
+    fn run(&mut self, frame: Option<&Frame>) -> Result<Vec<Frame>> {
+        let (Some(graph), Some((_, rows, format, colour))) = (&mut self.graph, self.kind) else {
+            return Ok(Vec::new());
+        };
+        let mut frames = graph.filter(frame).context(format_args!("{}: the frames cannot be filtered", self.name))?;
+        for frame in &mut frames {
+            colour::converted(colour, format, frame.pixel_format(), rows).describe(frame);
             if self.deinterlace.is_some() || self.inverse_telecine {
                 frame.interlaced_frame = 0;
             }
-            take(frame)?;
         }
-        Ok(())
-    }
-
-    fn out_base(deinterlace: Option<Deinterlace>, telecine: bool, base: ffi::AVRational) -> ffi::AVRational {
-        let finer = telecine || deinterlace == Some(Deinterlace::Double);
-        ffi::AVRational { num: base.num, den: if finer { base.den.saturating_mul(2) } else { base.den } }
+        Ok(frames)
     }
 
     fn filters(&self, frame: &Frame, first: (i32, i32)) -> String {
@@ -191,10 +169,6 @@ impl Before {
         }
         filters.join(",")
     }
-}
-
-fn wrong(name: &str, error: av::Error) -> Failure {
-    Failure::Failed(format!("{name}: the frames cannot be filtered: {error}"))
 }
 
 #[cfg(test)]

@@ -14,12 +14,11 @@ use gstupscale::reuse::{
     Classifier, DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Fingerprint, Fingerprinter, Known, Mode, ResultSource,
 };
 use gstupscale::types::Size;
-use parking_lot::Mutex;
 
 use crate::av::{self, Frame};
-use crate::failure::{Failure, Result, failed};
+use crate::failure::{Context, Result};
 use crate::progress::Counts;
-use crate::upscaler;
+use crate::upscaler::{self, NANOSECONDS};
 
 /// The element's defaults.
 const SIMILAR: Mode = Mode::Similar { tolerance: DEFAULT_TOLERANCE, max_age: DEFAULT_MAX_AGE };
@@ -28,10 +27,6 @@ const SIMILAR: Mode = Mode::Similar { tolerance: DEFAULT_TOLERANCE, max_age: DEF
 pub struct Finder {
     fingerprinter: Fingerprinter,
     network: Analysis,
-    found: Mutex<Found>,
-}
-
-struct Found {
     recorder: Recorder,
     /// The first frame with each fingerprint.
     seen: HashMap<Fingerprint, u64>,
@@ -60,82 +55,70 @@ impl Finder {
     pub fn new(parallel_jobs: usize, model: Option<&Path>) -> Result<Self> {
         let bytes = match Source::parse(model.unwrap_or(Path::new(builtin::DEFAULT))) {
             Source::Builtin(builtin) => Bytes::from_static(builtin.onnx),
-            Source::File(path) => std::fs::read(&path)
-                .map_err(|error| Failure::Failed(format!("{} cannot be read: {error}", path.display())))?
-                .into(),
+            Source::File(path) => {
+                std::fs::read(&path).context(format_args!("{} cannot be read", path.display()))?.into()
+            }
         };
-        let network =
-            graph::analyse(bytes, None).or_else(|error| failed(format!("the model cannot be analysed: {error}")))?;
-        let found = Found {
+        Ok(Finder {
+            fingerprinter: Fingerprinter::random(),
+            network: graph::analyse(bytes, None).context("the model cannot be analysed")?,
             recorder: Recorder::new(parallel_jobs),
             seen: HashMap::new(),
             kind: None,
             exact: Share::default(),
             similar: Share::default(),
             pixels: 0,
-        };
-        Ok(Finder { fingerprinter: Fingerprinter::random(), network, found: Mutex::new(found) })
+        })
     }
 
     /// What was found so far; as reused counts what `exact` would reuse.
     pub fn counts(&self) -> Counts {
-        let found = self.found.lock();
-        let unique = found.seen.len() as u64;
-        let duplicates = found.recorder.frames() - unique;
-        Counts { unique, duplicates, reused: found.predicted().exact, saved: None }
+        let unique = self.seen.len() as u64;
+        let duplicates = self.recorder.frames() - unique;
+        Counts { unique, duplicates, reused: self.predicted().exact, saved: None }
     }
 
     /// The plan, and what each mode would reuse.
     pub fn recorder(&self) -> (Recorder, Prediction) {
-        let found = self.found.lock();
-        let (mut recorder, predicted) = (found.recorder.clone(), found.predicted());
-        recorder.set_reuse(Reuse {
-            reused_percentage: predicted.exact,
-            saved_seconds: None,
-            predicted: Some(predicted),
-        });
+        let (mut recorder, predicted) = (self.recorder.clone(), self.predicted());
+        let (reused_percentage, saved_seconds) = (predicted.exact, None);
+        recorder.set_reuse(Reuse { reused_percentage, saved_seconds, predicted: Some(predicted) });
         (recorder, predicted)
     }
 
-    /// Takes the next frame.
-    pub fn take(&self, frame: &Frame) -> Result<()> {
-        let error = |what: &str| Failure::Failed(format!("a frame cannot be read: {what}"));
-        let info = upscaler::video_info(frame)?;
-        let buffer = upscaler::to_buffer(frame, &info)?;
-        let nanoseconds = ffi::AVRational { num: 1, den: 1_000_000_000 };
-        let pts = u64::try_from(av::rescale(frame.pts, frame.time_base, nanoseconds)).ok();
-        let frame =
-            gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &info).map_err(|_| error("no memory"))?;
-        let format = PixelFormat::from_name(info.format().to_str()).ok_or_else(|| error(info.format().to_str()))?;
-        let strides = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0));
-        let planes: Vec<_> = frame.planes_data().into_iter().zip(strides).take(format.planes()).collect();
-        let size = Size { width: info.width(), height: info.height() };
-        let picture = PictureRef::new(format, size, &planes).map_err(|reason| error(&reason.to_string()))?;
-        let fingerprint = self.fingerprinter.fingerprint(&picture);
-
-        let mut found = self.found.lock();
-        let index = found.recorder.frames();
-        let unique = *found.seen.entry(fingerprint).or_insert(index);
-        found.recorder.record(pts, unique);
-        if found.kind != Some((format, size)) {
-            found.kind = Some((format, size));
-            found.exact.begin(Classifier::of_graph(&self.network, format, size, Mode::Exact));
-            found.similar.begin(Classifier::of_graph(&self.network, format, size, SIMILAR));
-        }
-        found.pixels += size.pixels();
-        found.exact.take(&picture, fingerprint);
-        found.similar.take(&picture, fingerprint);
-        Ok(())
-    }
-}
-
-impl Found {
     fn predicted(&self) -> Prediction {
         let percent = |share: &Share| 100.0 * (1.0 - share.pixels as f64 / self.pixels.max(1) as f64);
         if self.pixels == 0 {
             return Prediction::default();
         }
         Prediction { off: 0.0, exact: percent(&self.exact), similar: percent(&self.similar) }
+    }
+
+    /// Takes the next frame.
+    pub fn take(&mut self, frame: &Frame) -> Result<()> {
+        let info = upscaler::video_info(frame)?;
+        let buffer = upscaler::to_buffer(frame, &info)?;
+        let pts = u64::try_from(av::rescale(frame.pts, frame.time_base, NANOSECONDS)).ok();
+        let frame = gst_video::VideoFrameRef::from_buffer_ref_readable(&buffer, &info).context("there is no memory")?;
+        let format = PixelFormat::from_name(info.format().to_str()).context("the frames have an unknown format")?;
+        let strides = frame.plane_stride().iter().map(|stride| usize::try_from(*stride).unwrap_or(0));
+        let planes: Vec<_> = frame.planes_data().into_iter().zip(strides).take(format.planes()).collect();
+        let size = Size { width: info.width(), height: info.height() };
+        let picture = PictureRef::new(format, size, &planes).context("a frame cannot be read")?;
+        let fingerprint = self.fingerprinter.fingerprint(&picture);
+
+        let index = self.recorder.frames();
+        let unique = *self.seen.entry(fingerprint).or_insert(index);
+        self.recorder.record(pts, unique);
+        if self.kind != Some((format, size)) {
+            self.kind = Some((format, size));
+            self.exact.begin(Classifier::of_graph(&self.network, format, size, Mode::Exact));
+            self.similar.begin(Classifier::of_graph(&self.network, format, size, SIMILAR));
+        }
+        self.pixels += size.pixels();
+        self.exact.take(&picture, fingerprint);
+        self.similar.take(&picture, fingerprint);
+        Ok(())
     }
 }
 

@@ -2,18 +2,18 @@
 
 use ffi::AVFrameSideDataType as Kind;
 
-use crate::av::{Dictionary, Frame, Stream};
+use crate::av::{self, Dictionary, Frame, Rational, Stream};
 use crate::codecs::Codec;
-use crate::streams::Note;
+use crate::stream_actions::Note;
 
 /// FFmpeg's `AVMasteringDisplayMetadata`, which the bindings leave out.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct MasteringDisplay {
-    display_primaries: [[ffi::AVRational; 2]; 3],
-    white_point: [ffi::AVRational; 2],
-    min_luminance: ffi::AVRational,
-    max_luminance: ffi::AVRational,
+    display_primaries: [[Rational; 2]; 3],
+    white_point: [Rational; 2],
+    min_luminance: Rational,
+    max_luminance: Rational,
     has_primaries: i32,
     has_luminance: i32,
 }
@@ -82,11 +82,8 @@ impl Hdr {
         if display.has_primaries == 0 || display.has_luminance == 0 {
             return None;
         }
-        let scaled = |value: ffi::AVRational, scale: f64| {
-            (f64::from(value.num) / f64::from(value.den.max(1)) * scale).round() as i64
-        };
-        let point =
-            |place: [ffi::AVRational; 2]| format!("({},{})", scaled(place[0], 50000.0), scaled(place[1], 50000.0));
+        let scaled = |value: Rational, scale: f64| (av::value(value) * scale).round() as i64;
+        let point = |place: [Rational; 2]| format!("({},{})", scaled(place[0], 50000.0), scaled(place[1], 50000.0));
         let [red, green, blue] = display.display_primaries;
         Some(format!(
             "G{}B{}R{}WP{}L({},{})",
@@ -108,7 +105,7 @@ impl Hdr {
 }
 
 /// What of the video's metadata no encoder here can write: said, so that nobody looks for it.
-pub fn losses(frame: &Frame, stream: Option<Stream>, codec: Option<Codec>) -> Vec<Note> {
+pub fn losses(frame: &Frame, stream: Option<Stream>, codec: Codec) -> Vec<Note> {
     let mut notes = Vec::new();
     let dolby = stream.and_then(|stream| stream.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF));
     // dv_profile stands behind two version numbers; the base layer of profile 5 is no ordinary picture.
@@ -122,12 +119,11 @@ pub fn losses(frame: &Frame, stream: Option<Stream>, codec: Option<Codec>) -> Ve
     if frame.side_data(Kind::AV_FRAME_DATA_DYNAMIC_HDR_PLUS).is_some() {
         notes.push(Note::loss("HDR10+ is lost: HDR10, on which it builds, is kept"));
     }
-    let keeps_captions = codec.is_some_and(|codec| matches!(codec.name, "libx264" | "h264_nvenc" | "hevc_nvenc"));
+    let keeps_captions = matches!(codec.name, "libx264" | "h264_nvenc" | "hevc_nvenc");
     if frame.side_data(Kind::AV_FRAME_DATA_A53_CC).is_some() && !keeps_captions {
         notes.push(Note::loss("the closed captions in the video are lost: --encoder h264 keeps them"));
     }
-    if let Some(codec) = codec
-        && matches!(codec.name, "gif" | "libwebp_anim" | "mjpeg" | "libwebp")
+    if matches!(codec.name, "gif" | "libwebp_anim" | "mjpeg" | "libwebp")
         && (frame.side_data(Kind::AV_FRAME_DATA_MASTERING_DISPLAY_METADATA).is_some()
             || frame.color_trc == ffi::AVColorTransferCharacteristic::AVCOL_TRC_SMPTE2084)
     {

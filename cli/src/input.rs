@@ -5,12 +5,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::args::Rate;
-use crate::failure::{Failure, Result, failed, usage};
+use crate::av::{Rational, rational};
+use crate::failure::{Context, Result, failed, usage};
 use crate::pattern::Pattern;
 
 /// Frames per second of pictures when nothing is said.
-pub const DEFAULT_FPS: Rate = Rate { numer: 25, denom: 1 };
+pub const DEFAULT_FPS: Rational = rational(25, 1);
 
 /// What is upscaled.
 #[derive(Debug)]
@@ -36,12 +36,12 @@ pub struct Pictures {
     pub files: Vec<(u64, PathBuf)>,
     /// Whether the files are numbered; else there is one file.
     pub numbered: bool,
-    pub fps: Rate,
+    pub fps: Rational,
 }
 
 impl Input {
     /// Finds out what `path` is, and that it can be read.
-    pub fn open(path: &Path, fps: Option<Rate>) -> Result<Self> {
+    pub fn open(path: &Path, fps: Option<Rational>) -> Result<Self> {
         let rate = fps.unwrap_or(DEFAULT_FPS);
         let media = |url: String| match fps {
             Some(_) => usage(format!("--fps is for pictures: {} has its own frame times", path.display())),
@@ -62,17 +62,13 @@ impl Input {
             Ok(_) => {
                 let first = first_bytes(path)?;
                 if is_animated_webp(&first) {
-                    return failed(format!(
-                        "{}: animated WebP cannot be read; convert it to GIF or video",
-                        path.display()
-                    ));
+                    let path = path.display();
+                    return failed(format!("{path}: animated WebP cannot be read; convert it to GIF or video"));
                 }
-                match picture_demuxer(&first) {
-                    Some(_) => {
-                        Ok(Input::Pictures(Pictures { files: vec![(1, path.to_owned())], numbered: false, fps: rate }))
-                    }
-                    None => media(file_url(path)?),
+                if picture_demuxer(&first).is_none() {
+                    return media(file_url(path)?);
                 }
+                Ok(Input::Pictures(Pictures { files: vec![(1, path.to_owned())], numbered: false, fps: rate }))
             }
             Err(error) => match Pattern::parse(path) {
                 Some(pattern) => Self::numbered(path, &pattern, rate),
@@ -84,22 +80,32 @@ impl Input {
         }
     }
 
-    fn numbered(path: &Path, pattern: &Pattern, fps: Rate) -> Result<Self> {
-        let files = pattern
-            .files()
-            .map_err(|error| Failure::Failed(format!("cannot read folder {}: {error}", pattern.folder().display())))?;
+    fn numbered(path: &Path, pattern: &Pattern, fps: Rational) -> Result<Self> {
+        let files = pattern.files().context(format_args!("cannot read folder {}", pattern.folder().display()))?;
         let Some((_, first)) = files.first() else {
-            return failed(format!(
-                "no picture matches {}: the first would be {} or {}",
-                path.display(),
-                pattern.name(0),
-                pattern.name(1)
-            ));
+            let (path, zero, one) = (path.display(), pattern.name(0), pattern.name(1));
+            return failed(format!("no picture matches {path}: the first would be {zero} or {one}"));
         };
-        if picture_demuxer(&first_bytes(first)?).is_none() {
-            return failed(format!("{} is no picture of a known kind (PNG, JPEG, WebP, BMP, TIFF)", first.display()));
-        }
+        demuxer_for_picture(first)?;
         Ok(Input::Pictures(Pictures { files, numbered: true, fps }))
+    }
+}
+
+impl Input {
+    /// As the user wrote it; of pictures the first one.
+    pub fn name(&self) -> &Path {
+        match self {
+            Input::Media(media) => &media.name,
+            Input::Pictures(pictures) => &pictures.files[0].1,
+        }
+    }
+
+    /// The picture files; none for a video.
+    pub fn files(&self) -> &[(u64, PathBuf)] {
+        match self {
+            Input::Media(_) => &[],
+            Input::Pictures(pictures) => &pictures.files,
+        }
     }
 }
 
@@ -119,26 +125,26 @@ pub fn is_url(text: &str) -> bool {
 
 /// A file's name for FFmpeg, which takes what stands before a colon for a protocol.
 pub fn file_url(path: &Path) -> Result<String> {
-    match path.to_str() {
-        Some(path) => Ok(format!("file:{path}")),
-        None => failed(format!("{}: names must be UTF-8", path.display())),
-    }
+    let text = path.to_str().context(format_args!("{}: names must be UTF-8", path.display()))?;
+    Ok(format!("file:{text}"))
 }
 
 /// Enough of a file to tell pictures by. Says clearly why a file cannot be read.
-pub fn first_bytes(path: &Path) -> Result<Vec<u8>> {
-    let read = || {
-        let mut bytes = Vec::new();
-        File::open(path)?.take(32).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes =
-        read().map_err(|error: std::io::Error| Failure::Failed(format!("cannot read {}: {error}", path.display())))?;
+fn first_bytes(path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut bytes));
+    read.context(format_args!("cannot read {}", path.display()))?;
     if bytes.is_empty() { failed(format!("{} is empty", path.display())) } else { Ok(bytes) }
 }
 
+/// FFmpeg's demuxer for a file that must be a picture.
+pub fn demuxer_for_picture(path: &Path) -> Result<&'static CStr> {
+    let what = format_args!("{} is no picture of a known kind (PNG, JPEG, WebP, BMP, TIFF)", path.display());
+    picture_demuxer(&first_bytes(path)?).context(what)
+}
+
 /// FFmpeg's demuxer for a picture, by its magic number. GIF is left to be a video.
-pub fn picture_demuxer(bytes: &[u8]) -> Option<&'static CStr> {
+fn picture_demuxer(bytes: &[u8]) -> Option<&'static CStr> {
     match bytes {
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Some(c"png_pipe"),
         [0xFF, 0xD8, 0xFF, ..] => Some(c"jpeg_pipe"),

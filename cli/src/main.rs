@@ -6,10 +6,10 @@
 //! | [`input`], [`pattern`], [`output`] | what IN and OUT are; the temporary place of the result |
 //! | [`batch`], [`mod@upscale`] | many files; one of them |
 //! | [`reader`] | from IN to decoded frames, and the packets of everything else |
-//! | [`streams`] | what becomes of each stream |
+//! | [`stream_actions`] | what becomes of each stream |
 //! | [`filters`], [`colour`], [`hdr`] | pictures on their way to the element: deinterlacing, turning, formats; what their numbers mean |
 //! | [`upscaler`] | the element |
-//! | [`codecs`], [`encoder`], [`sound`], [`subtitles`] | encoding |
+//! | [`codecs`], [`encoder`], [`sound_encoder`], [`subtitles`] | encoding |
 //! | [`container`], [`mod@file`], [`pictures`] | writing |
 //! | [`plan`], [`finder`], [`models`], [`devices`], [`compare`] | the other commands |
 //! | [`progress`], [`preview`], [`console`], [`signals`], [`failure`] | watching it, ending it |
@@ -45,8 +45,8 @@ mod progress;
 mod reader;
 mod signals;
 mod size;
-mod sound;
-mod streams;
+mod sound_encoder;
+mod stream_actions;
 mod subtitles;
 mod upscale;
 mod upscaler;
@@ -58,14 +58,14 @@ use clap::{CommandFactory, Parser};
 
 use args::{Cli, Command, ProgressKind};
 use console::{Console, say};
-use failure::{Failure, Result};
+use failure::{Context, Result};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
         Ok(code) => code,
         Err(failure) => {
             say(&failure.to_string());
-            failure.exit_code()
+            ExitCode::from(failure.code())
         }
     }
 }
@@ -80,21 +80,15 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
     av::silence();
     signals::install()?;
-    gst::init().map_err(|error| Failure::Failed(format!("GStreamer cannot be started: {error}")))?;
-    gstupscale::plugin_register_static()
-        .map_err(|error| Failure::Failed(format!("the plugin cannot be registered: {error}")))?;
+    gst::init().context("GStreamer cannot be started")?;
+    gstupscale::plugin_register_static().context("the plugin cannot be registered")?;
     match (cli.command, cli.upscale) {
         (Some(Command::Plan(args)), _) => plan::run(&args).map(|()| ExitCode::SUCCESS),
         (Some(Command::Compare(args)), _) => compare::run(&args).map(|()| ExitCode::SUCCESS),
         (_, Some(args)) => {
             let console = Console::new(args.quiet, args.progress == ProgressKind::Auto);
-            let options = upscale::Options {
-                upscale: &args,
-                encoding: &cli.encoding,
-                selection: &cli.selection,
-                fps: cli.pictures.fps,
-            };
-            batch::run(options, &console)
+            let (encoding, selection, fps) = (&cli.encoding, &cli.selection, cli.pictures.fps);
+            batch::run(upscale::Options { upscale: &args, encoding, selection, fps }, &console)
         }
         // clap asks for IN and OUT where there is no subcommand.
         (_, None) => {

@@ -1,17 +1,15 @@
 //! What OUT is. It is written under a temporary name in the same folder and renamed when it is complete.
 
 use std::fs::File;
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::container::Container;
 use crate::failure::{Failure, Result, failed, usage};
 use crate::input::Input;
 use crate::pattern::Pattern;
-use crate::signals::Unfinished;
 
-/// With less free space than this (bytes) no result worth having fits.
-const MIN_FREE: u64 = 1 << 20;
 /// The longest file name most file systems take, in bytes.
 const MAX_NAME: usize = 255;
 /// How temporary names begin and end. What stands between is OUT's name, and letters that make it unique.
@@ -27,36 +25,41 @@ pub enum PictureFormat {
     Avif,
 }
 
-/// Where the result goes.
+/// What is written.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    Video(Container),
+    Pictures(PictureFormat),
+}
+
+/// Where it is written.
 #[derive(Clone, Debug)]
-pub enum Output {
-    Video {
-        path: PathBuf,
-        container: Container,
-    },
+pub enum Place {
     /// Standard output.
-    Pipe {
-        container: Container,
-    },
-    Pictures {
-        path: PathBuf,
-        pattern: Pattern,
-        format: PictureFormat,
-    },
-    Picture {
-        path: PathBuf,
-        format: PictureFormat,
-    },
+    Pipe,
+    File,
+    /// A file for each picture.
+    Numbered(Pattern),
+}
+
+/// The result.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// As the user wrote it.
+    pub path: PathBuf,
+    pub kind: Kind,
+    pub place: Place,
 }
 
 impl Output {
     /// Reads OUT by its extension; `input` tells whether one picture is enough. `format` is for standard output.
     pub fn parse(path: &Path, format: Option<&str>, input: &Input) -> Result<Self> {
+        let output = |kind, place| Ok(Output { path: path.to_owned(), kind, place });
         if path == Path::new("-") {
             let extension = format.unwrap_or("mkv").to_ascii_lowercase();
             return match Container::from_extension(&extension) {
                 Some(container @ (Container::Mp4 | Container::Matroska | Container::WebM)) => {
-                    Ok(Output::Pipe { container })
+                    Ok(Output { path: "standard output".into(), kind: Kind::Video(container), place: Place::Pipe })
                 }
                 _ => usage(format!("standard output takes --format mkv, webm or mp4, not {extension}")),
             };
@@ -72,17 +75,15 @@ impl Output {
             "avif" if single || pattern.is_some() => Some(PictureFormat::Avif),
             _ => None,
         };
-        match (picture, Container::from_extension(&extension)) {
-            (Some(format), _) if single => Ok(Output::Picture { path: path.to_owned(), format }),
-            (Some(format), _) => match pattern {
-                Some(pattern) => Ok(Output::Pictures { path: path.to_owned(), pattern, format }),
-                None => {
-                    let (name, stem) = (path.display(), path.with_extension(""));
-                    usage(format!("{name} names one picture: number them as in {}-%05d.{extension}", stem.display()))
-                }
-            },
-            (None, Some(container)) => Ok(Output::Video { path: path.to_owned(), container }),
-            (None, None) => {
+        match (picture, pattern, Container::from_extension(&extension)) {
+            (Some(format), _, _) if single => output(Kind::Pictures(format), Place::File),
+            (Some(format), Some(pattern), _) => output(Kind::Pictures(format), Place::Numbered(pattern)),
+            (Some(_), None, _) => {
+                let (name, stem) = (path.display(), path.with_extension(""));
+                usage(format!("{name} names one picture: number them as in {}-%05d.{extension}", stem.display()))
+            }
+            (None, _, Some(container)) => output(Kind::Video(container), Place::File),
+            (None, _, None) => {
                 let what = if extension.is_empty() { "no extension".into() } else { format!("extension .{extension}") };
                 usage(format!(
                     "{} has {what}: expected .mp4, .mkv, .webm or .mov for a video, .gif, .webp or .avif for an animation, \
@@ -93,75 +94,49 @@ impl Output {
         }
     }
 
-    /// As the user wrote it.
-    pub fn path(&self) -> &Path {
-        match self {
-            Output::Video { path, .. } | Output::Pictures { path, .. } | Output::Picture { path, .. } => path,
-            Output::Pipe { .. } => Path::new("standard output"),
+    /// The kind of file; `None` for pictures.
+    pub fn container(&self) -> Option<Container> {
+        match self.kind {
+            Kind::Video(container) => Some(container),
+            Kind::Pictures(_) => None,
         }
     }
 
-    /// The kind of file; `None` for pictures.
-    pub fn container(&self) -> Option<Container> {
-        match self {
-            Output::Video { container, .. } | Output::Pipe { container } => Some(*container),
-            Output::Pictures { .. } | Output::Picture { .. } => None,
+    /// What picture `number` will be called.
+    pub fn picture(&self, number: u64) -> PathBuf {
+        match &self.place {
+            Place::Numbered(pattern) => pattern.path(number),
+            _ => self.path.clone(),
         }
     }
 
     /// Makes sure that the result may and can be written, before any work is done, and opens its temporary place.
     pub fn claim(&self, input: &Input, overwrite: bool) -> Result<Claim> {
-        self.check_not_input(input)?;
-        let overwrite = self.check_existing(overwrite)?;
-        let (part, folder) = match self {
-            Output::Pipe { .. } => (Part::Pipe, None),
-            Output::Video { path, .. } | Output::Picture { path, .. } => (Part::file(path)?, Some(parent(path))),
-            Output::Pictures { pattern, .. } => (Part::folder(pattern)?, Some(pattern.folder())),
+        let existing = match &self.place {
+            Place::Pipe => None,
+            Place::File if self.path.is_dir() => return usage(format!("{} is a folder", self.path.display())),
+            Place::File => self.path.symlink_metadata().is_ok().then(|| self.path.clone()),
+            Place::Numbered(pattern) => pattern.files().unwrap_or_default().into_iter().map(|(_, path)| path).next(),
         };
-        match folder.and_then(|folder| Some((folder, free_space(folder)?))) {
-            Some((folder, free)) if free < MIN_FREE => failed(format!(
-                "{} is full ({} free): make room or choose another folder for OUT",
-                folder.display(),
-                indicatif::HumanBytes(free)
-            )),
-            _ => Ok(Claim { output: self.clone(), part, overwrite }),
+        if existing.is_some() && self.replaces(input) {
+            return usage(format!("IN and OUT are the same: {}", self.path.display()));
         }
+        if let Some(path) = existing.filter(|_| !overwrite) {
+            return failed(format!("{} exists: add -y to replace it", path.display()));
+        }
+        let part = match &self.place {
+            Place::Pipe => Part::Pipe,
+            Place::File => Part::file(&self.path)?,
+            Place::Numbered(pattern) => Part::folder(pattern.folder())?,
+        };
+        Ok(Claim { output: self.clone(), part, overwrite })
     }
 
-    /// Writing over what is being read would destroy it.
-    fn check_not_input(&self, input: &Input) -> Result<()> {
-        let same = match (self, input) {
-            (Output::Video { path, .. } | Output::Picture { path, .. }, Input::Media(media)) => {
-                same_file(path, &media.name)
-            }
-            (Output::Pictures { pattern, .. }, Input::Pictures(pictures)) => {
-                pictures.files.iter().any(|(number, source)| same_file(&pattern.path(*number), source))
-            }
-            (Output::Video { path, .. } | Output::Picture { path, .. }, Input::Pictures(pictures)) => {
-                pictures.files.iter().any(|(_, source)| same_file(path, source))
-            }
-            (Output::Pictures { .. }, Input::Media(_)) | (Output::Pipe { .. }, _) => false,
-        };
-        if same { usage(format!("IN and OUT are the same: {}", self.path().display())) } else { Ok(()) }
-    }
-
-    /// Whether what is there may be replaced: by `-y`, or because the user says so.
-    fn check_existing(&self, overwrite: bool) -> Result<bool> {
-        let existing = match self {
-            Output::Pipe { .. } => None,
-            Output::Video { path, .. } | Output::Picture { path, .. } => {
-                if path.is_dir() {
-                    return usage(format!("{} is a folder", path.display()));
-                }
-                path.symlink_metadata().is_ok().then(|| path.clone())
-            }
-            Output::Pictures { pattern, .. } => {
-                pattern.files().unwrap_or_default().first().map(|(_, path)| path.clone())
-            }
-        };
-        match existing {
-            Some(path) if !overwrite => confirm(&path),
-            _ => Ok(overwrite),
+    /// Whether the result would be written over what is being read.
+    fn replaces(&self, input: &Input) -> bool {
+        match input {
+            Input::Media(media) => is_same(&self.path, &media.name),
+            Input::Pictures(_) => input.files().iter().any(|(number, path)| is_same(&self.picture(*number), path)),
         }
     }
 }
@@ -169,8 +144,8 @@ impl Output {
 /// The temporary place of a result. Removed when dropped.
 enum Part {
     Pipe,
-    File { file: tempfile::NamedTempFile, _unfinished: Unfinished },
-    Folder { folder: tempfile::TempDir, _lock: File, made: MadeFolders, _unfinished: Unfinished },
+    File(tempfile::NamedTempFile),
+    Folder(tempfile::TempDir, #[expect(dead_code, reason = "held")] File),
 }
 
 impl Part {
@@ -182,24 +157,22 @@ impl Part {
         }
         let prefix = prefix(path);
         remove_stale(folder, &prefix);
-        let wrong = |error: std::io::Error| cannot_write(folder, &error);
-        let file = builder(&prefix, 0o666).tempfile_in(folder).map_err(wrong)?;
+        let file = builder(&prefix, 0o666).tempfile_in(folder).map_err(|error| write_failure(folder, error))?;
         // Held as long as we live: by that others see that it is no leftover. Some file systems have no locks.
         file.as_file().lock().ok();
-        let _unfinished = Unfinished::new(file.path());
-        Ok(Part::File { file, _unfinished })
+        Ok(Part::File(file))
     }
 
-    fn folder(pattern: &Pattern) -> Result<Self> {
-        let made = MadeFolders::create(pattern.folder())?;
+    /// A hidden folder in `folder`, or where `folder` will be made.
+    fn folder(folder: &Path) -> Result<Self> {
+        let place = folder.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("."));
         let prefix = prefix(Path::new("pictures"));
-        remove_stale(pattern.folder(), &prefix);
-        let wrong = |error: std::io::Error| cannot_write(pattern.folder(), &error);
-        let folder = builder(&prefix, 0o777).tempdir_in(pattern.folder()).map_err(wrong)?;
-        let lock = File::open(folder.path()).map_err(wrong)?;
+        remove_stale(place, &prefix);
+        let wrong = |error| write_failure(place, error);
+        let made = builder(&prefix, 0o777).tempdir_in(place).map_err(wrong)?;
+        let lock = File::open(made.path()).map_err(wrong)?;
         lock.lock().ok();
-        let _unfinished = Unfinished::new(folder.path());
-        Ok(Part::Folder { folder, _lock: lock, made, _unfinished })
+        Ok(Part::Folder(made, lock))
     }
 }
 
@@ -213,12 +186,7 @@ fn prefix(path: &Path) -> String {
 /// `mode` is what the user's mask takes from, as with any other new file.
 fn builder(prefix: &str, mode: u32) -> tempfile::Builder<'_, '_> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(prefix).suffix(SUFFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
+    builder.prefix(prefix).suffix(SUFFIX).permissions(std::fs::Permissions::from_mode(mode));
     builder
 }
 
@@ -246,56 +214,47 @@ impl Claim {
     pub fn file(&self) -> Option<&Path> {
         match &self.part {
             Part::Pipe => None,
-            Part::File { file, .. } => Some(file.path()),
-            Part::Folder { folder, .. } => Some(folder.path()),
+            Part::File(file) => Some(file.path()),
+            Part::Folder(folder, _) => Some(folder.path()),
         }
     }
 
     /// The temporary path of picture `number`.
     pub fn picture(&self, number: u64) -> PathBuf {
         let path = self.file().unwrap_or(Path::new("-"));
-        match &self.output {
-            Output::Pictures { pattern, .. } => path.join(pattern.name(number)),
+        match &self.output.place {
+            Place::Numbered(pattern) => path.join(pattern.name(number)),
             _ => path.to_owned(),
         }
     }
 
     /// What picture `number` will be called.
     pub fn final_picture(&self, number: u64) -> PathBuf {
-        match &self.output {
-            Output::Pictures { pattern, .. } => pattern.path(number),
-            output => output.path().to_owned(),
-        }
+        self.output.picture(number)
     }
 
     /// Gives the result its final name, once it is safe on the disk. Returns its size in bytes, and a remark if there is one to make.
     pub fn finish(self) -> Result<(u64, Option<String>)> {
-        match (&self.output, self.part) {
-            (Output::Pictures { pattern, .. }, Part::Folder { folder, made, .. }) => {
-                let before: Vec<u64> = pattern.files().unwrap_or_default().iter().map(|(number, _)| *number).collect();
-                let (size, written) = move_pictures(folder.path(), pattern)?;
-                let left = before.iter().filter(|number| written.binary_search(number).is_err()).count();
-                let remark =
-                    (left > 0).then(|| format!("{left} older pictures in {} were left", pattern.folder().display()));
-                made.keep();
-                Ok((size, remark))
+        let path = &self.output.path;
+        let wrong = |error: io::Error| write_failure(path, error);
+        match (&self.output.place, self.part) {
+            (Place::Numbered(pattern), Part::Folder(folder, _)) => {
+                let before = pattern.files().unwrap_or_default();
+                let (size, written) = move_pictures(folder.path(), pattern).map_err(wrong)?;
+                let left = before.iter().filter(|(number, _)| written.binary_search(number).is_err()).count();
+                let remark = format!("{left} older pictures in {} were left", pattern.folder().display());
+                Ok((size, (left > 0).then_some(remark)))
             }
-            (output, Part::File { file, .. }) => {
-                let path = output.path();
-                let error = |error: &std::io::Error| cannot_write(path, error);
-                file.as_file().sync_all().map_err(|e| error(&e))?;
-                let size = file.as_file().metadata().map_or(0, |metadata| metadata.len());
-                if self.overwrite {
-                    file.persist(path).map_err(|failure| error(&failure.error))?;
-                } else {
-                    file.persist_noclobber(path).map_err(|failure| match failure.error.kind() {
-                        std::io::ErrorKind::AlreadyExists => Failure::Failed(format!(
-                            "{} was created while this ran: nothing was replaced",
-                            path.display()
-                        )),
-                        _ => error(&failure.error),
-                    })?;
-                }
+            (_, Part::File(file)) => {
+                file.as_file().sync_all().map_err(wrong)?;
+                let size = file.as_file().metadata().map_err(wrong)?.len();
+                let persist = if self.overwrite { file.persist(path) } else { file.persist_noclobber(path) };
+                persist.map_err(|failure| match failure.error.kind() {
+                    ErrorKind::AlreadyExists => {
+                        Failure::Failed(format!("{} was created while this ran: nothing was replaced", path.display()))
+                    }
+                    _ => wrong(failure.error),
+                })?;
                 // The name is part of the folder; some file systems cannot be asked for it.
                 File::open(parent(path)).and_then(|folder| folder.sync_all()).ok();
                 Ok((size, None))
@@ -306,111 +265,41 @@ impl Claim {
 }
 
 /// Moves the pictures out of the temporary folder, in order. Returns their size and their numbers.
-fn move_pictures(part: &Path, pattern: &Pattern) -> Result<(u64, Vec<u64>)> {
-    let error = |error: std::io::Error| cannot_write(pattern.folder(), &error);
-    let mut names: Vec<(u64, String)> = Vec::new();
-    for entry in std::fs::read_dir(part).map_err(error)? {
-        let name = entry.map_err(error)?.file_name();
-        if let Some((name, number)) = name.to_str().and_then(|name| Some((name, pattern.number(name)?))) {
-            names.push((number, name.to_owned()));
-        }
+fn move_pictures(part: &Path, pattern: &Pattern) -> io::Result<(u64, Vec<u64>)> {
+    let mut numbers = Vec::new();
+    for entry in std::fs::read_dir(part)? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| pattern.number(name)));
     }
-    names.sort_unstable();
+    numbers.sort_unstable();
+    std::fs::create_dir_all(pattern.folder())?;
     let mut size = 0;
-    for (number, name) in &names {
-        let from = part.join(name);
-        let file = File::open(&from).map_err(error)?;
-        file.sync_all().map_err(error)?;
-        size += file.metadata().map_or(0, |metadata| metadata.len());
-        std::fs::rename(&from, pattern.path(*number)).map_err(error)?;
+    for number in &numbers {
+        let from = part.join(pattern.name(*number));
+        let file = File::open(&from)?;
+        file.sync_all()?;
+        size += file.metadata()?.len();
+        std::fs::rename(&from, pattern.path(*number))?;
     }
-    Ok((size, names.into_iter().map(|(number, _)| number).collect()))
+    Ok((size, numbers))
 }
 
-/// Folders that this run made: removed again if nothing was put into them.
-#[derive(Debug, Default)]
-struct MadeFolders(Vec<PathBuf>);
-
-impl MadeFolders {
-    fn create(folder: &Path) -> Result<Self> {
-        let missing: Vec<PathBuf> = folder
-            .ancestors()
-            .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
-            .map(Path::to_path_buf)
-            .collect();
-        std::fs::create_dir_all(folder)
-            .map_err(|error| Failure::Failed(format!("cannot make folder {}: {error}", folder.display())))?;
-        Ok(MadeFolders(missing))
+/// A failure to write, in words.
+pub fn write_failure(path: &Path, error: impl Into<io::Error>) -> Failure {
+    let (path, error) = (path.display(), error.into());
+    if error.kind() == ErrorKind::StorageFull {
+        return Failure::Failed(format!("no space left for {path}: make room or choose another folder"));
     }
-
-    fn keep(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for MadeFolders {
-    fn drop(&mut self) {
-        for folder in &self.0 {
-            // A folder that somebody else put something into stays, and that is as it should be.
-            std::fs::remove_dir(folder).ok();
-        }
-    }
-}
-
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    if error.kind() == std::io::ErrorKind::StorageFull {
-        return Failure::Failed(format!("no space left for {}: make room or choose another folder", path.display()));
-    }
-    Failure::Failed(format!("cannot write to {}: {error}", path.display()))
+    Failure::Failed(format!("cannot write to {path}: {error}"))
 }
 
 /// The folder a file is in.
 pub fn parent(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Whether two paths lead to the same file, through links too.
-pub fn same_file(a: &Path, b: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        if let (Ok(a), Ok(b)) = (a.metadata(), b.metadata()) {
-            return (a.dev(), a.ino()) == (b.dev(), b.ino());
-        }
-    }
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Asks whether to replace `path`. Without a terminal the answer is no.
-fn confirm(path: &Path) -> Result<bool> {
-    let refusal = || failed(format!("{} exists: add -y to replace it", path.display()));
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return refusal();
-    }
-    let mut stderr = std::io::stderr();
-    write!(stderr, "{} exists. Replace it? [y/N] ", path.display()).ok();
-    stderr.flush().ok();
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).ok();
-    crate::signals::check()?;
-    if matches!(answer.trim(), "y" | "Y" | "yes" | "Yes") { Ok(true) } else { refusal() }
-}
-
-/// Bytes that may still be written to the file system `folder` is on; `None` if unknown.
-fn free_space(folder: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let stat = nix::sys::statvfs::statvfs(folder).ok()?;
-        Some((stat.blocks_available() as u64).saturating_mul(stat.fragment_size() as u64))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = folder;
-        None
-    }
+pub fn is_same(a: &Path, b: &Path) -> bool {
+    same_file::is_same_file(a, b).unwrap_or(false)
 }
 
 #[cfg(test)]

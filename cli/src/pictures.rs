@@ -1,100 +1,67 @@
 //! Writing pictures, one file each.
 
-use std::path::Path;
-
 use crate::args::Encoding;
-use crate::av::{Encoder, Error, Frame, Muxer, Packet};
+use crate::av::{self, Dictionary, Encoder, Frame, Muxer, Packet, rational};
 use crate::codecs::Codec;
 use crate::container::Container;
 use crate::encoder::{Job, VideoEncoder};
-use crate::failure::{Failure, Result, failed};
-use crate::file::write_failure;
+use crate::failure::{Context, Result, failed};
 use crate::hdr::Hdr;
-use crate::output::{Claim, PictureFormat};
+use crate::input::{Input, file_url};
+use crate::output::{Claim, PictureFormat, write_failure};
 use crate::reader::Timing;
-
-/// Which numbers the pictures get: those of IN's, or 1, 2, 3.
-pub struct Numbers(Vec<u64>);
-
-impl Numbers {
-    pub fn of(input: &crate::input::Input) -> Self {
-        match input {
-            crate::input::Input::Pictures(pictures) => {
-                Numbers(pictures.files.iter().map(|(number, _)| *number).collect())
-            }
-            crate::input::Input::Media(_) => Numbers(Vec::new()),
-        }
-    }
-
-    fn number(&self, frame: &Frame, written: u64) -> u64 {
-        // The time of a picture of IN is its place there: others may have been left out.
-        let place = usize::try_from(frame.pts).ok();
-        place.and_then(|place| self.0.get(place).copied()).unwrap_or(written + 1)
-    }
-}
 
 pub struct PictureFiles {
     format: PictureFormat,
-    encoding: Encoding,
-    numbers: Numbers,
-    timing: Timing,
-    source_rows: i32,
-    is_opaque: bool,
+    job: Job,
+    /// IN's numbers; for a video they are 1, 2, 3.
+    numbers: Vec<u64>,
     written: u64,
 }
 
 impl PictureFiles {
-    pub fn new(format: PictureFormat, encoding: &Encoding, numbers: Numbers, timing: Timing, first: &Frame) -> Self {
+    pub fn new(format: PictureFormat, job: Job, input: &Input) -> Self {
+        let (encoding, global_header) = (encoding(format, job.encoding), format == PictureFormat::Avif);
         PictureFiles {
             format,
-            encoding: encoding.clone(),
-            numbers,
-            timing,
-            source_rows: first.height,
-            is_opaque: !first.pixel_format().has_alpha(),
+            job: Job { encoding, global_header, hdr: Hdr::default(), matrix: None, ..job },
+            numbers: input.files().iter().map(|(number, _)| *number).collect(),
             written: 0,
         }
     }
 
-    pub fn written(&self) -> u64 {
-        self.written
-    }
-
     /// Writes a frame. Each has its own encoder, because sizes may differ.
     pub fn take(&mut self, frame: Frame, claim: &Claim) -> Result<()> {
-        let number = self.numbers.number(&frame, self.written);
-        let (path, name) = (claim.picture(number), claim.final_picture(number));
-        let codec = codec(self.format)?;
-        let (quality, default) = (self.encoding.quality, if self.format == PictureFormat::Jpeg { 92 } else { 80 });
-        let mut encoding =
-            Encoding { quality: quality.or(self.encoding.crf.is_none().then_some(default)), ..self.encoding.clone() };
-        if self.format == PictureFormat::Jpeg {
-            let quality = encoding.quality.take().unwrap_or(default);
-            encoding.encoder_options = Some(jpeg_options(quality, encoding.encoder_options.as_deref()));
-        }
-        if self.format == PictureFormat::Png {
-            encoding.quality = None;
-        }
-        let job = Job {
-            codec,
-            encoding: &encoding,
-            timing: self.timing,
-            hdr: Hdr::default(),
-            matrix: None,
-            global_header: self.format == PictureFormat::Avif,
-            source_rows: self.source_rows,
-            is_opaque: self.is_opaque,
-        };
-        let mut encoder = VideoEncoder::open(job, &frame)?;
-        let mut packets = encoder.take(Some(frame))?;
-        packets.extend(encoder.take(None)?);
-        match self.format {
-            PictureFormat::Avif => avif(&path, &name, &encoder, packets)?,
-            _ => plain(&path, &name, &packets)?,
-        }
         self.written += 1;
-        Ok(())
+        // The time of a picture of IN is its place there: others may have been left out.
+        let place = usize::try_from(frame.pts).ok();
+        let number = place.and_then(|place| self.numbers.get(place).copied()).unwrap_or(self.written);
+        let (path, name) = (claim.picture(number), claim.final_picture(number));
+        let (encoder, packets) = encode(&self.job, frame)?;
+        if self.format == PictureFormat::Avif {
+            let url = file_url(&path)?;
+            return avif(&url, encoder.encoder(), packets).map_err(|error| write_failure(&name, error));
+        }
+        let [packet] = &packets[..] else { return failed(format!("{}: the encoder made no picture", name.display())) };
+        std::fs::write(path, packet.bytes()).map_err(|error| write_failure(&name, error))
     }
+}
+
+fn encode(job: &Job, frame: Frame) -> Result<(VideoEncoder, Vec<Packet>)> {
+    let mut encoder = VideoEncoder::open(job, &frame)?;
+    let mut packets = encoder.take(Some(frame))?;
+    packets.extend(encoder.take(None)?);
+    Ok((encoder, packets))
+}
+
+/// The bytes of a PNG file.
+pub fn png(frame: &Frame) -> Result<Vec<u8>> {
+    let timing = Timing { base: rational(1, 25), rate: rational(25, 1), is_constant: true, total: Some(1) };
+    let job = Job::new(codec(PictureFormat::Png)?, Encoding::default(), timing, frame);
+    let mut frame = frame.share().context("a picture")?;
+    frame.pts = 0;
+    let (_, packets) = encode(&job, frame)?;
+    Ok(packets.first().context("no PNG was made")?.bytes().to_vec())
 }
 
 /// The encoder for a kind of picture.
@@ -109,37 +76,34 @@ pub fn codec(format: PictureFormat) -> Result<Codec> {
     }
 }
 
-/// FFmpeg's scale goes from 2, the best, to 31; finer for small numbers.
-fn jpeg_options(quality: u8, more: Option<&str>) -> String {
-    let scale = (31.0 - f32::from(quality) * 0.3).round().clamp(1.0, 31.0);
-    format!("flags=+qscale global_quality={} qmin=1 {}", (scale * 118.0) as i32, more.unwrap_or_default())
+/// With the quality in the way that a kind of picture has.
+fn encoding(format: PictureFormat, mut encoding: Encoding) -> Encoding {
+    let quality = encoding.quality.take();
+    match format {
+        PictureFormat::Png => {}
+        PictureFormat::Jpeg => {
+            // FFmpeg's scale goes from 2, the best, to 31; finer for small numbers.
+            let scale = (31.0 - f32::from(quality.unwrap_or(92)) * 0.3).round().clamp(1.0, 31.0);
+            let (scale, more) = ((scale * 118.0) as i32, encoding.encoder_options.unwrap_or_default());
+            encoding.encoder_options = Some(format!("flags=+qscale global_quality={scale} qmin=1 {more}"));
+        }
+        PictureFormat::WebP | PictureFormat::Avif => {
+            encoding.quality = quality.or(encoding.crf.is_none().then_some(80));
+        }
+    }
+    encoding
 }
 
-/// Encoders of pictures make whole files.
-fn plain(path: &Path, name: &Path, packets: &[Packet]) -> Result<()> {
-    let [packet] = packets else { return failed(format!("{}: the encoder made no picture", name.display())) };
-    std::fs::write(path, packet.bytes()).map_err(|error| match error.kind() {
-        std::io::ErrorKind::StorageFull => write_failure(&name.display().to_string(), Error(ffi::AVERROR(ffi::ENOSPC))),
-        _ => Failure::Failed(format!("cannot write {}: {error}", name.display())),
-    })
-}
-
-fn avif(path: &Path, name: &Path, encoder: &VideoEncoder, packets: Vec<Packet>) -> Result<()> {
-    let name = name.display().to_string();
-    let wrong = |error| write_failure(&name, error);
-    let mut muxer = Muxer::create(Container::Avif.muxer(), &crate::input::file_url(path)?).map_err(wrong)?;
-    // SAFETY: parameters of zeros are those of an unknown stream; they are filled below.
-    let index = muxer.add(&unsafe { std::mem::zeroed() }, encoder.base()).map_err(wrong)?;
-    let stream = muxer.stream(index);
-    // SAFETY: the stream has parameters, and the encoder is open.
-    crate::av::check(unsafe { ffi::avcodec_parameters_from_context(stream.codecpar, encoder.encoder()) })
-        .map_err(wrong)?;
-    muxer.begin(crate::av::Dictionary::new()).map_err(wrong)?;
+fn avif(url: &str, encoder: &Encoder, packets: Vec<Packet>) -> av::Result<()> {
+    let mut muxer = Muxer::create(Container::Avif.muxer(), url)?;
+    let index = muxer.add(None, encoder.time_base)?;
+    muxer.describe(index, encoder)?;
+    muxer.begin(Dictionary::new())?;
     let to = muxer.stream(index).time_base;
     for mut packet in packets {
-        packet.rescale(encoder.base(), to);
+        packet.rescale(encoder.time_base, to);
         packet.stream_index = index as i32;
-        muxer.write(packet).map_err(wrong)?;
+        muxer.write(packet)?;
     }
-    muxer.finish().map_err(wrong)
+    muxer.finish()
 }

@@ -1,19 +1,16 @@
 //! `gst-upscale plan IN`, and the names of files in a plan.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use gstupscale::plan::{self as file, Recorder};
 
 use crate::args::{Plan, ProgressKind, Selection};
-use crate::av::Frame;
 use crate::console::Console;
-use crate::failure::{Result, failed};
+use crate::failure::{Context, Result};
 use crate::filters::Before;
 use crate::finder::Finder;
 use crate::input::Input;
-use crate::output::Output;
+use crate::output::{Output, Place};
 use crate::pattern::Pattern;
 use crate::progress::{Counts, Progress, Snapshot};
 use crate::reader::{Event, Reader};
@@ -29,39 +26,28 @@ pub struct Names {
 
 impl Names {
     pub fn of(input: &Input, output: &Output) -> Self {
-        let outputs = match output {
-            Output::Pictures { pattern, .. } => Some(pattern.clone()),
-            Output::Video { .. } | Output::Pipe { .. } | Output::Picture { .. } => None,
+        let outputs = match &output.place {
+            Place::Numbered(pattern) => Some(pattern.clone()),
+            Place::File | Place::Pipe => None,
         };
-        Names { inputs: files(input), outputs }
+        Names { inputs: input.files().to_vec(), outputs }
     }
-}
 
-/// The picture files of an input.
-fn files(input: &Input) -> Vec<(u64, PathBuf)> {
-    match input {
-        Input::Media(_) => Vec::new(),
-        Input::Pictures(pictures) => pictures.files.clone(),
+    fn input_file(&self, index: u64) -> Option<&(u64, PathBuf)> {
+        usize::try_from(index).ok().and_then(|index| self.inputs.get(index))
     }
 }
 
 impl file::Names for Names {
     fn input(&self, index: u64) -> String {
-        match usize::try_from(index).ok().and_then(|index| self.inputs.get(index)) {
-            Some((_, path)) => path.display().to_string(),
-            None => file::Numbered.input(index),
-        }
+        let file = self.input_file(index);
+        file.map_or_else(|| file::Numbered.input(index), |(_, path)| path.display().to_string())
     }
 
     fn output(&self, index: u64) -> String {
-        let number = match usize::try_from(index).ok().and_then(|index| self.inputs.get(index)) {
-            Some((number, _)) => *number,
-            None => index + 1,
-        };
-        match &self.outputs {
-            Some(pattern) => pattern.path(number).display().to_string(),
-            None => file::Numbered.output(index),
-        }
+        let number = self.input_file(index).map_or(index + 1, |(number, _)| *number);
+        let pattern = self.outputs.as_ref();
+        pattern.map_or_else(|| file::Numbered.output(index), |pattern| pattern.path(number).display().to_string())
     }
 }
 
@@ -70,23 +56,21 @@ pub fn rename(path: &Path, names: &Names) -> Result<()> {
     if names.inputs.is_empty() && names.outputs.is_none() {
         return Ok(());
     }
-    file::rename(path, names)
-        .or_else(|error| failed(format!("the plan {} cannot be finished: {error}", path.display())))
+    file::rename(path, names).context(format_args!("the plan {} cannot be finished", path.display()))
 }
 
 /// Finds duplicates in IN, and what reuse would save, without upscaling anything.
 pub fn run(args: &Plan) -> Result<()> {
     let input = Input::open(&args.input, args.pictures.fps)?;
     if let Some(path) = &args.output {
-        file::check_writable(path)
-            .or_else(|error| failed(format!("the plan cannot be written to {}: {error}", path.display())))?;
+        file::check_writable(path).context(format_args!("the plan cannot be written to {}", path.display()))?;
     }
-    let names = Names { inputs: files(&input), outputs: None };
+    let names = Names { inputs: input.files().to_vec(), outputs: None };
     let console = Console::new(args.quiet, true);
     let mut progress = Progress::new(&console, ProgressKind::Auto);
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
-    let finder = Finder::new(jobs, args.model.as_deref())?;
-    let found = find(&input, &args.selection, &finder, &mut progress);
+    let mut finder = Finder::new(jobs, args.model.as_deref())?;
+    let found = find(&input, &args.selection, &mut finder, &mut progress);
     progress.clear();
     found?;
 
@@ -106,10 +90,8 @@ pub fn run(args: &Plan) -> Result<()> {
 }
 
 /// Shows all frames to the finder, as the element would get them.
-fn find(input: &Input, selection: &Selection, finder: &Finder, progress: &mut Progress) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    signals::on_signal(&stop);
-    let mut reader = Reader::open(input, selection, &stop)?;
+fn find(input: &Input, selection: &Selection, finder: &mut Finder, progress: &mut Progress) -> Result<()> {
+    let mut reader = Reader::open(input, selection, &Default::default())?;
     if let Some(media) = reader.media() {
         media.keep_only(&[]);
     }
@@ -117,31 +99,35 @@ fn find(input: &Input, selection: &Selection, finder: &Finder, progress: &mut Pr
     let mut before = Before::new(selection, reader.timing(), None, "IN".into());
     let total = before.timing().total;
     let mut frames = 0;
-    let mut take = |frame: Frame| {
-        frames += 1;
-        finder.take(&frame)?;
-        let total = total.map(|total| total.max(frames));
-        progress.update(Snapshot { frames, total, counts: finder.counts() });
-        signals::check()
-    };
-    while let Some(event) = reader.next()? {
-        if let Event::Frame(frame) = event {
-            before.filter(Some(frame), &mut take)?;
+    loop {
+        let event = reader.next()?;
+        let is_end = event.is_none();
+        let ready = match event {
+            Some(Event::Packet(_)) => continue,
+            Some(Event::Frame(frame)) => before.filter(Some(frame))?,
+            None => before.filter(None)?,
+        };
+        for frame in ready {
+            frames += 1;
+            finder.take(&frame)?;
+            let total = total.map(|total| total.max(frames));
+            progress.update(Snapshot { frames, total, counts: finder.counts() });
+            signals::check()?;
+        }
+        if is_end {
+            return Ok(());
         }
     }
-    before.filter(None, &mut take)
 }
 
 /// Writes the plan to a file, or to standard output.
 fn write(recorder: &Recorder, path: Option<&Path>, names: &Names) -> Result<()> {
-    match path {
-        Some(path) => recorder
-            .write(path, names)
-            .or_else(|error| failed(format!("the plan cannot be written to {}: {error}", path.display()))),
-        None => recorder.write_to(std::io::stdout().lock(), names).or_else(|error| match error.kind() {
+    let Some(path) = path else {
+        return match recorder.write_to(std::io::stdout().lock(), names) {
             // Whoever reads has read enough.
-            std::io::ErrorKind::BrokenPipe => Ok(()),
-            _ => failed(format!("the plan cannot be printed: {error}")),
-        }),
-    }
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.context("the plan cannot be printed"),
+        };
+    };
+    recorder.write(path, names).context(format_args!("the plan cannot be written to {}", path.display()))
 }

@@ -1,20 +1,17 @@
 //! Progress output: a bar on a terminal, log lines elsewhere, or JSON.
 
-use std::collections::VecDeque;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use indicatif::ProgressStyle;
 
 use crate::args::ProgressKind;
-use crate::console::{Console, STEPS, say};
+use crate::console::{Console, say};
 
 /// Time between two lines where there is no bar.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// The same for JSON.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
-/// How far back speed and remaining time look.
-const WINDOW: Duration = Duration::from_secs(20);
 
 /// Where a run is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,73 +52,60 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// Follows a run.
+/// Follows a run. The console's bar measures the speed, whether it is shown or not.
 pub struct Progress {
     console: Console,
     kind: ProgressKind,
     started: Instant,
     last_line: Option<Instant>,
-    samples: VecDeque<(Instant, u64)>,
 }
 
 impl Progress {
     pub fn new(console: &Console, kind: ProgressKind) -> Self {
+        console.bar.reset();
+        console.bar.unset_length();
         if !console.bar.is_hidden() {
-            console.bar.reset();
             console.bar.set_style(style("{spinner} {wide_msg}"));
             console.bar.set_message("starting");
             console.bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Progress { console: console.clone(), kind, started: Instant::now(), last_line: None, samples: VecDeque::new() }
+        Progress { console: console.clone(), kind, started: Instant::now(), last_line: None }
     }
 
     /// Shows where the run is. Call it a few times per second.
     pub fn update(&mut self, snapshot: Snapshot) {
-        let now = Instant::now();
         if snapshot.frames == 0 || self.kind == ProgressKind::None {
             return;
         }
-        self.samples.push_back((now, snapshot.frames));
-        while self.samples.len() > 2 && now.duration_since(self.samples[0].0) > WINDOW {
-            self.samples.pop_front();
+        let bar = &self.console.bar;
+        if let Some(total) = snapshot.total.filter(|total| bar.length() != Some(*total)) {
+            bar.set_length(total);
+            bar.set_style(style("{bar:20} {percent:>3} % {wide_msg}"));
         }
+        bar.set_position(snapshot.frames);
         let interval = if self.kind == ProgressKind::Json { JSON_INTERVAL } else { LINE_INTERVAL };
-        let due = self.last_line.is_none_or(|last| now.duration_since(last) >= interval);
-        if self.kind == ProgressKind::Json {
-            if due {
-                self.json(now, snapshot, false);
-            }
-        } else if !self.console.bar.is_hidden() {
-            self.show_bar(now, snapshot);
-        } else if due && snapshot.total != Some(snapshot.frames) && !self.console.is_quiet() {
-            say(&self.describe(now, snapshot));
+        let is_due = self.last_line.is_none_or(|last| last.elapsed() >= interval);
+        if self.kind == ProgressKind::Auto && !bar.is_hidden() {
+            bar.set_message(self.describe(snapshot));
+        } else if is_due && self.kind == ProgressKind::Json {
+            self.json(snapshot, false);
+        } else if is_due && snapshot.total != Some(snapshot.frames) && !self.console.is_quiet() {
+            say(&self.describe(snapshot));
         } else {
             return;
         }
-        if due {
-            self.last_line = Some(now);
+        if is_due {
+            self.last_line = Some(Instant::now());
         }
-    }
-
-    fn show_bar(&self, now: Instant, snapshot: Snapshot) {
-        let bar = &self.console.bar;
-        if let Some(total) = snapshot.total {
-            if bar.position() == 0 {
-                bar.set_style(style("{bar:20} {percent:>3} % {wide_msg}"));
-            }
-            bar.set_position(snapshot.frames.min(total) * STEPS / total.max(1));
-        }
-        bar.set_message(self.describe(now, snapshot));
     }
 
     /// The last word: all frames are done.
     pub fn finish(&mut self, frames: u64, counts: Counts) {
         let snapshot = Snapshot { frames, total: Some(frames), counts };
-        let now = Instant::now();
         if self.kind == ProgressKind::Json {
-            self.json(now, snapshot, true);
+            self.json(snapshot, true);
         } else if self.kind == ProgressKind::Auto && self.console.bar.is_hidden() && !self.console.is_quiet() {
-            say(&self.describe(now, snapshot));
+            say(&self.describe(snapshot));
         }
         self.clear();
     }
@@ -132,7 +116,7 @@ impl Progress {
     }
 
     /// As in "33 %, 120 of 360 frames, 12.3 fps, ETA 0:12, 40 % reused".
-    fn describe(&self, now: Instant, snapshot: Snapshot) -> String {
+    fn describe(&self, snapshot: Snapshot) -> String {
         let mut parts = Vec::new();
         match snapshot.total {
             Some(total) => {
@@ -143,10 +127,9 @@ impl Progress {
             }
             None => parts.push(format!("{} frames", snapshot.frames)),
         }
-        if let Some((fps, eta)) = self.speed(now, snapshot) {
-            parts.push(format!("{fps:.1} fps"));
-            parts.extend(eta.filter(|eta| !eta.is_zero()).map(|eta| format!("ETA {}", clock(eta))));
-        }
+        let (fps, eta) = self.speed();
+        parts.extend(fps.map(|fps| format!("{fps:.1} fps")));
+        parts.extend(eta.map(|eta| format!("ETA {}", clock(eta))));
         // What was found is counted ahead of what is written: a share, and no second count.
         if snapshot.counts.reused >= 0.5 {
             parts.push(format!("{:.0} % reused", snapshot.counts.reused));
@@ -155,14 +138,14 @@ impl Progress {
     }
 
     /// A line of JSON on standard output.
-    fn json(&self, now: Instant, snapshot: Snapshot, done: bool) {
-        let speed = self.speed(now, snapshot);
+    fn json(&self, snapshot: Snapshot, done: bool) {
+        let (fps, eta) = self.speed();
         let line = serde_json::json!({
             "frames": snapshot.frames,
             "total": snapshot.total,
             "percent": snapshot.total.map(|total| snapshot.frames as f64 * 100.0 / total.max(1) as f64),
-            "fps": speed.map(|(fps, _)| fps),
-            "eta_seconds": speed.and_then(|(_, eta)| eta).map(|eta| eta.as_secs_f64()),
+            "fps": fps,
+            "eta_seconds": eta.map(|eta| eta.as_secs_f64()),
             "elapsed_seconds": self.elapsed().as_secs_f64(),
             "unique": snapshot.counts.unique,
             "duplicates": snapshot.counts.duplicates,
@@ -173,16 +156,10 @@ impl Progress {
     }
 
     /// Frames per second lately, and how long the rest takes at that pace.
-    fn speed(&self, now: Instant, snapshot: Snapshot) -> Option<(f64, Option<Duration>)> {
-        let (time, first) = self.samples.front()?;
-        let seconds = now.duration_since(*time).as_secs_f64();
-        if seconds < 0.2 {
-            return None;
-        }
-        let fps = (snapshot.frames - first) as f64 / seconds;
-        let left = snapshot.total.map(|total| total.saturating_sub(snapshot.frames));
-        let eta = left.and_then(|left| Duration::try_from_secs_f64(left as f64 / fps).ok());
-        Some((fps, eta))
+    fn speed(&self) -> (Option<f64>, Option<Duration>) {
+        let bar = &self.console.bar;
+        let fps = Some(bar.per_sec()).filter(|fps| *fps > 0.0);
+        (fps, fps.and(bar.length()).map(|_| bar.eta()).filter(|eta| !eta.is_zero()))
     }
 
     /// Time since the start.
@@ -224,25 +201,11 @@ mod tests {
     }
 
     #[test]
-    fn speed_and_remaining_time_follow_the_samples() {
-        let mut progress = Progress::new(&Console::new(true, false), ProgressKind::Auto);
-        let start = Instant::now();
-        let at = |frames| Snapshot { frames, total: Some(100), ..Default::default() };
-        progress.samples.push_back((start, 10));
-        let (fps, eta) = progress.speed(start + Duration::from_secs(2), at(30)).unwrap();
-        assert_eq!(fps, 10.0);
-        assert!((eta.unwrap().as_secs_f64() - 7.0).abs() < 1e-6);
-        // No progress: the remaining time is not known.
-        assert_eq!(progress.speed(start + Duration::from_secs(2), at(10)).unwrap().1, None);
-    }
-
-    #[test]
     fn a_line_has_one_count_that_ends_at_the_total() {
-        let mut progress = Progress::new(&Console::new(true, false), ProgressKind::Auto);
-        progress.samples.push_back((Instant::now(), 17));
+        let progress = Progress::new(&Console::new(true, false), ProgressKind::Auto);
         let counts = Counts { unique: 12, duplicates: 11, reused: 40.2, saved: None };
         let snapshot = Snapshot { frames: 17, total: Some(17), counts };
-        let text = progress.describe(Instant::now(), snapshot);
+        let text = progress.describe(snapshot);
         assert_eq!(text, "100 %, 17 of 17 frames, 40 % reused");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
@@ -11,24 +11,24 @@ use indicatif::HumanBytes;
 use parking_lot::Mutex;
 
 use crate::args::{Deinterlace, Encoding, ProgressKind, Selection, Upscale};
-use crate::av::Frame;
+use crate::av::{self, Frame, Rational, rational};
 use crate::codecs::Codec;
 use crate::console::Console;
 use crate::container::Container;
-use crate::encoder::{self, VideoEncoder};
-use crate::failure::{Failure, Result, failed, usage};
+use crate::encoder::{Job, VideoEncoder};
+use crate::failure::{Context, Result, failed, usage};
 use crate::file::VideoFile;
-use crate::filters::{self, Before, Turn};
+use crate::filters::{self, Before};
 use crate::hdr::{self, Hdr};
 use crate::input::Input;
-use crate::output::{Claim, Output};
-use crate::pictures::{self, Numbers, PictureFiles};
+use crate::output::{Claim, Kind, Output, Place, is_same};
+use crate::pictures::{self, PictureFiles};
 use crate::plan;
 use crate::preview::Preview;
 use crate::progress::{Progress, Snapshot};
-use crate::reader::{Damage, Event, Reader, Timing};
-use crate::signals;
-use crate::streams::{self, Note, Wanted};
+use crate::reader::{Damage, Event, Reader};
+use crate::signals::{self, Stop};
+use crate::stream_actions::{self, Note, StreamAction, Wanted};
 use crate::upscaler::{self, Upscaler};
 
 /// How often progress is shown and signals are looked for.
@@ -40,7 +40,7 @@ pub struct Options<'a> {
     pub upscale: &'a Upscale,
     pub encoding: &'a Encoding,
     pub selection: &'a Selection,
-    pub fps: Option<crate::args::Rate>,
+    pub fps: Option<Rational>,
 }
 
 /// Upscales IN to OUT. Says what of IN was damaged.
@@ -49,18 +49,16 @@ pub fn run(options: Options, input: &Path, output: &Path, console: &Console) -> 
     let input = Input::open(input, options.fps)?;
     let output = Output::parse(output, options.encoding.format.as_deref(), &input)?;
     check_plan(args, &input, &output)?;
-    if matches!(output, Output::Pipe { .. }) && args.progress == ProgressKind::Json {
+    if matches!(output.place, Place::Pipe) && args.progress == ProgressKind::Json {
         return usage("the result and --progress json cannot both go to standard output");
     }
-    let codec = match output.container() {
-        Some(container) => Codec::choose(options.encoding, container)?,
-        None => picture_codec(&output)?,
+    let codec = match output.kind {
+        Kind::Video(container) => Codec::choose(options.encoding, container)?,
+        Kind::Pictures(format) => pictures::codec(format)?,
     };
     let claim = output.claim(&input, args.overwrite)?;
     let mut progress = Progress::new(console, args.progress);
-    let stop = Arc::new(AtomicBool::new(false));
-    signals::on_signal(&stop);
-    let outcome = Work::prepare(options, &input, &output, codec, &stop, console)
+    let outcome = Work::prepare(options, &input, &output, codec, console)
         .and_then(|work| work.run(&claim, &mut progress, console));
     progress.clear();
     let done = outcome?;
@@ -73,41 +71,25 @@ pub fn run(options: Options, input: &Path, output: &Path, console: &Console) -> 
     let damage = done.damage;
     console.note(&format!(
         "{}: {} frames in {seconds:.1} s ({:.1} fps), {}, {}",
-        output.path().display(),
+        output.path.display(),
         done.frames,
         done.frames as f64 / seconds.max(1e-3),
         done.counts,
         HumanBytes(size),
     ));
     if damage.is_any() {
-        console.warn(&format!("{} is damaged: {damage}", name_of(&input)));
+        console.warn(&format!("{} is damaged: {damage}", input.name().display()));
     }
     Ok(damage)
-}
-
-/// The encoder of picture files.
-fn picture_codec(output: &Output) -> Result<Codec> {
-    match output {
-        Output::Pictures { format, .. } | Output::Picture { format, .. } => pictures::codec(*format),
-        Output::Video { .. } | Output::Pipe { .. } => failed("videos have a container"),
-    }
-}
-
-fn name_of(input: &Input) -> String {
-    match input {
-        Input::Media(media) => media.name.display().to_string(),
-        Input::Pictures(pictures) => pictures.files[0].1.display().to_string(),
-    }
 }
 
 /// The plan is worth as much as the video: that it cannot be written is said before the work, not after.
 fn check_plan(args: &Upscale, input: &Input, output: &Output) -> Result<()> {
     let Some(path) = &args.plan else { return Ok(()) };
-    let same = |other: &Path| crate::output::same_file(path, other) || path == other;
-    if same(Path::new(&name_of(input))) || same(output.path()) {
+    if [input.name(), &output.path].into_iter().any(|other| is_same(path, other) || path == other) {
         return usage("--plan names the same file as IN or OUT");
     }
-    check_writable(path).or_else(|error| failed(format!("the plan cannot be written to {}: {error}", path.display())))
+    check_writable(path).context(format_args!("the plan cannot be written to {}", path.display()))
 }
 
 /// What was done.
@@ -122,16 +104,13 @@ struct Work<'a> {
     options: Options<'a>,
     input: &'a Input,
     output: &'a Output,
-    codec: Codec,
-    stop: Arc<AtomicBool>,
+    job: Job,
+    stop: Arc<Stop>,
     reader: Reader,
-    first: Frame,
     before: Before,
-    timing: Timing,
-    actions: Vec<streams::StreamAction>,
-    hdr: Hdr,
-    /// The display matrix, where the container keeps it.
-    matrix: Option<Vec<u8>>,
+    /// The size before upscaling.
+    size: (i32, i32),
+    actions: Vec<StreamAction>,
 }
 
 impl<'a> Work<'a> {
@@ -141,90 +120,79 @@ impl<'a> Work<'a> {
         input: &'a Input,
         output: &'a Output,
         codec: Codec,
-        stop: &Arc<AtomicBool>,
         console: &Console,
     ) -> Result<Self> {
-        let mut reader = Reader::open(input, options.selection, stop)?;
-        let first = reader.first_frame().map_err(|failure| at(input, failure))?;
-        let order = reader.media().map(|media| media.video().parameters().field_order);
-        let order = order.unwrap_or(ffi::AVFieldOrder::AV_FIELD_UNKNOWN);
-        check_interlaced(&first, order, options.selection, input)?;
-        let mut notes = Vec::new();
+        let stop = Arc::<Stop>::default();
+        let mut reader = Reader::open(input, options.selection, &stop)?;
+        let first = reader.first_frame()?;
+        let timing = reader.timing();
+        let (mut notes, mut actions) = (Vec::new(), Vec::new());
         if let Input::Pictures(pictures) = input
             && let Some(gap) = pictures.first_gap()
         {
             notes.push(Note::change(format!("no picture has number {gap}: the next one follows without a gap")));
         }
-        let timing = reader.timing();
-        let mut actions = Vec::new();
-        let (mut matrix, mut hdr) = (None, Hdr::of(&first, None));
-        let mut lost = hdr::losses(&first, None, Some(codec));
-        let wanted = Wanted { container: output.container(), encoding: options.encoding, selection: options.selection };
-        if let Some(media) = reader.media() {
-            let video = media.video();
-            hdr = Hdr::of(&first, Some(video));
-            lost = hdr::losses(&first, Some(video), Some(codec));
-            matrix = video.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX).map(<[u8]>::to_vec);
-            actions = streams::decide(media.demuxer(), video.index(), &wanted, &mut notes)?;
-        } else if let Some(data) = first.side_data(ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX) {
-            matrix = Some(data.to_vec());
+        let media = reader.media();
+        let video = media.as_ref().map(|media| media.video());
+        check_interlaced(&first, video.map(|video| video.parameters().field_order), options.selection, input)?;
+        if let Some(media) = &media {
+            let wanted =
+                Wanted { container: output.container(), encoding: options.encoding, selection: options.selection };
+            actions = stream_actions::decide(media.demuxer(), media.video().index(), &wanted, &mut notes)?;
         }
-        notes.extend(lost);
-        notes.extend(pixel_losses(&first, codec, output));
-        let turned = matrix.as_deref().and_then(filters::turn);
-        let turn: Option<Turn> = turned.filter(|_| !output.container().is_some_and(Container::keeps_rotation));
+        let matrix = match video {
+            Some(video) => video.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX),
+            None => first.side_data(ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX),
+        };
+        let mut matrix = matrix.map(<[u8]>::to_vec);
+        let hdr = Hdr::of(&first, video);
+        notes.extend(hdr::losses(&first, video, codec));
+        notes.extend(pixel_losses(&first, codec));
+        say(&notes, options.upscale.strict, console)?;
+        let keeps_rotation = output.container().is_some_and(Container::is_mp4);
+        let turn = matrix.as_deref().and_then(filters::turn).filter(|_| !keeps_rotation);
         if turn.is_some() {
             matrix = None;
         }
-        say(&notes, options.upscale.strict, console)?;
-        let before = Before::new(options.selection, timing, turn, name_of(input));
-        let timing = before.timing();
-        let stop = Arc::clone(stop);
-        Ok(Work { options, input, output, codec, stop, reader, first, before, timing, actions, hdr, matrix })
+        let before = Before::new(options.selection, timing, turn, input.name().display().to_string());
+        let size = before.size_of(&first);
+        let job = Job::new(codec, options.encoding.clone(), before.timing(), &first);
+        let job = Job { hdr, matrix, source_rows: size.1, ..job };
+        Ok(Work { options, input, output, job, stop, reader, before, size, actions })
     }
 
     fn run(mut self, claim: &Claim, progress: &mut Progress, console: &Console) -> Result<Done> {
         let args = self.options.upscale;
-        let (width, height) = self.before.size_of(&self.first);
-        let size = args.size.map(|size| size.of(width, height));
+        let size = args.size.map(|size| size.of(self.size.0, self.size.1));
         let upscaler = Upscaler::new(args, size, args.preview)?;
-        let target = self.target(claim)?;
         let shared = Shared {
             upscaler: &upscaler,
-            target: Mutex::new(target),
+            file: self.file(claim)?.map(Mutex::new),
             written: AtomicU64::new(0),
             interlaced: AtomicU64::new(0),
-            stop: Arc::clone(&self.stop),
             preview: if args.preview { Some(Preview::open(console)?) } else { None },
-            aspect: size.map(|size| Aspect { from: (width, height), to: size }),
+            aspect: size.map(|size| Aspect { from: self.size, to: size }),
+        };
+        let total = self.job.timing.total;
+        let writer = match (&shared.file, self.output.kind) {
+            (Some(file), _) => Writer::Video { file, encoder: None, job: self.job, console },
+            (None, Kind::Pictures(format)) => Writer::Pictures(PictureFiles::new(format, self.job, self.input), claim),
+            (None, Kind::Video(_)) => return failed("a video has a file"),
         };
         let (sender, receiver) = channel();
-        let (mut reader, mut before) = (self.reader, self.before);
         let damage = std::thread::scope(|scope| {
+            let (shared, reader, before) = (&shared, &mut self.reader, &mut self.before);
             let ended: Sender<Result<()>> = sender.clone();
-            let (shared, timing) = (&shared, self.timing);
-            let make = Make {
-                codec: self.codec,
-                encoding: self.options.encoding,
-                hdr: &self.hdr,
-                matrix: &self.matrix,
-                rows: height,
-                is_opaque: !self.first.pixel_format().has_alpha(),
-            };
-            let reading = scope.spawn(move || {
-                let result = shared.read(&mut reader, &mut before);
-                ended.send(result).ok();
-                reader.damage()
-            });
-            scope.spawn(move || sender.send(shared.write(timing, &make, claim)).ok());
-            let outcome = shared.watch(&receiver, timing.total, progress, console);
+            scope.spawn(move || ended.send(shared.read(reader, before)).ok());
+            scope.spawn(move || sender.send(shared.write(writer)).ok());
+            let outcome = shared.watch(&receiver, total, progress, console);
             if outcome.is_err() {
-                shared.stop.store(true, Ordering::SeqCst);
+                self.stop.set();
                 shared.upscaler.stop();
             }
-            let damage = reading.join().unwrap_or_default();
-            outcome.map(|()| damage)
-        })?;
+            outcome
+        });
+        damage?;
         let frames = shared.written.load(Ordering::Relaxed);
         if upscaler.left_inside() > 0 {
             return failed(format!("{} frames went in and did not come out", upscaler.left_inside()));
@@ -234,50 +202,38 @@ impl<'a> Work<'a> {
             console.warn(&format!("{interlaced} frames are interlaced: --deinterlace makes them progressive"));
         }
         progress.finish(frames, upscaler.counts());
-        Ok(Done { frames, counts: upscaler.counts(), damage })
+        Ok(Done { frames, counts: upscaler.counts(), damage: self.reader.damage() })
     }
 
-    fn target(&mut self, claim: &Claim) -> Result<Target> {
-        let format = match self.output {
-            Output::Video { container, path } => {
-                let file = VideoFile::create(claim.file(), path, *container, self.reader.media(), &self.actions)?;
-                return Ok(Target::Video { file: Box::new(file), encoder: None });
+    /// The file that is written; `None` for pictures.
+    fn file(&mut self, claim: &Claim) -> Result<Option<VideoFile>> {
+        let reader = self.reader.media();
+        let Some(container) = self.output.container() else {
+            if let Some(media) = reader {
+                media.keep_only(&[]);
             }
-            Output::Pipe { container } => {
-                let name = self.output.path();
-                let file = VideoFile::create(None, name, *container, self.reader.media(), &self.actions)?;
-                return Ok(Target::Video { file: Box::new(file), encoder: None });
-            }
-            Output::Pictures { format, .. } | Output::Picture { format, .. } => *format,
+            return Ok(None);
         };
-        if let Some(media) = self.reader.media() {
-            media.keep_only(&[]);
-        }
-        let numbers = Numbers::of(self.input);
-        let files = PictureFiles::new(format, self.options.encoding, numbers, self.timing, &self.first);
-        Ok(Target::Pictures(files))
-    }
-}
-
-/// Puts IN's name before what is wrong with it.
-fn at(input: &Input, failure: Failure) -> Failure {
-    match (input, failure) {
-        (Input::Media(media), Failure::Failed(text)) if text.starts_with("no frame") => {
-            Failure::Failed(format!("{}: {text}", media.name.display()))
-        }
-        (_, failure) => failure,
+        let mut file = VideoFile::create(claim.file(), &self.output.path, container, reader, &self.actions)?;
+        self.job.global_header = file.wants_global_header();
+        Ok(Some(file))
     }
 }
 
 /// `order` is that of the fields, as the container or the codec says it.
-fn check_interlaced(first: &Frame, order: ffi::AVFieldOrder, selection: &Selection, input: &Input) -> Result<()> {
+fn check_interlaced(
+    first: &Frame,
+    order: Option<ffi::AVFieldOrder>,
+    selection: &Selection,
+    input: &Input,
+) -> Result<()> {
     use ffi::AVFieldOrder::{AV_FIELD_BB, AV_FIELD_BT, AV_FIELD_TB, AV_FIELD_TT};
-    let is_interlaced =
-        first.interlaced_frame != 0 || [AV_FIELD_TT, AV_FIELD_BB, AV_FIELD_TB, AV_FIELD_BT].contains(&order);
+    let is_interlaced = first.interlaced_frame != 0
+        || order.is_some_and(|order| [AV_FIELD_TT, AV_FIELD_BB, AV_FIELD_TB, AV_FIELD_BT].contains(&order));
     if is_interlaced && selection.deinterlace.is_none() && !selection.inverse_telecine {
         return failed(format!(
             "{} is interlaced: add --deinterlace, --deinterlace=double or --inverse-telecine, or --deinterlace=off if it is not",
-            name_of(input)
+            input.name().display()
         ));
     }
     if selection.deinterlace == Some(Deinterlace::Off) || matches!(input, Input::Media(_)) {
@@ -290,7 +246,7 @@ fn check_interlaced(first: &Frame, order: ffi::AVFieldOrder, selection: &Selecti
 }
 
 /// What pixels lose on their way to the element and to the encoder.
-fn pixel_losses(first: &Frame, codec: Codec, output: &Output) -> Vec<Note> {
+fn pixel_losses(first: &Frame, codec: Codec) -> Vec<Note> {
     let mut notes = Vec::new();
     let from = first.pixel_format();
     let inside = upscaler::format_for(from);
@@ -300,15 +256,8 @@ fn pixel_losses(first: &Frame, codec: Codec, output: &Output) -> Vec<Note> {
     }
     // A palette is chosen for each picture; that is what the user asked for.
     if codec.name != "gif" && (is_loss || from.has_alpha() && !to.has_alpha()) {
-        notes.push(Note::loss(format!(
-            "{} frames become {}: {} supports no closer format",
-            from.name(),
-            to.name(),
-            codec.name
-        )));
-    }
-    if output.container().is_some() && encoder::is_padded(codec, inside, first.width * 2, first.height * 2) {
-        notes.push(Note::change("a row or column is added to make the size even"));
+        let (from, to, codec) = (from.name(), to.name(), codec.name);
+        notes.push(Note::loss(format!("{from} frames become {to}: {codec} supports no closer format")));
     }
     notes
 }
@@ -327,9 +276,47 @@ fn say(notes: &[Note], strict: bool, console: &Console) -> Result<()> {
 }
 
 /// Where frames go.
-enum Target {
-    Video { file: Box<VideoFile>, encoder: Option<VideoEncoder> },
-    Pictures(PictureFiles),
+enum Writer<'a> {
+    /// The encoder is opened when the first frame comes.
+    Video {
+        file: &'a Mutex<VideoFile>,
+        encoder: Option<VideoEncoder>,
+        job: Job,
+        console: &'a Console,
+    },
+    Pictures(PictureFiles, &'a Claim),
+}
+
+impl Writer<'_> {
+    /// Encodes outside the file's lock, so that reading continues in parallel.
+    fn take(&mut self, frame: Frame) -> Result<()> {
+        let (file, encoder, job, console) = match self {
+            Writer::Pictures(files, claim) => return files.take(frame, claim),
+            Writer::Video { file, encoder, job, console } => (file, encoder, job, console),
+        };
+        let encoder = match encoder {
+            Some(encoder) => encoder,
+            None => {
+                let opened = VideoEncoder::open(job, &frame)?;
+                if (opened.encoder().width, opened.encoder().height) != (frame.width, frame.height) {
+                    console.note("a row or column is added to make the size even");
+                }
+                file.lock().begin(&opened, job)?;
+                encoder.insert(opened)
+            }
+        };
+        let packets = encoder.take(Some(frame))?;
+        file.lock().take_video(packets, encoder.encoder().time_base)
+    }
+
+    fn finish(self) -> Result<()> {
+        let Writer::Video { file, encoder, .. } = self else { return Ok(()) };
+        if let Some(mut encoder) = encoder {
+            let packets = encoder.take(None)?;
+            file.lock().take_video(packets, encoder.encoder().time_base)?;
+        }
+        file.lock().finish()
+    }
 }
 
 /// A size that was asked for changes the shape of pixels, so that the picture keeps its own.
@@ -340,38 +327,24 @@ struct Aspect {
 }
 
 impl Aspect {
-    fn of(self, pixel: ffi::AVRational) -> ffi::AVRational {
-        let pixel = if pixel.num > 0 { pixel } else { ffi::AVRational { num: 1, den: 1 } };
+    fn of(self, pixel: Rational) -> Rational {
+        let pixel = if pixel.num > 0 { pixel } else { rational(1, 1) };
         let wide = i64::from(pixel.num) * i64::from(self.from.0) * i64::from(self.to.1);
         let high = i64::from(pixel.den) * i64::from(self.from.1) * i64::from(self.to.0);
-        let mut ratio = ffi::AVRational { num: 1, den: 1 };
-        // SAFETY: plain arithmetic.
-        unsafe { ffi::av_reduce(&mut ratio.num, &mut ratio.den, wide, high, 1 << 16) };
+        let ratio = av::reduced(wide, high);
         // Rounding to whole rows does not change the pixel aspect ratio.
-        let off = f64::from(ratio.num) / f64::from(ratio.den);
-        let was = f64::from(pixel.num) / f64::from(pixel.den);
-        if (off / was - 1.0).abs() < 0.005 { pixel } else { ratio }
+        if (av::value(ratio) / av::value(pixel) - 1.0).abs() < 0.005 { pixel } else { ratio }
     }
-}
-
-/// What an encoder is made of.
-struct Make<'a> {
-    codec: Codec,
-    encoding: &'a Encoding,
-    hdr: &'a Hdr,
-    matrix: &'a Option<Vec<u8>>,
-    rows: i32,
-    is_opaque: bool,
 }
 
 /// What the threads of a run share.
 struct Shared<'a> {
     upscaler: &'a Upscaler,
-    target: Mutex<Target>,
+    /// `None` for pictures.
+    file: Option<Mutex<VideoFile>>,
     written: AtomicU64,
     /// Frames that say that they are interlaced, and are not made progressive.
     interlaced: AtomicU64,
-    stop: Arc<AtomicBool>,
     preview: Option<Preview>,
     aspect: Option<Aspect>,
 }
@@ -379,32 +352,27 @@ struct Shared<'a> {
 impl Shared<'_> {
     /// One thread: from IN to the element, and packets of other streams to the file.
     fn read(&self, reader: &mut Reader, before: &mut Before) -> Result<()> {
-        let mut push = |frame: Frame| {
+        let push = |frame: Frame| {
             self.interlaced.fetch_add(u64::from(frame.interlaced_frame != 0), Ordering::Relaxed);
             self.upscaler.push(&frame)
         };
         while let Some(event) = reader.next()? {
-            match event {
-                Event::Frame(frame) => before.filter(Some(frame), &mut push)?,
-                Event::Packet(packet) => {
-                    if let Target::Video { file, .. } = &mut *self.target.lock() {
-                        file.take(packet)?;
-                    }
-                }
+            match (event, &self.file) {
+                (Event::Frame(frame), _) => before.filter(Some(frame))?.into_iter().try_for_each(push)?,
+                (Event::Packet(packet), Some(file)) => file.lock().take(packet)?,
+                (Event::Packet(_), None) => {}
             }
         }
-        before.filter(None, &mut push)?;
+        before.filter(None)?.into_iter().try_for_each(push)?;
         self.upscaler.end()
     }
 
     /// Another: from the element to OUT.
-    fn write(&self, timing: Timing, make: &Make, claim: &Claim) -> Result<()> {
+    fn write(&self, mut writer: Writer) -> Result<()> {
         let mut last = None;
         while let Some((mut frame, source)) = self.upscaler.pull()? {
             // Encoders want times that rise.
-            if last.is_some_and(|last| frame.pts <= last) {
-                frame.pts = last.unwrap_or(0) + 1;
-            }
+            frame.pts = last.map_or(frame.pts, |last: i64| frame.pts.max(last + 1));
             last = Some(frame.pts);
             if let Some(aspect) = self.aspect {
                 frame.sample_aspect_ratio = aspect.of(frame.sample_aspect_ratio);
@@ -412,55 +380,10 @@ impl Shared<'_> {
             if let Some(preview) = &self.preview {
                 preview.show(&source, &frame);
             }
-            self.take(frame, timing, make, claim)?;
+            writer.take(frame)?;
+            self.written.fetch_add(1, Ordering::Relaxed);
         }
-        if let Target::Video { file, encoder } = &mut *self.target.lock() {
-            if let Some(encoder) = encoder {
-                let packets = encoder.take(None)?;
-                let base = encoder.base();
-                packets.into_iter().try_for_each(|packet| file.take_video(packet, base))?;
-            }
-            file.finish()?;
-        }
-        Ok(())
-    }
-
-    fn take(&self, frame: Frame, timing: Timing, make: &Make, claim: &Claim) -> Result<()> {
-        // The encoder runs outside the lock, so that reading continues in parallel.
-        let taken = match &mut *self.target.lock() {
-            Target::Pictures(files) => {
-                files.take(frame, claim)?;
-                self.written.store(files.written(), Ordering::Relaxed);
-                return Ok(());
-            }
-            Target::Video { file, encoder } => match encoder.take() {
-                Some(encoder) => encoder,
-                None => {
-                    let job = encoder::Job {
-                        codec: make.codec,
-                        encoding: make.encoding,
-                        timing,
-                        hdr: make.hdr.clone(),
-                        matrix: make.matrix.clone(),
-                        global_header: file.wants_global_header(),
-                        source_rows: make.rows,
-                        is_opaque: make.is_opaque,
-                    };
-                    let encoder = VideoEncoder::open(job, &frame)?;
-                    file.begin(&encoder)?;
-                    encoder
-                }
-            },
-        };
-        let mut taken = taken;
-        let packets = taken.take(Some(frame))?;
-        let base = taken.base();
-        if let Target::Video { file, encoder } = &mut *self.target.lock() {
-            packets.into_iter().try_for_each(|packet| file.take_video(packet, base))?;
-            *encoder = Some(taken);
-        }
-        self.written.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        writer.finish()
     }
 
     /// The thread that started it all: waits for both, shows progress, and looks for signals.

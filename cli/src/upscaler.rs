@@ -6,10 +6,10 @@ use gst::prelude::*;
 use gst_video::VideoFrameExt;
 use parking_lot::Mutex;
 
-use crate::args::{self, Upscale};
-use crate::av::{self, Frame, PixelFormat};
+use crate::args::Upscale;
+use crate::av::{self, Frame, PixelFormat, Rational, rational};
 use crate::colour::{self, Colour};
-use crate::failure::{Failure, Result, failed};
+use crate::failure::{Context, Failure, Result};
 use crate::progress::Counts;
 
 /// The element's factory.
@@ -17,8 +17,11 @@ pub const FACTORY: &str = "upscalefilter";
 /// Frames that wait before the element, and behind it.
 const WAITING: u32 = 2;
 
+/// What the element's times count.
+pub const NANOSECONDS: Rational = rational(1, 1_000_000_000);
+
 /// FFmpeg's formats that the element takes as they are, and GStreamer's names for them.
-const FORMATS: [(&str, gst_video::VideoFormat); 26] = {
+const FORMATS: [(&str, gst_video::VideoFormat); 25] = {
     use gst_video::VideoFormat as V;
     [
         ("gray", V::Gray8),
@@ -46,43 +49,17 @@ const FORMATS: [(&str, gst_video::VideoFormat); 26] = {
         ("gbrp", V::Gbr),
         ("gbrp10le", V::Gbr10le),
         ("rgba64le", V::Rgba64Le),
-        ("rgb48le", V::Unknown),
     ]
 };
 
 /// What the element takes in place of a format, with the least loss.
 pub fn format_for(format: PixelFormat) -> PixelFormat {
-    let name = format.name();
-    if FORMATS.iter().any(|(known, video)| *known == name && *video != gst_video::VideoFormat::Unknown) {
-        return format;
-    }
-    let deep = format.depth() > 8;
-    let name = if format.is_grey() {
-        match (format.has_alpha(), deep) {
-            (true, false) => "rgba",
-            (true, true) => "rgba64le",
-            (false, true) => "gray16le",
-            (false, false) => "gray",
-        }
-    } else if format.is_rgb() || format.has_alpha() {
-        match (format.depth(), format.has_alpha()) {
-            (..=8, true) => "rgba",
-            (..=8, false) => "rgb24",
-            (9 | 10, false) if format.name().starts_with("gbrp") => "gbrp10le",
-            _ => "rgba64le",
-        }
-    } else {
-        match (format.is_subsampled(), format.depth()) {
-            ((true, true), ..=8) => "yuv420p",
-            ((true, true), 9 | 10) => "yuv420p10le",
-            ((true, true), _) => "yuv420p12le",
-            ((true, false), ..=8) => "yuv422p",
-            ((true, false), _) => "yuv422p10le",
-            (_, ..=8) => "yuv444p",
-            (_, _) => "yuv444p10le",
-        }
-    };
-    PixelFormat::from_name(name).expect("FFmpeg has had these formats for years")
+    // XYZ is closer to R'G'B'.
+    let is_rgb = |format: PixelFormat| format.is_rgb() || format.has_alpha() || format.name().starts_with("xyz");
+    let is_grey = |format: PixelFormat| format.is_grey() && !format.has_alpha();
+    let formats = FORMATS.iter().map(|(name, _)| PixelFormat::known(name));
+    let like = |other: &PixelFormat| is_rgb(*other) == is_rgb(format) && is_grey(*other) == is_grey(format);
+    format.nearest(&formats.filter(like).collect::<Vec<_>>())
 }
 
 fn video_format(format: PixelFormat) -> gst_video::VideoFormat {
@@ -101,18 +78,28 @@ pub fn video_info(frame: &Frame) -> Result<gst_video::VideoInfo> {
     if format.is_subsampled().0 {
         info = info.chroma_site(colour::chroma_site(colour));
     }
-    info.build().or_else(|_| failed(format!("{width}x{height} {} pictures cannot be upscaled", format.name())))
+    info.build().context(format_args!("{width}x{height} {} pictures cannot be upscaled", format.name()))
+}
+
+/// Tells a source what frames come, and gives this one's pixels as a buffer.
+pub fn describe(source: &gst_app::AppSrc, frame: &Frame) -> Result<gst::Buffer> {
+    let info = video_info(frame)?;
+    let caps = info.to_caps().context("a frame cannot be described")?;
+    if source.caps().as_ref() != Some(&caps) {
+        source.set_caps(Some(&caps));
+    }
+    to_buffer(frame, &info)
 }
 
 /// Copies a frame's pixels.
 pub fn to_buffer(frame: &Frame, info: &gst_video::VideoInfo) -> Result<gst::Buffer> {
-    let no_memory = || Failure::Failed("there is no memory for a frame".into());
-    let mut buffer = gst::Buffer::with_size(info.size()).map_err(|_| no_memory())?;
+    const WRONG: &str = "there is no memory for a frame";
+    let mut buffer = gst::Buffer::with_size(info.size()).context(WRONG)?;
     let writable = buffer.get_mut().expect("it is new");
-    let mut to = gst_video::VideoFrameRef::from_buffer_ref_writable(writable, info).map_err(|_| no_memory())?;
+    let mut to = gst_video::VideoFrameRef::from_buffer_ref_writable(writable, info).context(WRONG)?;
     for plane in 0..frame.pixel_format().planes() {
         let stride = to.plane_stride()[plane].max(0) as usize;
-        let data = to.plane_data_mut(plane as u32).map_err(|_| no_memory())?;
+        let data = to.plane_data_mut(plane as u32).context(WRONG)?;
         for (to, from) in data.chunks_mut(stride).zip(frame.rows(plane)) {
             to[..from.len()].copy_from_slice(from);
         }
@@ -123,29 +110,19 @@ pub fn to_buffer(frame: &Frame, info: &gst_video::VideoInfo) -> Result<gst::Buff
 
 /// Copies a sample's pixels.
 fn to_frame(sample: &gst::Sample, format: PixelFormat) -> Result<Frame> {
-    let wrong = || Failure::Failed("the upscaled frame cannot be read".into());
-    let info = sample.caps().and_then(|caps| gst_video::VideoInfo::from_caps(caps).ok()).ok_or_else(wrong)?;
-    let buffer = sample.buffer().ok_or_else(wrong)?;
-    let from = gst_video::VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|_| wrong())?;
-    let mut frame = Frame::picture(format, info.width() as i32, info.height() as i32)
-        .map_err(|error| Failure::Failed(format!("no room for the upscaled frame: {error}")))?;
+    const WRONG: &str = "the upscaled frame cannot be read";
+    let info = gst_video::VideoInfo::from_caps(sample.caps().context(WRONG)?).context(WRONG)?;
+    let from = gst_video::VideoFrameRef::from_buffer_ref_readable(sample.buffer().context(WRONG)?, &info);
+    let from = from.context(WRONG)?;
+    let mut frame = Frame::picture(format, info.width() as i32, info.height() as i32).context(WRONG)?;
     for plane in 0..format.planes() {
         let stride = from.plane_stride()[plane].max(0) as usize;
-        let data = from.plane_data(plane as u32).map_err(|_| wrong())?;
+        let data = from.plane_data(plane as u32).context(WRONG)?;
         for (to, from) in frame.rows_mut(plane).zip(data.chunks(stride)) {
             to.copy_from_slice(&from[..to.len()]);
         }
     }
     Ok(frame)
-}
-
-/// What the frames that go in are like.
-#[derive(Clone, Copy, PartialEq)]
-struct Kind {
-    width: i32,
-    height: i32,
-    format: PixelFormat,
-    colour: Colour,
 }
 
 /// The running element.
@@ -157,7 +134,6 @@ pub struct Upscaler {
     /// The frames inside, without their pixels unless they are wanted again.
     inside: Mutex<VecDeque<Frame>>,
     keeps_pixels: bool,
-    kind: Mutex<Option<(Kind, gst_video::VideoInfo)>>,
 }
 
 impl Upscaler {
@@ -178,16 +154,8 @@ impl Upscaler {
         let pipeline = gst::Pipeline::new();
         let all = [source.upcast_ref::<gst::Element>(), &element, sink.upcast_ref()];
         let linked = pipeline.add_many(all).and_then(|()| gst::Element::link_many(all));
-        linked.map_err(|error| Failure::Failed(format!("{FACTORY} cannot be used: {error}")))?;
-        let upscaler = Upscaler {
-            pipeline,
-            element,
-            source,
-            sink,
-            inside: Mutex::default(),
-            keeps_pixels,
-            kind: Mutex::default(),
-        };
+        linked.context(format_args!("{FACTORY} cannot be used"))?;
+        let upscaler = Upscaler { pipeline, element, source, sink, inside: Mutex::default(), keeps_pixels };
         if upscaler.pipeline.set_state(gst::State::Playing).is_err() {
             return Err(upscaler.error());
         }
@@ -196,36 +164,13 @@ impl Upscaler {
 
     /// Puts a frame in; waits while there is no room.
     pub fn push(&self, frame: &Frame) -> Result<()> {
-        let kind =
-            Kind { width: frame.width, height: frame.height, format: frame.pixel_format(), colour: Colour::of(frame) };
-        let mut known = self.kind.lock();
-        let info = match &*known {
-            Some((before, info)) if *before == kind => info.clone(),
-            _ => {
-                let info = video_info(frame)?;
-                let caps = info.to_caps().or_else(|_| failed("the frames have no description"))?;
-                self.source.set_caps(Some(&caps));
-                *known = Some((kind, info.clone()));
-                info
-            }
-        };
-        drop(known);
-        let mut buffer = to_buffer(frame, &info)?;
-        let described = if self.keeps_pixels {
-            frame.share()
-        } else {
-            let mut described = Frame::new();
-            described.copy_description(frame).map(|()| described)
-        };
-        let mut inside = self.inside.lock();
-        inside.push_back(described.map_err(|error| Failure::Failed(error.to_string()))?);
-        drop(inside);
-        let nanoseconds = ffi::AVRational { num: 1, den: 1_000_000_000 };
-        let pts = av::rescale(frame.pts, frame.time_base, nanoseconds).max(0) as u64;
+        let mut buffer = describe(&self.source, frame)?;
+        let kept = if self.keeps_pixels { frame.share() } else { frame.description() };
+        self.inside.lock().push_back(kept.context("a frame cannot be kept")?);
+        let pts = av::rescale(frame.pts, frame.time_base, NANOSECONDS).max(0) as u64;
         let writable = buffer.get_mut().expect("it is new");
         writable.set_pts(gst::ClockTime::from_nseconds(pts));
-        self.source.push_buffer(buffer).map_err(|_| self.error())?;
-        Ok(())
+        self.source.push_buffer(buffer).map(drop).map_err(|_| self.error())
     }
 
     /// No more frames come.
@@ -239,12 +184,9 @@ impl Upscaler {
             // The end, or an error.
             return if self.sink.is_eos() { Ok(None) } else { Err(self.error()) };
         };
-        let source = self.inside.lock().pop_front();
-        let source = source.ok_or_else(|| Failure::Failed("more frames came out than went in".into()))?;
-        let format = self.kind.lock().as_ref().map(|(kind, _)| kind.format);
-        let format = format.expect("a frame went in");
-        let mut frame = to_frame(&sample, format)?;
-        frame.copy_description(&source).map_err(|error| Failure::Failed(error.to_string()))?;
+        let source = self.inside.lock().pop_front().context("more frames came out than went in")?;
+        let mut frame = to_frame(&sample, source.pixel_format())?;
+        frame.copy_description(&source).context("a frame cannot be described")?;
         Ok(Some((frame, source)))
     }
 
@@ -261,23 +203,21 @@ impl Upscaler {
 
     /// What the element warned of since the last call.
     pub fn warnings(&self) -> Vec<String> {
-        let Some(bus) = self.pipeline.bus() else { return Vec::new() };
-        std::iter::from_fn(|| bus.pop_filtered(&[gst::MessageType::Warning]))
-            .filter_map(|message| match message.view() {
-                gst::MessageView::Warning(warning) => Some(warning.error().message().to_owned()),
-                _ => None,
-            })
-            .collect()
+        std::iter::from_fn(|| self.message(gst::MessageType::Warning)).collect()
+    }
+
+    fn message(&self, kind: gst::MessageType) -> Option<String> {
+        match self.pipeline.bus()?.pop_filtered(&[kind])?.view() {
+            gst::MessageView::Warning(warning) => Some(warning.error().message().to_owned()),
+            gst::MessageView::Error(error) => Some(error.error().message().to_owned()),
+            _ => None,
+        }
     }
 
     /// What it says is wrong.
     fn error(&self) -> Failure {
-        let bus = self.pipeline.bus();
-        let message = bus.and_then(|bus| bus.pop_filtered(&[gst::MessageType::Error]));
-        match message.as_ref().map(|message| message.view()) {
-            Some(gst::MessageView::Error(error)) => Failure::Failed(error.error().message().to_owned()),
-            _ => Failure::Failed("upscaling ended early (GST_DEBUG=3 tells more)".into()),
-        }
+        let message = self.message(gst::MessageType::Error);
+        Failure::Failed(message.unwrap_or_else(|| "upscaling ended early (GST_DEBUG=3 tells more)".into()))
     }
 
     /// What the element counted so far.
@@ -301,31 +241,20 @@ impl Drop for Upscaler {
 
 /// Makes the element, configured from the command line.
 fn make(args: &Upscale) -> Result<gst::Element> {
-    let element = gst::ElementFactory::make(FACTORY)
+    gst::ElementFactory::make(FACTORY)
+        .property_if_some("model", args.model.as_ref())
+        .property_if_some("plan-location", args.plan.as_ref())
+        .property_if_some("cache-size", args.cache_size)
+        .property_if_some("vram-limit", args.memory_limit)
+        .property_if_some("similarity-tolerance", args.similarity_tolerance)
+        .property("tile-size", args.tile_size)
+        .property("fallback", args.fallback)
+        .property("device-id", &args.device_id)
+        .property("workers", args.workers)
+        .property("max-in-flight", args.max_in_flight)
+        .property_from_str("execution-provider", &args.execution_provider)
+        .property_from_str("precision", &args.precision)
+        .property_from_str("duplicates", &args.duplicates)
         .build()
-        .map_err(|error| Failure::Failed(format!("{FACTORY} cannot be made: {error}")))?;
-    if let Some(model) = &args.model {
-        element.set_property("model", model);
-    }
-    if let Some(plan) = &args.plan {
-        element.set_property("plan-location", plan);
-    }
-    if let Some(size) = args.cache_size {
-        element.set_property("cache-size", size);
-    }
-    if let Some(limit) = args.memory_limit {
-        element.set_property("vram-limit", limit);
-    }
-    element.set_property("tile-size", args.tile_size);
-    element.set_property("fallback", args.fallback);
-    element.set_property_from_str("execution-provider", &args::nick(args.execution_provider));
-    element.set_property_from_str("precision", &args::nick(args.precision));
-    element.set_property_from_str("duplicates", &args::nick(args.duplicates));
-    if let Some(tolerance) = args.similarity_tolerance {
-        element.set_property("similarity-tolerance", tolerance);
-    }
-    element.set_property("device-id", &args.device_id);
-    element.set_property("workers", args.workers);
-    element.set_property("max-in-flight", args.max_in_flight);
-    Ok(element)
+        .context(format_args!("{FACTORY} cannot be made"))
 }

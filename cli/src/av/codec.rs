@@ -1,96 +1,64 @@
 //! Decoders and encoders.
 
 use std::ffi::CStr;
-use std::ops::{Deref, DerefMut};
-use std::ptr::{self, NonNull};
+use std::ptr;
 
-use super::{Dictionary, Error, Frame, Packet, PixelFormat, Result, check, output};
+use super::{Dictionary, Error, Frame, Packet, PixelFormat, Rational, Result, check, output};
 
-/// A codec's state.
-pub struct Context(NonNull<ffi::AVCodecContext>);
-
-// SAFETY: a context is used by one thread at a time.
-unsafe impl Send for Context {}
-
-impl Context {
-    fn new(codec: *const ffi::AVCodec) -> Result<Self> {
-        // SAFETY: the codec is one of FFmpeg's own.
-        NonNull::new(unsafe { ffi::avcodec_alloc_context3(codec) }).map(Context).ok_or(Error::NO_MEMORY)
-    }
-
-    fn as_mut_ptr(&mut self) -> *mut ffi::AVCodecContext {
-        self.0.as_ptr()
-    }
+owned! {
+    /// Packets into frames.
+    Decoder, AVCodecContext, avcodec_free_context
 }
 
-impl Drop for Context {
-    fn drop(&mut self) {
-        let mut context = self.0.as_ptr();
-        // SAFETY: it is ours.
-        unsafe { ffi::avcodec_free_context(&mut context) };
-    }
+owned! {
+    /// Frames into packets. Described through its fields, then opened.
+    Encoder, AVCodecContext, avcodec_free_context
 }
-
-/// Packets into frames.
-pub struct Decoder(Context);
 
 impl Decoder {
     /// For packets with times in ticks of `base`.
-    pub fn open(parameters: &ffi::AVCodecParameters, base: ffi::AVRational) -> Result<Self> {
+    pub fn open(parameters: &ffi::AVCodecParameters, base: Rational) -> Result<Self> {
         // SAFETY: codecs are static; the parameters outlive the call, which copies them.
         unsafe {
             let codec = ffi::avcodec_find_decoder(parameters.codec_id);
             if codec.is_null() {
                 return Err(Error(ffi::AVERROR_DECODER_NOT_FOUND));
             }
-            let mut context = Context::new(codec)?;
-            check(ffi::avcodec_parameters_to_context(context.as_mut_ptr(), parameters))?;
-            let pointer = context.as_mut_ptr();
-            (*pointer).pkt_timebase = base;
-            (*pointer).thread_count = 0;
+            let mut decoder = Decoder::own(ffi::avcodec_alloc_context3(codec))?;
+            check(ffi::avcodec_parameters_to_context(decoder.as_ptr(), parameters))?;
+            decoder.pkt_timebase = base;
+            decoder.thread_count = 0;
             // What is damaged is upscaled as well as it could be decoded.
-            (*pointer).flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
-            check(ffi::avcodec_open2(pointer, codec, ptr::null_mut()))?;
-            Ok(Decoder(context))
+            decoder.flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
+            check(ffi::avcodec_open2(decoder.as_ptr(), codec, ptr::null_mut()))?;
+            Ok(decoder)
         }
     }
 
     /// Takes the next packet; `None` is the end.
     pub fn send(&mut self, packet: Option<&Packet>) -> Result<()> {
-        let packet = packet.map_or(ptr::null(), Packet::as_ptr);
+        let packet = packet.map_or(ptr::null_mut(), Packet::as_ptr);
         // SAFETY: both are alive; the packet is not changed.
-        check(unsafe { ffi::avcodec_send_packet(self.0.as_mut_ptr(), packet) })?;
-        Ok(())
+        check(unsafe { ffi::avcodec_send_packet(self.as_ptr(), packet) }).map(drop)
     }
 
     /// The next frame, if there is one yet.
     pub fn receive(&mut self) -> Result<Option<Frame>> {
-        let mut frame = Frame::new();
+        let frame = Frame::new()?;
         // SAFETY: both are alive.
-        let code = unsafe { ffi::avcodec_receive_frame(self.0.as_mut_ptr(), frame.as_mut_ptr()) };
-        Ok(output(code)?.map(|()| frame))
+        output(unsafe { ffi::avcodec_receive_frame(self.as_ptr(), frame.as_ptr()) }, frame)
     }
 
     /// The subtitles in a packet.
-    pub fn subtitle(&mut self, packet: &mut Packet) -> Result<Option<Subtitle>> {
+    pub fn subtitle(&mut self, packet: &Packet) -> Result<Option<Subtitle>> {
         let mut got = 0;
         // SAFETY: a subtitle of zeros is an empty one; it is filled by the call.
         unsafe {
             let mut subtitle: ffi::AVSubtitle = std::mem::zeroed();
-            let pointer = packet.as_mut_ptr();
-            check(ffi::avcodec_decode_subtitle2(self.0.as_mut_ptr(), &mut subtitle, &mut got, pointer))?;
+            check(ffi::avcodec_decode_subtitle2(self.as_ptr(), &mut subtitle, &mut got, packet.as_ptr()))?;
             let subtitle = Subtitle(subtitle);
             Ok((got != 0).then_some(subtitle))
         }
-    }
-}
-
-impl Deref for Decoder {
-    type Target = ffi::AVCodecContext;
-
-    fn deref(&self) -> &ffi::AVCodecContext {
-        // SAFETY: it lives as long as we do.
-        unsafe { self.0.0.as_ref() }
     }
 }
 
@@ -104,15 +72,6 @@ impl Drop for Subtitle {
     }
 }
 
-/// Frames into packets. Described through its fields, then opened.
-pub struct Encoder {
-    context: Context,
-    codec: &'static ffi::AVCodec,
-}
-
-// SAFETY: its context is used by one thread at a time, and FFmpeg's codecs never change.
-unsafe impl Send for Encoder {}
-
 impl Encoder {
     /// An encoder of FFmpeg's by its name.
     pub fn find(name: &str) -> Option<&'static ffi::AVCodec> {
@@ -122,31 +81,39 @@ impl Encoder {
     }
 
     pub fn new(codec: &'static ffi::AVCodec) -> Result<Self> {
-        Ok(Encoder { context: Context::new(codec)?, codec })
+        // SAFETY: the codec is one of FFmpeg's own.
+        Encoder::own(unsafe { ffi::avcodec_alloc_context3(codec) })
     }
 
     /// Sets it up with these options; names one that the encoder does not know.
     pub fn open(&mut self, mut options: Dictionary) -> std::result::Result<(), OpenError> {
-        // SAFETY: the context is ours, the codec static, the dictionary alive.
-        let code = unsafe { ffi::avcodec_open2(self.context.as_mut_ptr(), self.codec, options.as_mut_ptr()) };
+        // SAFETY: the context is ours and was made for its codec; the dictionary is alive.
+        let code = unsafe { ffi::avcodec_open2(self.as_ptr(), ptr::null(), options.as_mut_ptr()) };
         check(code).map_err(OpenError::Failed)?;
         options.first_name().map_or(Ok(()), |name| Err(OpenError::Unknown(name)))
     }
 
-    /// Takes the next frame; `None` is the end.
-    pub fn send(&mut self, frame: Option<&Frame>) -> Result<()> {
-        let frame = frame.map_or(ptr::null(), Frame::as_ptr);
+    /// Takes the next frame, and gives the packets that are ready; `None` is the end.
+    pub fn encode(&mut self, frame: Option<&Frame>) -> Result<Vec<Packet>> {
+        let frame = frame.map_or(ptr::null_mut(), Frame::as_ptr);
         // SAFETY: both are alive; the encoder takes a share of the frame.
-        check(unsafe { ffi::avcodec_send_frame(self.context.as_mut_ptr(), frame) })?;
-        Ok(())
+        check(unsafe { ffi::avcodec_send_frame(self.as_ptr(), frame) })?;
+        let mut packets = Vec::new();
+        loop {
+            let packet = Packet::new()?;
+            // SAFETY: both are alive.
+            match output(unsafe { ffi::avcodec_receive_packet(self.as_ptr(), packet.as_ptr()) }, packet)? {
+                Some(packet) => packets.push(packet),
+                None => return Ok(packets),
+            }
+        }
     }
 
-    /// The next packet, if there is one yet.
-    pub fn receive(&mut self) -> Result<Option<Packet>> {
-        let mut packet = Packet::new();
-        // SAFETY: both are alive.
-        let code = unsafe { ffi::avcodec_receive_packet(self.context.as_mut_ptr(), packet.as_mut_ptr()) };
-        Ok(output(code)?.map(|()| packet))
+    /// By its name, as in "5.1".
+    pub fn set_layout(&mut self, name: &str) -> Result<()> {
+        let name = super::c_string(name);
+        // SAFETY: a text, and a layout of the encoder's own.
+        check(unsafe { ffi::av_channel_layout_from_string(&mut self.ch_layout, name.as_ptr()) }).map(drop)
     }
 
     /// The bytes of subtitles.
@@ -154,7 +121,7 @@ impl Encoder {
         let mut bytes = vec![0; 1 << 16];
         // SAFETY: the buffer is as long as is said; the subtitle is only read.
         let size = check(unsafe {
-            ffi::avcodec_encode_subtitle(self.context.as_mut_ptr(), bytes.as_mut_ptr(), bytes.len() as i32, &subtitle.0)
+            ffi::avcodec_encode_subtitle(self.as_ptr(), bytes.as_mut_ptr(), bytes.len() as i32, &subtitle.0)
         })?;
         bytes.truncate(usize::try_from(size).unwrap_or(0));
         Ok(bytes)
@@ -166,15 +133,8 @@ impl Encoder {
         if size == 0 {
             return Ok(());
         }
-        // SAFETY: FFmpeg frees what it has allocated itself; the copy ends with a zero, as it shall.
-        unsafe {
-            let copy = ffi::av_mallocz(size + 1).cast::<u8>();
-            if copy.is_null() {
-                return Err(Error::NO_MEMORY);
-            }
-            ptr::copy_nonoverlapping(decoder.subtitle_header, copy, size);
-            self.subtitle_header = copy;
-        }
+        // SAFETY: the header is so long; the copy ends with a zero, as it shall.
+        self.subtitle_header = super::allocated(unsafe { std::slice::from_raw_parts(decoder.subtitle_header, size) })?;
         self.subtitle_header_size = decoder.subtitle_header_size;
         Ok(())
     }
@@ -207,19 +167,18 @@ impl Encoder {
     }
 }
 
-impl Deref for Encoder {
-    type Target = ffi::AVCodecContext;
-
-    fn deref(&self) -> &ffi::AVCodecContext {
-        // SAFETY: it lives as long as we do.
-        unsafe { self.context.0.as_ref() }
-    }
+owned! {
+    /// A device with memory of its own, in which some encoders take pictures.
+    Device, AVBufferRef, av_buffer_unref
 }
 
-impl DerefMut for Encoder {
-    fn deref_mut(&mut self) -> &mut ffi::AVCodecContext {
-        // SAFETY: it lives as long as we do, and nobody else has it.
-        unsafe { self.context.0.as_mut() }
+impl Device {
+    /// The first one of its kind.
+    pub fn open(kind: ffi::AVHWDeviceType) -> Result<Self> {
+        let mut device = ptr::null_mut();
+        // SAFETY: the reference is ours.
+        check(unsafe { ffi::av_hwdevice_ctx_create(&mut device, kind, ptr::null(), ptr::null_mut(), 0) })?;
+        Device::own(device)
     }
 }
 

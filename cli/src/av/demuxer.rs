@@ -1,32 +1,33 @@
 //! Reading containers.
 
 use std::ffi::{CStr, c_int, c_void};
-use std::ptr::{self, NonNull};
+use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Error, Packet, Result, c_string, check, entries, text};
+use super::{Error, Packet, Rational, Result, c_string, check, entries, text};
+use crate::signals::Stop;
+
+owned! {
+    Context, AVFormatContext, avformat_close_input
+}
 
 /// An open file or stream.
 pub struct Demuxer {
-    context: NonNull<ffi::AVFormatContext>,
+    context: Context,
     /// What the context's callback looks at.
-    _stop: Arc<AtomicBool>,
+    _stop: Arc<Stop>,
 }
-
-// SAFETY: a demuxer is used by one thread at a time.
-unsafe impl Send for Demuxer {}
 
 /// Whether reading is to end, asked by FFmpeg while it waits for data.
 unsafe extern "C" fn is_stopped(stop: *mut c_void) -> c_int {
     // SAFETY: it points to the flag that the demuxer holds a share of.
-    c_int::from(unsafe { &*stop.cast::<AtomicBool>() }.load(Ordering::Relaxed))
+    c_int::from(unsafe { &*stop.cast::<Stop>() }.is_set())
 }
 
 impl Demuxer {
     /// Opens a URL (`file:...` for a file) and looks into it until its streams are known. Reading ends early when `stop` is set.
     /// `format` is the demuxer, where the contents shall not tell it.
-    pub fn open(url: &str, format: Option<&CStr>, stop: &Arc<AtomicBool>) -> Result<Self> {
+    pub fn open(url: &str, format: Option<&CStr>, stop: &Arc<Stop>) -> Result<Self> {
         let url = c_string(url);
         // SAFETY: the context is ours until opening it fails, which frees it; the flag outlives it.
         unsafe {
@@ -38,16 +39,14 @@ impl Demuxer {
                 ffi::AVIOInterruptCB { callback: Some(is_stopped), opaque: Arc::as_ptr(stop).cast_mut().cast() };
             let format = format.map_or(ptr::null(), |name| ffi::av_find_input_format(name.as_ptr()));
             check(ffi::avformat_open_input(&mut context, url.as_ptr(), format, ptr::null_mut()))?;
-            let demuxer =
-                Demuxer { context: NonNull::new(context).expect("opening it succeeded"), _stop: Arc::clone(stop) };
+            let demuxer = Demuxer { context: Context::own(context)?, _stop: Arc::clone(stop) };
             check(ffi::avformat_find_stream_info(context, ptr::null_mut()))?;
             Ok(demuxer)
         }
     }
 
     pub fn context(&self) -> &ffi::AVFormatContext {
-        // SAFETY: it lives as long as we do.
-        unsafe { self.context.as_ref() }
+        &self.context
     }
 
     pub fn streams(&self) -> Vec<Stream<'_>> {
@@ -69,14 +68,14 @@ impl Demuxer {
     /// Leaves out a stream's packets.
     pub fn discard(&mut self, index: usize) {
         // SAFETY: the context is ours, and has this stream.
-        unsafe { (**(*self.context.as_ptr()).streams.add(index)).discard = ffi::AVDiscard::AVDISCARD_ALL };
+        unsafe { (**self.context.streams.add(index)).discard = ffi::AVDiscard::AVDISCARD_ALL };
     }
 
     /// The next packet; `None` at the end.
     pub fn read(&mut self) -> Result<Option<Packet>> {
-        let mut packet = Packet::new();
+        let packet = Packet::new()?;
         // SAFETY: both are alive.
-        match check(unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_mut_ptr()) }) {
+        match check(unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_ptr()) }) {
             Ok(_) => Ok(Some(packet)),
             Err(Error::EOF) => {
                 // A read that failed looks like the end, except here.
@@ -93,16 +92,7 @@ impl Demuxer {
     pub fn seek(&mut self, time: i64) -> Result<()> {
         let flags = ffi::AVSEEK_FLAG_BACKWARD;
         // SAFETY: the context is ours.
-        check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), -1, time, flags as c_int) })?;
-        Ok(())
-    }
-}
-
-impl Drop for Demuxer {
-    fn drop(&mut self) {
-        let mut context = self.context.as_ptr();
-        // SAFETY: it is ours.
-        unsafe { ffi::avformat_close_input(&mut context) };
+        check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), -1, time, flags as c_int) }).map(drop)
     }
 }
 
@@ -124,7 +114,7 @@ impl<'a> Stream<'a> {
         self.parameters().codec_type
     }
 
-    pub fn base(self) -> ffi::AVRational {
+    pub fn base(self) -> Rational {
         self.0.time_base
     }
 
@@ -144,6 +134,16 @@ impl<'a> Stream<'a> {
     /// A picture that stands for the whole, such as a cover.
     pub fn is_cover(self) -> bool {
         self.has_disposition(ffi::AV_DISPOSITION_ATTACHED_PIC)
+    }
+
+    /// The file of a cover.
+    pub fn attached_picture(self) -> &'a [u8] {
+        let picture = &self.0.attached_pic;
+        match usize::try_from(picture.size) {
+            // SAFETY: the packet holds so many bytes, and lives as long as the stream.
+            Ok(size) if !picture.data.is_null() => unsafe { std::slice::from_raw_parts(picture.data, size) },
+            _ => &[],
+        }
     }
 
     /// The codec's name in words, as in "aac".

@@ -1,54 +1,48 @@
 //! Decoded pictures and sound.
 
 use std::ffi::c_int;
-use std::ops::{Deref, DerefMut};
-use std::ptr::NonNull;
 
 use super::{Result, check, text};
 
-/// A frame, and with it a share of what it holds.
-pub struct Frame(NonNull<ffi::AVFrame>);
-
-// SAFETY: a frame is used by one thread at a time; its data is shared by reference counting with atomics.
-unsafe impl Send for Frame {}
+owned! {
+    /// A frame, and with it a share of what it holds.
+    Frame, AVFrame, av_frame_free
+}
 
 impl Frame {
-    pub fn new() -> Self {
+    pub fn new() -> Result<Self> {
         // SAFETY: it allocates, or returns null.
-        let frame = unsafe { ffi::av_frame_alloc() };
-        Frame(NonNull::new(frame).expect("FFmpeg has memory for a frame"))
+        Frame::own(unsafe { ffi::av_frame_alloc() })
     }
 
     /// An uninitialised picture.
     pub fn picture(format: PixelFormat, width: i32, height: i32) -> Result<Self> {
-        let mut frame = Frame::new();
+        let mut frame = Frame::new()?;
         (frame.format, frame.width, frame.height) = (format.0 as c_int, width, height);
         // SAFETY: the frame is new and described.
-        check(unsafe { ffi::av_frame_get_buffer(frame.as_mut_ptr(), 0) })?;
+        check(unsafe { ffi::av_frame_get_buffer(frame.as_ptr(), 0) })?;
         Ok(frame)
-    }
-
-    pub fn as_ptr(&self) -> *const ffi::AVFrame {
-        self.0.as_ptr()
-    }
-
-    pub fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
-        self.0.as_ptr()
     }
 
     /// Another frame with the same contents, which are shared.
     pub fn share(&self) -> Result<Self> {
-        let mut frame = Frame::new();
+        let frame = Frame::new()?;
         // SAFETY: both are ours.
-        check(unsafe { ffi::av_frame_ref(frame.as_mut_ptr(), self.as_ptr()) })?;
+        check(unsafe { ffi::av_frame_ref(frame.as_ptr(), self.as_ptr()) })?;
         Ok(frame)
     }
 
     /// Copies another frame's properties: timestamps, colours, side data.
     pub fn copy_description(&mut self, from: &Frame) -> Result<()> {
         // SAFETY: both are ours.
-        check(unsafe { ffi::av_frame_copy_props(self.as_mut_ptr(), from.as_ptr()) })?;
-        Ok(())
+        check(unsafe { ffi::av_frame_copy_props(self.as_ptr(), from.as_ptr()) }).map(drop)
+    }
+
+    /// A frame with the same properties and no pixels.
+    pub fn description(&self) -> Result<Self> {
+        let mut frame = Frame::new()?;
+        frame.format = self.format;
+        frame.copy_description(self).map(|()| frame)
     }
 
     pub fn pixel_format(&self) -> PixelFormat {
@@ -91,7 +85,7 @@ impl Frame {
 
     pub fn remove_side_data(&mut self, kind: ffi::AVFrameSideDataType) {
         // SAFETY: the frame is ours.
-        unsafe { ffi::av_frame_remove_side_data(self.as_mut_ptr(), kind) };
+        unsafe { ffi::av_frame_remove_side_data(self.as_ptr(), kind) };
     }
 
     /// Rows of a plane, each as long as the picture is wide.
@@ -108,30 +102,6 @@ impl Frame {
         let (data, stride) = (self.data[plane], self.linesize[plane] as isize);
         // SAFETY: as above, and the rows do not overlap.
         (0..rows as isize).map(move |row| unsafe { std::slice::from_raw_parts_mut(data.offset(row * stride), length) })
-    }
-}
-
-impl Deref for Frame {
-    type Target = ffi::AVFrame;
-
-    fn deref(&self) -> &ffi::AVFrame {
-        // SAFETY: it lives as long as we do.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-impl DerefMut for Frame {
-    fn deref_mut(&mut self) -> &mut ffi::AVFrame {
-        // SAFETY: it lives as long as we do, and nobody else has it.
-        unsafe { self.0.as_mut() }
-    }
-}
-
-impl Drop for Frame {
-    fn drop(&mut self) {
-        let mut frame = self.0.as_ptr();
-        // SAFETY: it is ours.
-        unsafe { ffi::av_frame_free(&mut frame) };
     }
 }
 
@@ -152,9 +122,27 @@ impl PixelFormat {
         (format != ffi::AVPixelFormat::AV_PIX_FMT_NONE).then_some(PixelFormat(format))
     }
 
+    /// A format that FFmpeg has had for years.
+    pub fn known(name: &str) -> Self {
+        PixelFormat::from_name(name).expect("FFmpeg has it")
+    }
+
     pub fn name(self) -> String {
         // SAFETY: the name is FFmpeg's own, or null.
         unsafe { text(ffi::av_get_pix_fmt_name(self.0)) }
+    }
+
+    /// Itself, or the one of these formats that loses least.
+    pub fn nearest(self, formats: &[PixelFormat]) -> Self {
+        if formats.is_empty() || formats.contains(&self) {
+            return self;
+        }
+        let alpha = i32::from(self.has_alpha());
+        let better = |best: PixelFormat, other: PixelFormat| {
+            // SAFETY: plain arithmetic on descriptions.
+            PixelFormat(unsafe { ffi::av_find_best_pix_fmt_of_2(best.0, other.0, self.0, alpha, &mut 0) })
+        };
+        formats.iter().copied().reduce(better).unwrap_or(self)
     }
 
     fn description(self) -> &'static ffi::AVPixFmtDescriptor {

@@ -3,13 +3,22 @@
 use std::ffi::CStr;
 use std::ptr;
 
-use super::{Error, Frame, PixelFormat, Result, c_string, check, output};
+use super::{
+    Device, Error, Frame, PixelFormat, Rational, Result, c_string, check, layout_name, output, sample_format_name,
+};
+
+owned! {
+    FilterGraph, AVFilterGraph, avfilter_graph_free
+}
 
 /// A chain of filters with one input and one output.
 pub struct Graph {
-    graph: *mut ffi::AVFilterGraph,
+    /// Owns both of its ends.
+    _graph: FilterGraph,
     source: *mut ffi::AVFilterContext,
     sink: *mut ffi::AVFilterContext,
+    /// What the times of frames that come out count.
+    base: Rational,
 }
 
 // SAFETY: a graph is used by one thread at a time.
@@ -18,141 +27,98 @@ unsafe impl Send for Graph {}
 /// What a video graph needs to know beyond the first frame.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureInput {
-    pub base: ffi::AVRational,
+    /// Of the frames that go in.
+    pub base: Rational,
     /// 0/1 where it is not known, or varies.
-    pub rate: ffi::AVRational,
+    pub rate: Rational,
+    /// Of the frames that come out.
+    pub out_base: Rational,
 }
 
 impl Graph {
-    /// Filters as `ffmpeg -vf` takes them, for frames like this one.
-    pub fn video(filters: &str, frame: &Frame, input: PictureInput) -> Result<Self> {
-        Graph::video_on(ptr::null_mut(), filters, frame, input)
+    /// Filters as `ffmpeg -vf` takes them, for frames like this one. `device` is for filters that put pictures into its memory.
+    pub fn video(device: Option<&Device>, filters: &str, frame: &Frame, input: PictureInput) -> Result<Self> {
+        let PictureInput { base, rate, out_base } = input;
+        let shape = frame.sample_aspect_ratio;
+        #[allow(unused_mut)]
+        let mut source = format!(
+            "buffer@in=width={}:height={}:pix_fmt={}:sar={}/{}:time_base={}/{}:frame_rate={}/{}",
+            frame.width,
+            frame.height,
+            frame.pixel_format().name(),
+            shape.num,
+            shape.den.max(1),
+            base.num,
+            base.den,
+            rate.num,
+            rate.den
+        );
+        #[cfg(ffmpeg_7_0)]
+        (source += &format!(":colorspace={}:range={}", frame.colorspace as i32, frame.color_range as i32));
+        Graph::build(device, &format!("{source},{filters},buffersink@out"), out_base)
     }
 
-    /// The same, with filters that put pictures into a device's memory; null where there are none.
-    pub fn video_on(device: *mut ffi::AVBufferRef, filters: &str, frame: &Frame, input: PictureInput) -> Result<Self> {
-        Graph::build((c"buffer", c"buffersink"), device, filters, |parameters| {
-            parameters.format = frame.format;
-            (parameters.width, parameters.height) = (frame.width, frame.height);
-            parameters.sample_aspect_ratio = frame.sample_aspect_ratio;
-            parameters.time_base = input.base;
-            parameters.frame_rate = input.rate;
-            parameters.hw_frames_ctx = frame.hw_frames_ctx;
-            #[cfg(ffmpeg_7_0)]
-            {
-                parameters.color_space = frame.colorspace;
-                parameters.color_range = frame.color_range;
-            }
-        })
+    /// Filters as `ffmpeg -af` takes them, for sound like this with times in ticks of `base`. Frames of so many samples come out (0: of
+    /// any length), with times in ticks of `out_base`.
+    pub fn audio(filters: &str, frame: &Frame, base: Rational, samples: i32, out_base: Rational) -> Result<Self> {
+        let source = format!(
+            "abuffer@in=sample_rate={}:sample_fmt={}:channel_layout={}:time_base={}/{}",
+            frame.sample_rate,
+            sample_format_name(frame.format),
+            layout_name(&frame.ch_layout),
+            base.num,
+            base.den
+        );
+        let graph = Graph::build(None, &format!("{source},{filters},abuffersink@out"), out_base)?;
+        if samples > 0 {
+            // SAFETY: the sink is the graph's.
+            unsafe { ffi::av_buffersink_set_frame_size(graph.sink, samples as u32) };
+        }
+        Ok(graph)
     }
 
-    /// Filters as `ffmpeg -af` takes them, for sound like this.
-    pub fn audio(filters: &str, frame: &Frame, base: ffi::AVRational) -> Result<Self> {
-        Graph::build((c"abuffer", c"abuffersink"), ptr::null_mut(), filters, |parameters| {
-            parameters.format = frame.format;
-            parameters.sample_rate = frame.sample_rate;
-            parameters.time_base = base;
-            // SAFETY: the layout is only read, before the frame goes.
-            unsafe { parameters.ch_layout = ptr::read(&frame.ch_layout) };
-        })
-    }
-
-    fn build(
-        (source, sink): (&CStr, &CStr),
-        device: *mut ffi::AVBufferRef,
-        filters: &str,
-        describe: impl FnOnce(&mut ffi::AVBufferSrcParameters),
-    ) -> Result<Self> {
-        // SAFETY: what is allocated belongs to the graph, which is freed when it is dropped; names are texts.
+    fn build(device: Option<&Device>, filters: &str, base: Rational) -> Result<Self> {
+        let text = c_string(filters);
+        let (mut inputs, mut outputs) = (ptr::null_mut(), ptr::null_mut());
+        // SAFETY: all filters belong to the graph; no input and no output stays open.
         unsafe {
-            let graph = ffi::avfilter_graph_alloc();
-            if graph.is_null() {
-                return Err(Error::NO_MEMORY);
-            }
-            let mut this = Graph { graph, source: ptr::null_mut(), sink: ptr::null_mut() };
-            this.source =
-                ffi::avfilter_graph_alloc_filter(graph, ffi::avfilter_get_by_name(source.as_ptr()), c"in".as_ptr());
-            let parameters = ffi::av_buffersrc_parameters_alloc();
-            if this.source.is_null() || parameters.is_null() {
-                return Err(Error::NO_MEMORY);
-            }
-            describe(&mut *parameters);
-            let set = check(ffi::av_buffersrc_parameters_set(this.source, parameters));
-            ffi::av_free(parameters.cast());
-            set?;
-            check(ffi::avfilter_init_str(this.source, ptr::null()))?;
-            let sink = ffi::avfilter_get_by_name(sink.as_ptr());
-            check(ffi::avfilter_graph_create_filter(
-                &mut this.sink,
-                sink,
-                c"out".as_ptr(),
-                ptr::null(),
-                ptr::null_mut(),
-                graph,
-            ))?;
-            this.link(filters)?;
-            if !device.is_null() {
-                for index in 0..(*graph).nb_filters as usize {
-                    (**(*graph).filters.add(index)).hw_device_ctx = ffi::av_buffer_ref(device);
+            let graph = FilterGraph::own(ffi::avfilter_graph_alloc())?;
+            check(ffi::avfilter_graph_parse2(graph.as_ptr(), text.as_ptr(), &mut inputs, &mut outputs))?;
+            if let Some(device) = device {
+                for index in 0..graph.nb_filters as usize {
+                    (**graph.filters.add(index)).hw_device_ctx = ffi::av_buffer_ref(device.as_ptr());
                 }
             }
-            check(ffi::avfilter_graph_config(graph, ptr::null_mut()))?;
-            Ok(this)
+            check(ffi::avfilter_graph_config(graph.as_ptr(), ptr::null_mut()))?;
+            let find = |names: [&CStr; 2]| {
+                let filters = names.map(|name| ffi::avfilter_graph_get_filter(graph.as_ptr(), name.as_ptr()));
+                filters.into_iter().find(|filter| !filter.is_null()).ok_or(Error::NO_MEMORY)
+            };
+            let (source, sink) = (find([c"buffer@in", c"abuffer@in"])?, find([c"buffersink@out", c"abuffersink@out"])?);
+            Ok(Graph { _graph: graph, source, sink, base })
         }
     }
 
-    /// Puts the filters between the source and the sink.
-    unsafe fn link(&mut self, filters: &str) -> Result<()> {
-        let filters = c_string(filters);
-        // SAFETY: the lists are freed again, whatever comes of them; the filters are the graph's.
-        unsafe {
-            let (mut outputs, mut inputs) = (ffi::avfilter_inout_alloc(), ffi::avfilter_inout_alloc());
-            if outputs.is_null() || inputs.is_null() {
-                return Err(Error::NO_MEMORY);
-            }
-            (*outputs).name = ffi::av_strdup(c"in".as_ptr());
-            (*outputs).filter_ctx = self.source;
-            (*inputs).name = ffi::av_strdup(c"out".as_ptr());
-            (*inputs).filter_ctx = self.sink;
-            let parsed =
-                ffi::avfilter_graph_parse_ptr(self.graph, filters.as_ptr(), &mut inputs, &mut outputs, ptr::null_mut());
-            ffi::avfilter_inout_free(&mut inputs);
-            ffi::avfilter_inout_free(&mut outputs);
-            check(parsed)?;
+    /// Takes the next frame, and gives those that are ready; `None` is the end.
+    pub fn filter(&mut self, frame: Option<&Frame>) -> Result<Vec<Frame>> {
+        let frame = frame.map_or(ptr::null_mut(), Frame::as_ptr);
+        // SAFETY: all are alive; the graph takes a share of the frame.
+        let base = unsafe {
+            check(ffi::av_buffersrc_add_frame_flags(self.source, frame, ffi::AV_BUFFERSRC_FLAG_KEEP_REF as i32))?;
+            ffi::av_buffersink_get_time_base(self.sink)
+        };
+        let mut frames = Vec::new();
+        loop {
+            let frame = Frame::new()?;
+            // SAFETY: both are alive.
+            let code = unsafe { ffi::av_buffersink_get_frame(self.sink, frame.as_ptr()) };
+            let Some(mut frame) = output(code, frame)? else { return Ok(frames) };
+            frame.pts = super::rescale(frame.pts, base, self.base);
+            let ticks = super::rescale(frame.ticks(), base, self.base);
+            frame.set_ticks(ticks);
+            frame.time_base = self.base;
+            frames.push(frame);
         }
-        Ok(())
-    }
-
-    /// Takes the next frame; `None` is the end.
-    pub fn push(&mut self, frame: Option<&mut Frame>) -> Result<()> {
-        let frame = frame.map_or(ptr::null_mut(), Frame::as_mut_ptr);
-        // SAFETY: both are alive; the graph takes a share of the frame.
-        check(unsafe {
-            ffi::av_buffersrc_add_frame_flags(self.source, frame, ffi::AV_BUFFERSRC_FLAG_KEEP_REF as i32)
-        })?;
-        Ok(())
-    }
-
-    /// The next frame, if there is one yet.
-    pub fn pull(&mut self) -> Result<Option<Frame>> {
-        let mut frame = Frame::new();
-        // SAFETY: both are alive.
-        let code = unsafe { ffi::av_buffersink_get_frame(self.sink, frame.as_mut_ptr()) };
-        Ok(output(code)?.map(|()| frame))
-    }
-
-    /// So many samples of sound, fewer at the end alone.
-    pub fn pull_samples(&mut self, samples: i32) -> Result<Option<Frame>> {
-        let mut frame = Frame::new();
-        // SAFETY: both are alive.
-        let code = unsafe { ffi::av_buffersink_get_samples(self.sink, frame.as_mut_ptr(), samples) };
-        Ok(output(code)?.map(|()| frame))
-    }
-
-    /// What the times of frames that come out count.
-    pub fn base(&self) -> ffi::AVRational {
-        // SAFETY: the sink is the graph's.
-        unsafe { ffi::av_buffersink_get_time_base(self.sink) }
     }
 
     /// The kind of pictures that come out.
@@ -165,12 +131,5 @@ impl Graph {
     pub fn hardware_frames(&self) -> *mut ffi::AVBufferRef {
         // SAFETY: the sink is the graph's.
         unsafe { ffi::av_buffersink_get_hw_frames_ctx(self.sink) }
-    }
-}
-
-impl Drop for Graph {
-    fn drop(&mut self) {
-        // SAFETY: it is ours, and so is all that it holds.
-        unsafe { ffi::avfilter_graph_free(&mut self.graph) };
     }
 }

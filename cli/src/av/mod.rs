@@ -2,6 +2,55 @@
 //!
 //! The wrappers dereference to FFmpeg's own structs, whose plain fields are read and written directly.
 
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::ptr;
+
+/// A type for a struct of FFmpeg's that is ours: its fields are read and written directly, and it is freed when dropped.
+macro_rules! owned {
+    ($(#[$doc:meta])* $name:ident, $raw:ident, $free:ident) => {
+        $(#[$doc])*
+        pub struct $name(std::ptr::NonNull<ffi::$raw>);
+
+        // SAFETY: it is used by one thread at a time; what it shares is counted with atomics.
+        unsafe impl Send for $name {}
+
+        impl $name {
+            /// Takes over what FFmpeg has just allocated, or fails if there was no memory.
+            pub fn own(pointer: *mut ffi::$raw) -> $crate::av::Result<Self> {
+                std::ptr::NonNull::new(pointer).map($name).ok_or($crate::av::Error::NO_MEMORY)
+            }
+
+            pub fn as_ptr(&self) -> *mut ffi::$raw {
+                self.0.as_ptr()
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = ffi::$raw;
+
+            fn deref(&self) -> &ffi::$raw {
+                // SAFETY: it lives as long as we do.
+                unsafe { self.0.as_ref() }
+            }
+        }
+
+        impl std::ops::DerefMut for $name {
+            fn deref_mut(&mut self) -> &mut ffi::$raw {
+                // SAFETY: it lives as long as we do, and nobody else has it.
+                unsafe { self.0.as_mut() }
+            }
+        }
+
+        impl Drop for $name {
+            fn drop(&mut self) {
+                let mut pointer = self.0.as_ptr();
+                // SAFETY: it is ours.
+                unsafe { ffi::$free(&mut pointer) };
+            }
+        }
+    };
+}
+
 mod codec;
 mod demuxer;
 mod frame;
@@ -9,11 +58,9 @@ mod graph;
 mod muxer;
 mod packet;
 
-use std::ffi::{CStr, CString, c_char, c_int};
-use std::ptr;
-
-pub use codec::{Decoder, Encoder, OpenError};
+pub use codec::{Decoder, Device, Encoder, OpenError};
 pub use demuxer::{Demuxer, Stream};
+pub use ffi::AVRational as Rational;
 pub use frame::{Frame, PixelFormat};
 pub use graph::{Graph, PictureInput};
 pub use muxer::Muxer;
@@ -29,25 +76,25 @@ impl Error {
     pub const EOF: Error = Error(ffi::AVERROR_EOF);
     pub const INVALID_DATA: Error = Error(ffi::AVERROR_INVALIDDATA);
     pub const NO_MEMORY: Error = Error(ffi::AVERROR(ffi::ENOMEM));
-
-    pub fn is_again(self) -> bool {
-        self.0 == ffi::AVERROR(ffi::EAGAIN)
-    }
-
-    pub fn is_no_space(self) -> bool {
-        self.0 == ffi::AVERROR(ffi::ENOSPC)
-    }
+    pub const NO_SPACE: Error = Error(ffi::AVERROR(ffi::ENOSPC));
+    const AGAIN: Error = Error(ffi::AVERROR(ffi::EAGAIN));
 }
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text: [c_char; 128] = [0; 128];
+        let mut buffer: [c_char; 128] = [0; 128];
         // SAFETY: the buffer is as long as is said, and av_strerror ends it with a zero.
-        let text = unsafe {
-            ffi::av_strerror(self.0, text.as_mut_ptr(), text.len());
-            CStr::from_ptr(text.as_ptr())
-        };
-        f.write_str(&text.to_string_lossy())
+        f.write_str(&unsafe {
+            ffi::av_strerror(self.0, buffer.as_mut_ptr(), buffer.len());
+            text(buffer.as_ptr())
+        })
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        let kind = if error == Error::NO_SPACE { std::io::ErrorKind::StorageFull } else { std::io::ErrorKind::Other };
+        std::io::Error::new(kind, error.to_string())
     }
 }
 
@@ -57,11 +104,24 @@ pub fn check(code: c_int) -> Result<c_int> {
 }
 
 /// `None` where a decoder, an encoder or a graph wants more input, or has ended.
-fn output(code: c_int) -> Result<Option<()>> {
+fn output<T>(code: c_int, value: T) -> Result<Option<T>> {
     match check(code) {
-        Ok(_) => Ok(Some(())),
-        Err(error) if error.is_again() || error == Error::EOF => Ok(None),
+        Ok(_) => Ok(Some(value)),
+        Err(Error::AGAIN | Error::EOF) => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+/// A copy of some bytes that FFmpeg will free, with zeros behind it as it asks for.
+pub fn allocated(bytes: &[u8]) -> Result<*mut u8> {
+    // SAFETY: the memory is new and has room for the bytes.
+    unsafe {
+        let copy = ffi::av_mallocz(bytes.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize).cast::<u8>();
+        if copy.is_null() {
+            return Err(Error::NO_MEMORY);
+        }
+        ptr::copy_nonoverlapping(bytes.as_ptr(), copy, bytes.len());
+        Ok(copy)
     }
 }
 
@@ -84,6 +144,22 @@ pub unsafe fn text(pointer: *const c_char) -> String {
     }
     // SAFETY: the caller's promise.
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
+}
+
+/// FFmpeg's name for a channel layout, as in "5.1(side)".
+pub fn layout_name(layout: &ffi::AVChannelLayout) -> String {
+    let mut name = [0; 128];
+    // SAFETY: the buffer is as long as is said, and is ended with a zero.
+    unsafe {
+        ffi::av_channel_layout_describe(layout, name.as_mut_ptr(), name.len());
+        text(name.as_ptr())
+    }
+}
+
+/// FFmpeg's name for a sample format, by its number.
+pub fn sample_format_name(format: c_int) -> String {
+    // SAFETY: FFmpeg's own number for a format; the name is static, or null.
+    unsafe { text(ffi::av_get_sample_fmt_name(std::mem::transmute::<c_int, ffi::AVSampleFormat>(format))) }
 }
 
 /// Keeps FFmpeg from writing to standard error: what matters comes back as an error.
@@ -147,13 +223,31 @@ pub unsafe fn entries(dictionary: *const ffi::AVDictionary) -> Vec<(String, Stri
     }
 }
 
+/// A number of ticks per second, frames per second, or a pixel's shape.
+pub const fn rational(num: i32, den: i32) -> Rational {
+    Rational { num, den }
+}
+
 /// Seconds that `ticks` of a time base take.
-pub fn seconds(ticks: i64, base: ffi::AVRational) -> f64 {
-    ticks as f64 * f64::from(base.num) / f64::from(base.den.max(1))
+pub fn seconds(ticks: i64, base: Rational) -> f64 {
+    ticks as f64 * value(base)
+}
+
+/// A fraction as a number.
+pub fn value(rational: Rational) -> f64 {
+    f64::from(rational.num) / f64::from(rational.den.max(1))
+}
+
+/// The fraction closest to one of large numbers.
+pub fn reduced(num: i64, den: i64) -> Rational {
+    let mut reduced = rational(1, 1);
+    // SAFETY: plain arithmetic.
+    unsafe { ffi::av_reduce(&mut reduced.num, &mut reduced.den, num, den, 1 << 16) };
+    reduced
 }
 
 /// From one time base to another, to the nearest tick.
-pub fn rescale(ticks: i64, from: ffi::AVRational, to: ffi::AVRational) -> i64 {
+pub fn rescale(ticks: i64, from: Rational, to: Rational) -> i64 {
     // SAFETY: plain arithmetic, which takes any value.
     unsafe { ffi::av_rescale_q(ticks, from, to) }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_int};
 use std::ptr::{self, NonNull};
 
-use super::{Dictionary, Error, Packet, Result, c_string, check};
+use super::{Dictionary, Encoder, Error, Packet, Rational, Result, c_string, check};
 
 /// A container that is being written.
 pub struct Muxer {
@@ -33,14 +33,14 @@ impl Muxer {
     }
 
     /// Whether a container of that kind can hold a stream of these parameters: it is tried, into memory.
-    pub fn accepts(format: &CStr, parameters: &ffi::AVCodecParameters, base: ffi::AVRational) -> bool {
+    pub fn accepts(format: &CStr, parameters: &ffi::AVCodecParameters, base: Rational) -> bool {
         let tried = || -> Result<()> {
             let mut muxer = Muxer::new(format)?;
             // SAFETY: the buffer in memory is closed below, before the context is freed.
             unsafe {
                 let context = muxer.context.as_ptr();
                 check(ffi::avio_open_dyn_buf(&mut (*context).pb))?;
-                let written = muxer.add(parameters, base).and_then(|_| muxer.begin(Dictionary::new()));
+                let written = muxer.add(Some(parameters), base).and_then(|_| muxer.begin(Dictionary::new()));
                 let mut bytes = ptr::null_mut();
                 ffi::avio_close_dyn_buf((*context).pb, &mut bytes);
                 (*context).pb = ptr::null_mut();
@@ -56,34 +56,38 @@ impl Muxer {
         unsafe { self.context.as_mut() }
     }
 
-    fn has_flag(&mut self, flag: c_int) -> bool {
-        // SAFETY: formats are static.
-        unsafe { (*self.context().oformat).flags & flag != 0 }
-    }
-
     /// Whether encoders are to leave headers to the container.
     pub fn wants_global_header(&mut self) -> bool {
-        self.has_flag(ffi::AVFMT_GLOBALHEADER)
+        // SAFETY: formats are static.
+        unsafe { (*self.context().oformat).flags & ffi::AVFMT_GLOBALHEADER != 0 }
     }
 
-    /// A stream of these parameters. Returns its number.
-    pub fn add(&mut self, parameters: &ffi::AVCodecParameters, base: ffi::AVRational) -> Result<usize> {
+    /// A stream of these parameters; `None` where they are not known yet. Returns its number.
+    pub fn add(&mut self, parameters: Option<&ffi::AVCodecParameters>, base: Rational) -> Result<usize> {
         // SAFETY: the stream is the context's; the parameters are copied.
         unsafe {
             let stream = ffi::avformat_new_stream(self.context.as_ptr(), ptr::null());
             if stream.is_null() {
                 return Err(Error::NO_MEMORY);
             }
-            check(ffi::avcodec_parameters_copy((*stream).codecpar, parameters))?;
             (*stream).time_base = base;
-            let tags = (*self.context().oformat).codec_tag;
-            // Tags mean something in one family of containers alone.
-            let tag = parameters.codec_tag;
-            let known = tags.is_null() || ffi::av_codec_get_id(tags, tag) == parameters.codec_id;
-            let free = known || tags.is_null() || ffi::av_codec_get_tag(tags, parameters.codec_id) == 0;
-            (*(*stream).codecpar).codec_tag = if free { tag } else { 0 };
+            if let Some(parameters) = parameters {
+                check(ffi::avcodec_parameters_copy((*stream).codecpar, parameters))?;
+                let tags = (*self.context().oformat).codec_tag;
+                // Tags mean something in one family of containers alone.
+                let (id, tag) = (parameters.codec_id, parameters.codec_tag);
+                let is_known = tags.is_null() || ffi::av_codec_get_id(tags, tag) == id;
+                let is_free = is_known || ffi::av_codec_get_tag(tags, id) == 0;
+                (*(*stream).codecpar).codec_tag = if is_free { tag } else { 0 };
+            }
             Ok(usize::try_from((*stream).index).unwrap_or(0))
         }
+    }
+
+    /// Describes a stream as what an open encoder makes.
+    pub fn describe(&mut self, index: usize, encoder: &Encoder) -> Result<()> {
+        // SAFETY: the stream has parameters, and the encoder is open.
+        check(unsafe { ffi::avcodec_parameters_from_context(self.stream(index).codecpar, encoder.as_ptr()) }).map(drop)
     }
 
     pub fn stream(&mut self, index: usize) -> &mut ffi::AVStream {
@@ -114,7 +118,7 @@ impl Muxer {
     }
 
     /// Parts of the whole, with times in ticks of `base`.
-    pub fn add_chapter(&mut self, id: i64, base: ffi::AVRational, times: (i64, i64), tags: Dictionary) -> Result<()> {
+    pub fn add_chapter(&mut self, id: i64, base: Rational, times: (i64, i64), tags: Dictionary) -> Result<()> {
         // SAFETY: the chapter and the list that holds it are FFmpeg's allocations, which the context frees.
         unsafe {
             let chapter = ffi::av_mallocz(size_of::<ffi::AVChapter>()).cast::<ffi::AVChapter>();
@@ -136,14 +140,13 @@ impl Muxer {
     /// Writes what stands before the first packet. No stream can be added any more.
     pub fn begin(&mut self, mut options: Dictionary) -> Result<()> {
         // SAFETY: the context is ours and has its streams.
-        check(unsafe { ffi::avformat_write_header(self.context.as_ptr(), options.as_mut_ptr()) })?;
-        Ok(())
+        check(unsafe { ffi::avformat_write_header(self.context.as_ptr(), options.as_mut_ptr()) }).map(drop)
     }
 
     /// Writes a packet, in the order of time with those of other streams.
-    pub fn write(&mut self, mut packet: Packet) -> Result<()> {
+    pub fn write(&mut self, packet: Packet) -> Result<()> {
         // SAFETY: the context was begun; the packet's share is taken over.
-        check(unsafe { ffi::av_interleaved_write_frame(self.context.as_ptr(), packet.as_mut_ptr()) })?;
+        check(unsafe { ffi::av_interleaved_write_frame(self.context.as_ptr(), packet.as_ptr()) })?;
         self.io_error()
     }
 
@@ -153,8 +156,7 @@ impl Muxer {
         check(unsafe { ffi::av_write_trailer(self.context.as_ptr()) })?;
         self.io_error()?;
         // SAFETY: the file is the context's.
-        check(unsafe { ffi::avio_closep(&mut self.context().pb) })?;
-        Ok(())
+        check(unsafe { ffi::avio_closep(&mut self.context().pb) }).map(drop)
     }
 
     fn io_error(&mut self) -> Result<()> {

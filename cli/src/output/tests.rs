@@ -14,8 +14,11 @@ fn file(path: &Path) -> Input {
 fn out_is_read_by_its_extension() {
     let input = media(Path::new("in.mp4"));
     let parse = |path: &str| Output::parse(Path::new(path), None, &input);
-    assert!(matches!(parse("a.MP4"), Ok(Output::Video { container: Container::Mp4, .. })));
-    assert!(matches!(parse("out/%05d.jpeg"), Ok(Output::Pictures { format: PictureFormat::Jpeg, .. })));
+    assert!(matches!(parse("a.MP4"), Ok(Output { kind: Kind::Video(Container::Mp4), place: Place::File, .. })));
+    assert!(matches!(
+        parse("out/%05d.jpeg"),
+        Ok(Output { kind: Kind::Pictures(PictureFormat::Jpeg), place: Place::Numbered(_), .. })
+    ));
     for path in ["a", "a.xyz", "a.png", "a%s.png"] {
         assert!(matches!(parse(path), Err(Failure::Usage(_))), "{path}");
     }
@@ -54,10 +57,8 @@ fn what_exists_is_not_replaced_unasked() {
     let input = file(&folder.path().join("in.mp4"));
     std::fs::write(folder.path().join("out.mp4"), b"old").unwrap();
     let output = Output::parse(&folder.path().join("out.mp4"), None, &input).unwrap();
-    if !std::io::stdin().is_terminal() {
-        let refused = output.claim(&input, false).err().unwrap();
-        assert!(refused.to_string().contains("add -y"));
-    }
+    let refused = output.claim(&input, false).err().unwrap();
+    assert!(refused.to_string().contains("add -y"));
     let claim = output.claim(&input, true).unwrap();
     std::fs::write(claim.file().unwrap(), b"new").unwrap();
     assert_eq!(std::fs::read(folder.path().join("out.mp4")).unwrap(), b"old");

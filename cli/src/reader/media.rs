@@ -2,15 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Damage, Event, Timing};
+use super::{Damage, Event, Source, Timing};
 use crate::args::Selection;
-use crate::av::{self, Decoder, Demuxer, Error, Frame, Packet, Stream};
+use crate::av::{self, Decoder, Demuxer, Error, Frame, Packet, Rational, Stream, rational};
 use crate::colour;
-use crate::failure::{Failure, Result, failed, usage};
+use crate::failure::{Context, Failure, Result, failed, usage};
 use crate::input::Media;
-use crate::signals;
+use crate::signals::{self, Stop};
+use crate::stream_actions::describe;
 
 /// Reading continues after an error, but only so often.
 const MAX_READ_ERRORS: u32 = 100;
@@ -21,7 +21,7 @@ const JUMP: i64 = 10_000_000;
 /// How much longer other streams are read for their packets before the end that was asked for.
 const TAIL_SECONDS: f64 = 1.0;
 /// FFmpeg's unit for times of the whole.
-pub const MICROSECONDS: ffi::AVRational = ffi::AVRational { num: 1, den: 1_000_000 };
+pub const MICROSECONDS: Rational = rational(1, 1_000_000);
 
 pub struct MediaReader {
     name: String,
@@ -48,7 +48,7 @@ pub struct MediaReader {
     due: Option<i64>,
     jumps: bool,
     state: State,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -60,15 +60,16 @@ enum State {
 }
 
 impl MediaReader {
-    pub fn open(media: &Media, selection: &Selection, stop: &Arc<AtomicBool>) -> Result<Self> {
+    pub fn open(media: &Media, selection: &Selection, stop: &Arc<Stop>) -> Result<Self> {
         let name = media.name.display().to_string();
-        let mut demuxer = Demuxer::open(&media.url, None, stop).map_err(|error| open_failure(&name, error))?;
+        let opened = Demuxer::open(&media.url, None, stop);
+        // A signal ends the opening of a slow URL, too.
         signals::check()?;
+        let mut demuxer = opened.map_err(|error| open_failure(&name, error))?;
         let video = choose_video(&demuxer, selection.video_stream, &name)?;
         let stream = demuxer.stream(video);
-        let decoder = Decoder::open(stream.parameters(), stream.base()).map_err(|error| {
-            Failure::Failed(format!("{name}: {} video cannot be decoded: {error}", stream.codec_name()))
-        })?;
+        let decoder = Decoder::open(stream.parameters(), stream.base())
+            .context(format_args!("{name}: {} video cannot be decoded", stream.codec_name()))?;
         let mut timing = timing_of(&demuxer, stream);
         let start = start_of(&demuxer);
         let jumps = has_clock(&demuxer);
@@ -82,8 +83,8 @@ impl MediaReader {
         let seconds = duration_of(&demuxer).map(|duration| duration - selection.start.unwrap_or(0.0));
         let wanted = selection.duration.map_or(seconds, |wanted| Some(seconds.map_or(wanted, |all| all.min(wanted))));
         if selection.start.is_some() || selection.duration.is_some() {
-            let rate = f64::from(timing.rate.num) / f64::from(timing.rate.den.max(1));
-            timing.total = wanted.map(|seconds| (seconds * rate).round().max(0.0) as u64).filter(|total| *total > 0);
+            let frames = wanted.map(|seconds| (seconds * av::value(timing.rate)).round().max(0.0) as u64);
+            timing.total = frames.filter(|total| *total > 0);
         }
         let kept = vec![true; demuxer.streams().len()];
         Ok(MediaReader {
@@ -123,10 +124,6 @@ impl MediaReader {
         self.demuxer.seek(self.offset + (seconds * 1e6) as i64).ok();
     }
 
-    pub fn timing(&self) -> Timing {
-        self.timing
-    }
-
     /// What of the whole is taken, in microseconds: what is subtracted from times, and where it ends.
     pub fn span(&self) -> (i64, Option<i64>) {
         (self.offset, self.end)
@@ -142,20 +139,8 @@ impl MediaReader {
         }
     }
 
-    pub fn next(&mut self) -> Result<Option<Event>> {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return Ok(Some(event));
-            }
-            if self.state == State::Ended {
-                return Ok(None);
-            }
-            self.step()?;
-        }
-    }
-
     fn step(&mut self) -> Result<()> {
-        if self.stop.load(Ordering::Relaxed) {
+        if self.stop.is_set() {
             signals::check()?;
             return failed("stopped");
         }
@@ -198,7 +183,7 @@ impl MediaReader {
     }
 
     /// Makes timestamps continue where the clock was reset.
-    fn follow_jump(&mut self, packet: &Packet, base: ffi::AVRational) {
+    fn follow_jump(&mut self, packet: &Packet, base: Rational) {
         if packet.dts == ffi::AV_NOPTS_VALUE {
             return;
         }
@@ -212,20 +197,18 @@ impl MediaReader {
     }
 
     /// Whether a packet is within what is wanted; what is shown at all is.
-    fn wants(&self, packet: &Packet, base: ffi::AVRational, time: Option<i64>) -> bool {
+    fn wants(&self, packet: &Packet, base: Rational, time: Option<i64>) -> bool {
         let Some(time) = time else { return true };
         let length = av::rescale(packet.duration, base, MICROSECONDS);
         let ended = self.end.is_some_and(|end| time >= end);
         !ended && (!self.trims_start || time + length / 2 >= 0)
     }
 
-    fn shifted(&self, mut packet: Packet, base: ffi::AVRational) -> Packet {
+    fn shifted(&self, mut packet: Packet, base: Rational) -> Packet {
         let offset = av::rescale(self.offset, MICROSECONDS, base);
         let times = &mut *packet;
-        for time in [&mut times.pts, &mut times.dts] {
-            if *time != ffi::AV_NOPTS_VALUE {
-                *time -= offset;
-            }
+        for time in [&mut times.pts, &mut times.dts].into_iter().filter(|time| **time != ffi::AV_NOPTS_VALUE) {
+            *time -= offset;
         }
         packet
     }
@@ -252,17 +235,13 @@ impl MediaReader {
     fn show(&mut self, mut frame: Frame) {
         let base = self.timing.base;
         let usual = match self.timing.rate {
-            ffi::AVRational { num: 0, .. } => 1,
-            rate => av::rescale(1, ffi::AVRational { num: rate.den, den: rate.num }, base).max(1),
+            Rational { num: 0, .. } => 1,
+            rate => av::rescale(1, rational(rate.den, rate.num), base).max(1),
         };
         let length = if frame.ticks() > 0 { frame.ticks() } else { usual };
         let mut time = frame.time().unwrap_or_else(|| self.next.unwrap_or(0));
         // Encoders take times that rise; damaged and cut files have others.
-        if let Some(next) = self.next
-            && time < next
-        {
-            time = next;
-        }
+        time = time.max(self.next.unwrap_or(time));
         let microseconds = av::rescale(time, base, MICROSECONDS);
         if self.end.is_some_and(|end| microseconds >= end) {
             self.state = State::VideoEnded;
@@ -310,9 +289,31 @@ impl MediaReader {
         let missing = expected - (end + begun) as f64 / 1e6;
         (missing > MISSING_SECONDS.max(expected * 0.01)).then_some((missing, expected))
     }
+}
 
-    pub fn damage(&self) -> Damage {
+impl Source for MediaReader {
+    fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    fn next(&mut self) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if self.state == State::Ended {
+                return Ok(None);
+            }
+            self.step()?;
+        }
+    }
+
+    fn damage(&self) -> Damage {
         self.damage.clone()
+    }
+
+    fn media(&mut self) -> Option<&mut MediaReader> {
+        Some(self)
     }
 }
 
@@ -343,11 +344,9 @@ fn choose_video(demuxer: &Demuxer, number: Option<u32>, name: &str) -> Result<us
     match best {
         Some(stream) => Ok(stream.index()),
         None => {
-            let others: Vec<String> = streams.iter().map(|stream| crate::streams::describe(*stream)).collect();
-            failed(format!(
-                "{name} has no video: only {}",
-                if others.is_empty() { "nothing".into() } else { others.join(", ") }
-            ))
+            let others: Vec<String> = streams.iter().map(|stream| describe(*stream)).collect();
+            let others = if others.is_empty() { "nothing".into() } else { others.join(", ") };
+            failed(format!("{name} has no video: only {others}"))
         }
     }
 }
@@ -355,16 +354,15 @@ fn choose_video(demuxer: &Demuxer, number: Option<u32>, name: &str) -> Result<us
 fn timing_of(demuxer: &Demuxer, stream: Stream) -> Timing {
     let (average, real) = (stream.0.avg_frame_rate, stream.0.r_frame_rate);
     let rate = [average, real].into_iter().find(|rate| rate.num > 0 && rate.den > 0);
-    let rate = rate.unwrap_or(ffi::AVRational { num: 0, den: 1 });
+    let rate = rate.unwrap_or(rational(0, 1));
     let counted = u64::try_from(stream.0.nb_frames).ok().filter(|frames| *frames > 0);
     let seconds =
         if stream.0.duration > 0 { Some(av::seconds(stream.0.duration, stream.base())) } else { duration_of(demuxer) };
-    let estimated = seconds.map(|seconds| (seconds * f64::from(rate.num) / f64::from(rate.den)).round() as u64);
-    let value = |rate: ffi::AVRational| f64::from(rate.num) / f64::from(rate.den.max(1));
+    let estimated = seconds.map(|seconds| (seconds * av::value(rate)).round() as u64);
     Timing {
         base: stream.base(),
         rate,
-        is_constant: average.num > 0 && (value(average) - value(real)).abs() < 0.01,
+        is_constant: average.num > 0 && (av::value(average) - av::value(real)).abs() < 0.01,
         total: counted.or(estimated.filter(|frames| *frames > 0)),
     }
 }

@@ -1,54 +1,52 @@
 //! Pictures, each a file, as the frames of a video.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use super::{Damage, Event, Timing};
-use crate::args::Rate;
-use crate::av::{Decoder, Demuxer, Frame};
-use crate::failure::{Failure, Result, failed};
-use crate::input::{Pictures, file_url, first_bytes, picture_demuxer};
-use crate::signals;
+use super::{Damage, Event, Source, Timing};
+use crate::av::{Decoder, Demuxer, Frame, Rational, rational};
+use crate::failure::{Context, Failure, Result};
+use crate::input::{Pictures, demuxer_for_picture, file_url};
+use crate::signals::{self, Stop};
 
 pub struct PictureReader {
     files: std::vec::IntoIter<(u64, PathBuf)>,
-    fps: Rate,
-    total: usize,
+    rate: Rational,
+    total: u64,
     read: i64,
-    stop: Arc<AtomicBool>,
+    stop: Arc<Stop>,
     damage: Damage,
     last_error: Option<Failure>,
 }
 
 impl PictureReader {
-    pub fn new(pictures: &Pictures, stop: &Arc<AtomicBool>) -> Self {
+    pub fn new(pictures: &Pictures, stop: &Arc<Stop>) -> Self {
         PictureReader {
             files: pictures.files.clone().into_iter(),
-            fps: pictures.fps,
-            total: pictures.files.len(),
+            rate: pictures.fps,
+            total: pictures.files.len() as u64,
             read: 0,
             stop: Arc::clone(stop),
             damage: Damage::default(),
             last_error: None,
         }
     }
+}
 
-    pub fn timing(&self) -> Timing {
-        let rate = ffi::AVRational { num: self.fps.numer, den: self.fps.denom };
-        let base = ffi::AVRational { num: self.fps.denom, den: self.fps.numer };
-        Timing { base, rate, is_constant: true, total: Some(self.total as u64) }
+impl Source for PictureReader {
+    fn timing(&self) -> Timing {
+        let base = rational(self.rate.den, self.rate.num);
+        Timing { base, rate: self.rate, is_constant: true, total: Some(self.total) }
     }
 
-    pub fn next(&mut self) -> Result<Option<Event>> {
+    fn next(&mut self) -> Result<Option<Event>> {
         for (_, path) in self.files.by_ref() {
             signals::check()?;
             let index = self.read;
             self.read += 1;
             match decode(&path, &self.stop) {
                 Ok(mut frame) => {
-                    frame.pts = index;
-                    frame.time_base = ffi::AVRational { num: self.fps.denom, den: self.fps.numer };
+                    (frame.pts, frame.time_base) = (index, rational(self.rate.den, self.rate.num));
                     frame.set_ticks(1);
                     self.damage.frames += u64::from(frame.is_damaged());
                     return Ok(Some(Event::Frame(frame)));
@@ -62,33 +60,31 @@ impl PictureReader {
         }
         // Of a single picture the reason is worth more than a count.
         match self.last_error.take() {
-            Some(error) if self.damage.pictures == self.total as u64 => Err(error),
+            Some(error) if self.damage.pictures == self.total => Err(error),
             _ => Ok(None),
         }
     }
 
-    pub fn damage(&self) -> Damage {
+    fn damage(&self) -> Damage {
         self.damage.clone()
     }
 }
 
-fn decode(path: &std::path::Path, stop: &Arc<AtomicBool>) -> Result<Frame> {
-    let wrong = |error| Failure::Failed(format!("{} cannot be decoded: {error}", path.display()));
-    let Some(format) = picture_demuxer(&first_bytes(path)?) else {
-        return failed(format!("{} is no picture of a known kind (PNG, JPEG, WebP, BMP, TIFF)", path.display()));
-    };
-    let mut demuxer = Demuxer::open(&file_url(path)?, Some(format), stop).map_err(wrong)?;
-    let stream = demuxer.stream(0);
-    let mut decoder = Decoder::open(stream.parameters(), stream.base()).map_err(wrong)?;
-    while let Some(packet) = demuxer.read().map_err(wrong)? {
-        decoder.send(Some(&packet)).map_err(wrong)?;
-        if let Some(frame) = decoder.receive().map_err(wrong)? {
-            return Ok(frame);
+fn decode(path: &Path, stop: &Arc<Stop>) -> Result<Frame> {
+    let (format, url) = (demuxer_for_picture(path)?, file_url(path)?);
+    let first = || -> crate::av::Result<Option<Frame>> {
+        let mut demuxer = Demuxer::open(&url, Some(format), stop)?;
+        let stream = demuxer.stream(0);
+        let mut decoder = Decoder::open(stream.parameters(), stream.base())?;
+        while let Some(packet) = demuxer.read()? {
+            decoder.send(Some(&packet))?;
+            if let Some(frame) = decoder.receive()? {
+                return Ok(Some(frame));
+            }
         }
-    }
-    decoder.send(None).map_err(wrong)?;
-    match decoder.receive().map_err(wrong)? {
-        Some(frame) => Ok(frame),
-        None => failed(format!("{} holds no picture", path.display())),
-    }
+        decoder.send(None)?;
+        decoder.receive()
+    };
+    let frame = first().context(format_args!("{} cannot be decoded", path.display()))?;
+    frame.context(format_args!("{} holds no picture", path.display()))
 }

@@ -39,6 +39,24 @@ fn the_size_can_be_chosen() {
 }
 
 #[test]
+fn a_row_or_column_that_is_added_is_said() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    clip(folder.path());
+    for (size, output, padded) in
+        [("33x24", "out.mp4", Some(34)), ("33x24", "out.webm", None), ("32x24", "out.mkv", None)]
+    {
+        let outcome = run_in(folder.path(), ["-y", "--size", size, "in.mp4", output]).expect_ok();
+        assert_eq!(outcome.stderr.contains("a row or column is added"), padded.is_some(), "{}", outcome.stderr);
+        let probed = probe(&folder.path().join(output));
+        let width = padded.unwrap_or(if size == "33x24" { 33 } else { 32 });
+        assert_eq!(streams(&probed, "video")[0]["width"], width, "{output}");
+    }
+}
+
+#[test]
 fn a_part_can_be_chosen() {
     if !can_run() {
         return;

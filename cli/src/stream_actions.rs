@@ -70,13 +70,11 @@ pub fn decide(demuxer: &Demuxer, video: usize, wanted: &Wanted, notes: &mut Vec<
     if chapters > 0 && wanted.container.is_none_or(Container::is_animation) {
         notes.push(Note::loss(format!("{chapters} chapters are left out: {}", cannot_hold(wanted))));
     }
-    if matches!(wanted.container, Some(Container::Mp4 | Container::Mov)) {
+    if wanted.container.is_some_and(Container::is_mp4) {
         let lost = crate::file::tags_without_place(&demuxer.metadata());
         if !lost.is_empty() {
-            notes.push(Note::loss(format!(
-                "tags are left out ({}): .mp4 and .mov have no place for them",
-                lost.join(", ")
-            )));
+            let lost = lost.join(", ");
+            notes.push(Note::loss(format!("tags are left out ({lost}): .mp4 and .mov have no place for them")));
         }
     }
     Ok(actions)
@@ -114,14 +112,11 @@ fn of_stream(stream: Stream, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<S
         notes.push(Note::loss(format!("{what} is left out: {} (.mkv may)", cannot_hold(wanted))));
         return Ok(StreamAction::LeftOut);
     };
-    if stream.codec_name() == "ass" {
-        notes.push(Note::loss(format!(
-            "{what} becomes {name}: styles and positions are lost, because {}",
-            cannot_hold(wanted)
-        )));
-    } else {
-        notes.push(Note::change(format!("{what} becomes {name}: {}", cannot_hold(wanted))));
-    }
+    let reason = cannot_hold(wanted);
+    notes.push(match stream.codec_name().as_str() {
+        "ass" => Note::loss(format!("{what} becomes {name}: styles and positions are lost, because {reason}")),
+        _ => Note::change(format!("{what} becomes {name}: {reason}")),
+    });
     Ok(action)
 }
 
@@ -190,21 +185,10 @@ fn matches(streams: &[Stream], stream: Stream, word: &str) -> bool {
 
 /// The two codes of languages whose names in English begin otherwise than their own.
 fn same_language(one: &str, other: &str) -> bool {
-    const CODES: [[&str; 3]; 12] = [
-        ["de", "deu", "ger"],
-        ["fr", "fra", "fre"],
-        ["es", "spa", "spa"],
-        ["zh", "zho", "chi"],
-        ["nl", "nld", "dut"],
-        ["cs", "ces", "cze"],
-        ["el", "ell", "gre"],
-        ["fa", "fas", "per"],
-        ["ro", "ron", "rum"],
-        ["sk", "slk", "slo"],
-        ["ja", "jpn", "jpn"],
-        ["pl", "pol", "pol"],
-    ];
-    CODES.iter().any(|codes| codes.contains(&one) && codes.contains(&other))
+    const CODES: &str = "de deu ger,fr fra fre,es spa,zh zho chi,nl nld dut,cs ces cze,el ell gre,fa fas per,ro ron rum,\
+        sk slk slo,ja jpn,pl pol";
+    let mut languages = CODES.split(',').map(|codes| codes.split(' '));
+    languages.any(|codes| codes.clone().any(|code| code == one) && codes.clone().any(|code| code == other))
 }
 
 fn check_selected(streams: &[Stream], kind: ffi::AVMediaType, option: &str, words: &[String]) -> Result<()> {
