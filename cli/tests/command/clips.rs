@@ -9,7 +9,7 @@ use crate::probe::{self, have_programs, mkvinfo, probe, ratio, streams};
 use crate::read::{self, assert_same_times, tolerance};
 use crate::run::upscale;
 
-/// All clips but one, with the seconds that are taken: encoders take their time.
+/// All clips, with the seconds that are taken: encoders take their time.
 const CLIPS: &[(&str, &str)] = &[
     ("androidx/bbb_800x640_768kbps_30fps_avc_pyramid_3b.mp4", "0.5"),
     ("androidx/bear-vp9-odd-dimensions.webm", "60"),
@@ -22,6 +22,7 @@ const CLIPS: &[(&str, &str)] = &[
     ("derived/sintel360_on_twos_h264.mp4", "1"),
     ("fly-pie/video1.webm", "60"),
     ("intel/bottle-detection.mp4", "1"),
+    ("interlace-patterns/bt601-525_480_interlaced_tff.mkv", "0.5"),
     ("test-videos-co-uk/Big_Buck_Bunny_1080_10s_1MB.mp4", "0.1"),
     ("test-videos-co-uk/Big_Buck_Bunny_360_10s_1MB.mp4", "1"),
     ("test-videos-co-uk/Sintel_360_10s_1MB.mp4", "1"),
@@ -63,6 +64,9 @@ fn check_clips(extension: &str) {
         let mut args = vec!["-y", "-q", "--model", "lanczos2x", "--size", "0.5x"];
         if *seconds != WHOLE {
             args.extend(["--duration", seconds]);
+        }
+        if clip.contains("interlaced") {
+            args.push("--deinterlace");
         }
         upscale(&input, &output, &args).expect_ok();
         let result = probe(&output);

@@ -15,7 +15,7 @@ fn can_run() -> bool {
 }
 
 /// So many seconds of 25 frames, of which no two are the same.
-fn clip(folder: &Path, seconds: &str, name: &str) {
+pub fn clip(folder: &Path, seconds: &str, name: &str) {
     let source = format!("testsrc2=s=64x48:r=25:d={seconds}");
     ffmpeg(folder, &["-f", "lavfi", "-i", &source, "-c:v", "libx264", "-g", "25", name]);
 }
@@ -144,37 +144,6 @@ fn signals_that_were_to_be_ignored_stay_ignored() {
         assert!(child.wait().unwrap().success(), "{signal}");
         assert_eq!(read::times(&folder.path().join("out.mp4")).len(), 500);
     }
-}
-
-#[test]
-fn a_killed_run_leaves_what_the_next_one_clears_away() {
-    if !can_run() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    clip(folder.path(), "8", "in.mkv");
-    // After so many lines of progress: at the beginning, in the middle, near the end.
-    for lines in [0, 1, 2, 3] {
-        let mut child = command()
-            .current_dir(folder.path())
-            .args(["-y", "--progress", "json", "in.mkv", "out.mp4"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let read = std::io::BufRead::lines(std::io::BufReader::new(child.stdout.take().unwrap()));
-        read.take(lines).for_each(drop);
-        child.kill().unwrap();
-        child.wait().unwrap();
-        let left = names(folder.path());
-        assert!(left.iter().all(|name| name == "in.mkv" || name == "out.mp4" || name.starts_with('.')), "{left:?}");
-        // A run that was killed too late is complete.
-        let output = folder.path().join("out.mp4");
-        assert!(!output.exists() || read::times(&output).len() == 200, "no half file has the result's name");
-    }
-    run_in(folder.path(), ["-y", "-q", "in.mkv", "out.mp4"]).expect_ok();
-    assert_eq!(names(folder.path()), ["in.mkv", "out.mp4"]);
-    assert_eq!(read::times(&folder.path().join("out.mp4")).len(), 200);
 }
 
 #[test]
