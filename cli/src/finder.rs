@@ -3,10 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use bytes::Bytes;
 use gst_video::prelude::*;
-use gstupscale::model::graph::{self, Analysis};
-use gstupscale::model::{Source, builtin};
+use gstupscale::model::builtin;
+use gstupscale::model::graph::Analysis;
 use gstupscale::picture::format::PixelFormat;
 use gstupscale::picture::view::PictureRef;
 use gstupscale::plan::{Prediction, Recorder, Reuse};
@@ -17,6 +16,7 @@ use gstupscale::types::Size;
 
 use crate::av::{self, Frame};
 use crate::failure::{Context, Result};
+use crate::models;
 use crate::progress::Counts;
 use crate::upscaler::{self, NANOSECONDS};
 
@@ -53,15 +53,10 @@ struct Share {
 impl Finder {
     /// `parallel_jobs` is for the plan. The model is read, not run.
     pub fn new(parallel_jobs: usize, model: Option<&Path>) -> Result<Self> {
-        let bytes = match Source::parse(model.unwrap_or(Path::new(builtin::DEFAULT))) {
-            Source::Builtin(builtin) => Bytes::from_static(builtin.onnx),
-            Source::File(path) => {
-                std::fs::read(&path).context(format_args!("{} cannot be read", path.display()))?.into()
-            }
-        };
+        let model = model.unwrap_or(Path::new(builtin::DEFAULT));
         Ok(Finder {
             fingerprinter: Fingerprinter::random(),
-            network: graph::analyse(bytes, None).context("the model cannot be analysed")?,
+            network: models::read(model).context(format_args!("{} cannot be analysed", model.display()))?,
             recorder: Recorder::new(parallel_jobs),
             seen: HashMap::new(),
             kind: None,

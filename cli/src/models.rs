@@ -52,7 +52,8 @@ pub fn analyse(files: &[PathBuf]) -> Result<()> {
     }
 }
 
-fn read(file: &Path) -> std::result::Result<Analysis, String> {
+/// Reads a model's graph; nothing runs.
+pub fn read(file: &Path) -> std::result::Result<Analysis, String> {
     let bytes = match Source::parse(file) {
         Source::Builtin(builtin) => Bytes::from_static(builtin.onnx),
         Source::File(path) => fs::read(path).map_err(|error| error.to_string())?.into(),
