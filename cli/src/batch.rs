@@ -11,7 +11,7 @@ use crate::failure::{Context, DAMAGED, Failure, Result, failed, usage};
 use crate::input::is_url;
 use crate::upscale::{self, Options};
 
-/// Further extensions that count as videos or pictures in a folder; the ones that can be written count too.
+/// Extensions that count as videos or pictures in a folder, besides those that can be written.
 const READ: &str =
     "3gp asf avi bmp divx dv flv jpeg jpg m2ts mjpeg mpeg mpg mts mxf ogm ogv png rm tif tiff ts vob webp wmv y4m";
 /// Pictures stay pictures.
@@ -57,7 +57,7 @@ pub fn run(options: Options, console: &Console) -> Result<ExitCode> {
     })
 }
 
-/// The files that are meant: of a folder those in it, in the order of their names.
+/// Expands folders into the files in them, ordered by name.
 fn list(inputs: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for input in inputs {
@@ -89,7 +89,7 @@ fn is_media(path: &Path) -> bool {
         && (Container::from_extension(&extension).is_some() || READ.split_whitespace().any(|known| known == extension))
 }
 
-/// Where each file goes. Two that would have one name keep their extensions in it.
+/// The output path of each file. Files that would share a name keep their extensions in it.
 fn names(files: &[PathBuf], folder: &Path, format: Option<&str>) -> Result<Vec<(PathBuf, PathBuf)>> {
     let wanted = |file: &PathBuf| -> (OsString, String) {
         let extension = extension(file);

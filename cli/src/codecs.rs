@@ -5,7 +5,7 @@ use crate::av::{Dictionary, Encoder, PixelFormat};
 use crate::container::Container;
 use crate::failure::{Result, usage};
 
-/// Usual names, and FFmpeg's encoders for each, the best one first.
+/// Common names, and FFmpeg's encoders for each, best first.
 const NAMES: [(&[&str], &[&str]); 6] = [
     (&["h264", "x264", "avc"], &["libx264", "libopenh264"]),
     (&["h265", "x265", "hevc"], &["libx265"]),
@@ -46,7 +46,7 @@ unsafe impl Send for Codec {}
 unsafe impl Sync for Codec {}
 
 impl Codec {
-    /// The encoder that is asked for, or the container's usual one. Says what is wrong with the command line.
+    /// The requested encoder, or the container's default. Checks the encoding options.
     pub fn choose(encoding: &Encoding, container: Container) -> Result<Self> {
         let asked = encoding.encoder.as_deref().filter(|_| container != Container::Gif);
         let codec = Codec::find(asked.unwrap_or(container.encoder()))?;
@@ -66,7 +66,7 @@ impl Codec {
     pub fn find(name: &str) -> Result<Self> {
         let lower = name.to_ascii_lowercase();
         let usual = NAMES.iter().find(|(names, _)| names.contains(&lower.as_str())).map(|(_, encoders)| *encoders);
-        // Hardware encoders go by FFmpeg's names, whose "hevc" is the usual "h265".
+        // Hardware encoders have FFmpeg's names, which say "hevc".
         let own = lower.replace("h265_", "hevc_");
         let names = usual.unwrap_or(std::slice::from_ref(&own.as_str())).to_vec();
         let found = names.iter().find_map(|name| Encoder::find(name));
@@ -119,7 +119,7 @@ impl Codec {
         parse_options(encoding).map(drop)
     }
 
-    /// The options that say quality and speed, and after them what the user gave.
+    /// The encoder's options for quality and speed, followed by the user's own.
     pub fn options(self, encoding: &Encoding) -> Result<Dictionary> {
         let mut options = Dictionary::new();
         if let Scale::Falling { option, best, step } = self.scale() {
@@ -135,7 +135,7 @@ impl Codec {
         Ok(options)
     }
 
-    /// From 0, the fastest, to 8.
+    /// Sets the speed: 0 is the fastest, 8 the slowest.
     fn speed(self, preset: usize, options: &mut Dictionary) {
         let slowness = preset as i32;
         match self.name {
@@ -148,7 +148,7 @@ impl Codec {
                 }
                 options.set("b", "0");
                 if self.name == "libvpx" {
-                    // VP8 takes a rate of 0 for its default; the quality decides below this one.
+                    // For VP8, 0 means its default rate; below this limit, the quality decides.
                     options.set("b", "100M");
                 }
             }
@@ -169,13 +169,13 @@ impl Codec {
         }
     }
 
-    /// Whether it takes chroma of half the columns only for an even number of them.
+    /// Whether it requires even sizes if chroma is subsampled.
     pub fn needs_even_size(self) -> bool {
         !matches!(self.name, "libvpx-vp9" | "libvpx" | "libaom-av1" | "ffv1" | "png" | "mjpeg" | "gif")
     }
 
-    /// The supported pixel format closest to `from`, and whether it loses anything. All players show 4:2:0, so that is what frames
-    /// of R'G'B' become where the encoder is not lossless.
+    /// The supported pixel format closest to `from`, and whether it loses anything. RGB becomes 4:2:0, which all players support,
+    /// unless the encoder is lossless.
     pub fn pixel_format(self, from: PixelFormat, is_opaque: bool) -> (PixelFormat, bool) {
         let formats: Vec<PixelFormat> =
             Encoder::pixel_formats(self.av).into_iter().filter(|format| !format.is_hardware()).collect();
@@ -184,7 +184,7 @@ impl Codec {
             let name = if from.depth() > 8 { "yuv420p10le" } else { "yuv420p" };
             PixelFormat::known(name)
         } else if is_opaque && from.has_alpha() {
-            // The element has R'G'B' of 16 bits with alpha alone.
+            // The element's only 16-bit RGB format has alpha.
             PixelFormat::known(if from.depth() > 8 { "rgb48le" } else { "rgb24" })
         } else {
             from
@@ -194,7 +194,7 @@ impl Codec {
     }
 }
 
-/// Whether bits, chroma or alpha get fewer.
+/// Whether bits, chroma or alpha are lost.
 fn is_worse(from: PixelFormat, to: PixelFormat) -> bool {
     let (from_chroma, to_chroma) = (from.is_subsampled(), to.is_subsampled());
     to.depth() < from.depth()
@@ -203,7 +203,7 @@ fn is_worse(from: PixelFormat, to: PixelFormat) -> bool {
         || to.is_grey() && !from.is_grey()
 }
 
-/// `name=value` pairs between blanks.
+/// Splits `name=value` pairs separated by spaces.
 fn parse_options(encoding: &Encoding) -> Result<Vec<(String, String)>> {
     let Some(text) = &encoding.encoder_options else { return Ok(Vec::new()) };
     text.split_whitespace()

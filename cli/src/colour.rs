@@ -1,4 +1,4 @@
-//! What colours the numbers of a picture mean.
+//! Colour descriptions: range, matrix, primaries, transfer, chroma siting.
 
 use ffi::AVColorRange::AVCOL_RANGE_JPEG;
 use ffi::AVColorSpace::{AVCOL_SPC_BT709, AVCOL_SPC_RGB, AVCOL_SPC_SMPTE170M, AVCOL_SPC_UNSPECIFIED};
@@ -6,10 +6,10 @@ use ffi::{AVChromaLocation, AVColorPrimaries, AVColorRange, AVColorSpace, AVColo
 
 use crate::av::{Encoder, Frame, PixelFormat};
 
-/// Pictures with more rows are BT.709 where nothing is said; players guess so, too.
+/// Players take unspecified video with more rows than this for BT.709.
 const MAX_SD_ROWS: i32 = 576;
 
-/// As it stands in a frame or a stream; anything may be unspecified.
+/// The description in a frame or stream; each part may be unspecified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour {
     pub range: AVColorRange,
@@ -30,7 +30,7 @@ impl Colour {
         }
     }
 
-    /// Writes it into a frame.
+    /// Applies it to a frame.
     pub fn describe(self, frame: &mut Frame) {
         frame.color_range = self.range;
         frame.colorspace = self.matrix;
@@ -39,7 +39,7 @@ impl Colour {
         frame.chroma_location = self.site;
     }
 
-    /// Writes it into an encoder that is not open yet.
+    /// Applies it to an encoder that is not open yet.
     pub fn describe_encoder(self, encoder: &mut Encoder) {
         encoder.color_range = self.range;
         encoder.colorspace = self.matrix;
@@ -52,7 +52,7 @@ impl Colour {
         self.range == AVCOL_RANGE_JPEG
     }
 
-    /// The matrix that is meant in a picture of so many rows.
+    /// The matrix, guessed from the number of rows if unspecified.
     pub fn known_matrix(self, rows: i32) -> AVColorSpace {
         match self.matrix {
             AVCOL_SPC_UNSPECIFIED if rows > MAX_SD_ROWS => AVCOL_SPC_BT709,
@@ -61,8 +61,8 @@ impl Colour {
         }
     }
 
-    /// The same in words for a picture that has become larger: what was to be guessed by its size is said where the larger one would
-    /// be guessed otherwise.
+    /// The description after upscaling: an unspecified matrix is specified if players would guess another one from the
+    /// larger size.
     pub fn enlarged(self, format: PixelFormat, rows: i32, enlarged_rows: i32) -> Self {
         let known = self.known_matrix(rows);
         let guessed = format.is_rgb() || known == self.known_matrix(enlarged_rows);
@@ -70,8 +70,8 @@ impl Colour {
     }
 }
 
-/// Writes what the container says of colours into a frame: where both say something, players believe the container. VP8's own
-/// word, for one, is always the same.
+/// Applies the container's description to a frame: if both are specified, players prefer the container's. VP8, for example, can
+/// signal only one value.
 pub fn describe_by_container(frame: &mut Frame, parameters: &ffi::AVCodecParameters) {
     if parameters.color_range != AVColorRange::AVCOL_RANGE_UNSPECIFIED {
         frame.color_range = parameters.color_range;
@@ -90,7 +90,7 @@ pub fn describe_by_container(frame: &mut Frame, parameters: &ffi::AVCodecParamet
     }
 }
 
-/// JPEG's formats say the range by their names; the others, which have the same layout, leave it to the frame.
+/// Replaces the deprecated yuvj formats, which imply full range, by the yuv formats with the range in the frame.
 pub fn without_jpeg_format(frame: &mut Frame) {
     let name = frame.pixel_format().name();
     if let Some(plain) = name.strip_prefix("yuvj").and_then(|rest| PixelFormat::from_name(&format!("yuv{rest}"))) {
@@ -99,10 +99,10 @@ pub fn without_jpeg_format(frame: &mut Frame) {
     }
 }
 
-/// A filter that converts pixels and keeps what they mean. `from` says what they mean now, `to` what they shall mean.
+/// A filter that converts pixels from one format and colour description to another.
 pub fn conversion(from: (PixelFormat, Colour), to: (PixelFormat, Colour), rows: i32) -> String {
     let matrix = |(format, colour): (PixelFormat, Colour)| {
-        // RGB has none, but swscale wants to know which one its other side has.
+        // RGB has no matrix; swscale needs that of the other side.
         let colour = if format.is_rgb() { None } else { Some(colour) };
         colour.and_then(|colour| matrix_name(colour.known_matrix(rows)))
     };
@@ -117,7 +117,7 @@ pub fn conversion(from: (PixelFormat, Colour), to: (PixelFormat, Colour), rows: 
     filter + &format!(":flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp,format={}", to.0.name())
 }
 
-/// The name that the filter `scale` has for a matrix; it knows the common ones.
+/// The name of a matrix in the filter `scale`, if it has one.
 fn matrix_name(matrix: AVColorSpace) -> Option<&'static str> {
     match matrix {
         AVCOL_SPC_BT709 => Some("bt709"),
@@ -129,7 +129,7 @@ fn matrix_name(matrix: AVColorSpace) -> Option<&'static str> {
     }
 }
 
-/// The colour of R'G'B' pictures made from pictures of `colour`, and of Y'CbCr pictures made from R'G'B'.
+/// The description after a conversion between R'G'B' and Y'CbCr.
 pub fn converted(colour: Colour, from: PixelFormat, to: PixelFormat, rows: i32) -> Colour {
     match (from.is_rgb(), to.is_rgb()) {
         (false, true) => Colour { range: AVCOL_RANGE_JPEG, matrix: AVCOL_SPC_RGB, ..colour },
@@ -142,7 +142,7 @@ pub fn converted(colour: Colour, from: PixelFormat, to: PixelFormat, rows: i32) 
     }
 }
 
-/// GStreamer's words for it.
+/// GStreamer's form of it.
 pub fn colorimetry(colour: Colour, format: PixelFormat, rows: i32) -> gst_video::VideoColorimetry {
     use gst_video::{VideoColorMatrix, VideoColorPrimaries, VideoColorRange, VideoTransferFunction};
     let matrix = if format.is_rgb() {
@@ -160,7 +160,7 @@ pub fn colorimetry(colour: Colour, format: PixelFormat, rows: i32) -> gst_video:
     )
 }
 
-/// Where chroma lies, in GStreamer's words. What is not said is what the decoders take it for.
+/// GStreamer's form of the chroma siting; the default is MPEG-2's, as for decoders.
 pub fn chroma_site(colour: Colour) -> gst_video::VideoChromaSite {
     use AVChromaLocation::{
         AVCHROMA_LOC_BOTTOM, AVCHROMA_LOC_BOTTOMLEFT, AVCHROMA_LOC_CENTER, AVCHROMA_LOC_TOP, AVCHROMA_LOC_TOPLEFT,

@@ -1,4 +1,4 @@
-//! `gst-upscale compare IN OUT`: frames of both side by side, as a picture and as a page with a slider.
+//! `gst-upscale compare IN OUT`: frames of both, side by side in a picture and with a slider in a page.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ use crate::signals;
 
 /// Frames that are shown if no times are given.
 const FRAMES: u32 = 4;
-/// The longer side of a picture on the sheet; the page has them whole.
+/// The longer side of a frame in the picture; the page has full size.
 const SHEET_SIDE: i32 = 960;
 const PAGE: &str = include_str!("compare.html");
 
-/// A moment of both.
+/// A frame of each at the same time.
 struct Pair {
     seconds: f64,
     source: Frame,
@@ -76,7 +76,7 @@ fn spread(path: &Path) -> Result<Vec<f64>> {
     Ok((0..FRAMES).map(|index| seconds * (f64::from(index) + 0.5) / f64::from(FRAMES)).collect())
 }
 
-/// The frame that is shown at a time: the last one that has begun.
+/// The frame on screen at a time: the last one that has started.
 fn frame_at(path: &Path, seconds: f64) -> Result<Frame> {
     let mut reader = open(path)?;
     let mut matrix = None;
@@ -103,7 +103,7 @@ fn frame_at(path: &Path, seconds: f64) -> Result<Frame> {
     turned.pop().context(format_args!("{}: a frame cannot be turned", path.display()))
 }
 
-/// All pairs under each other, the source on the left.
+/// All pairs, one below the other, the source on the left.
 fn join(pairs: &[Pair]) -> Result<Frame> {
     const WRONG: &str = "the sheet cannot be made";
     let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! Standard error, which may be closed or full: what cannot be said there is lost, and nothing else is.
+//! Standard error. It may be closed or full: then messages are lost, but not the result.
 
 use std::io::{IsTerminal, Write};
 
@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 
 use crate::failure::one_line;
 
-/// Shared by everything that has something to say.
+/// Where messages go.
 #[derive(Clone, Debug)]
 pub struct Console {
     quiet: bool,
@@ -25,21 +25,21 @@ impl Console {
         self.quiet
     }
 
-    /// Says something that is good to know, above the bar.
+    /// Prints a message above the bar, unless quiet.
     pub fn note(&self, text: &str) {
         if !self.quiet {
             self.warn(text);
         }
     }
 
-    /// Says something that matters, also with `--quiet`.
+    /// Prints a message even with `--quiet`.
     pub fn warn(&self, text: &str) {
         self.bar.suspend(|| say(text));
     }
 }
 
-/// A line on standard error.
+/// Prints a line.
 pub fn say(text: &str) {
-    // One call for each line, so that those of several processes do not mix.
+    // One write per line, so that lines of several processes do not mix.
     std::io::stderr().write_all(format!("gst-upscale: {}\n", one_line(text)).as_bytes()).ok();
 }

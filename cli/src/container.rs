@@ -1,4 +1,4 @@
-//! The kinds of files that a video can become.
+//! Output containers.
 
 use std::ffi::CStr;
 
@@ -42,7 +42,7 @@ impl Container {
         Properties { extension, muxer, encoder, text }
     }
 
-    /// By a file name's extension, in small letters.
+    /// From a file name extension in lower case.
     pub fn from_extension(extension: &str) -> Option<Self> {
         let extension = if extension == "m4v" { "mp4" } else { extension };
         Self::ALL.into_iter().find(|container| container.extension().strip_prefix('.') == Some(extension))
@@ -56,12 +56,12 @@ impl Container {
         self.properties().muxer
     }
 
-    /// Whether it holds pictures that move and nothing else.
+    /// Whether it holds only one video stream.
     pub fn is_animation(self) -> bool {
         matches!(self, Container::Gif | Container::WebP | Container::Avif)
     }
 
-    /// MP4 and its ancestor: they store a rotation for the player, and have a fixed list of tags.
+    /// MP4 and MOV store a rotation for the player, and have a fixed list of tags.
     pub fn is_mp4(self) -> bool {
         matches!(self, Container::Mp4 | Container::Mov)
     }
@@ -70,17 +70,17 @@ impl Container {
         matches!(self, Container::Matroska | Container::WebM)
     }
 
-    /// The encoder that is used where none is asked for.
+    /// The default encoder.
     pub fn encoder(self) -> &'static str {
         self.properties().encoder
     }
 
-    /// What sound becomes that it cannot hold.
+    /// The codec for audio that it cannot hold.
     pub fn sound(self) -> Audio {
         if self == Container::WebM { Audio::Opus } else { Audio::Aac }
     }
 
-    /// The encoder for text that it cannot hold.
+    /// The encoder for text subtitles that it cannot hold.
     pub fn text(self) -> Option<&'static str> {
         self.properties().text
     }

@@ -1,4 +1,4 @@
-//! `gst-upscale devices`: where networks can run here, and why not elsewhere.
+//! `gst-upscale devices`: where networks can run, and why others are unavailable.
 
 use gstupscale::device;
 use gstupscale::model::{self, LoadOptions, ModelError, Source};
@@ -8,17 +8,17 @@ use indicatif::HumanBytes;
 use crate::failure::{Result, failed};
 use crate::models::{print, table};
 
-/// In the order in which `auto` would rather have them; TensorRT, which it does not take, behind CUDA.
+/// In `auto`'s order of preference; TensorRT, which `auto` does not choose, comes after CUDA.
 const PROVIDERS: [Provider; 5] =
     [Provider::Cuda, Provider::TensorRt, Provider::WebGpu, Provider::OpenVino, Provider::Cpu];
 
-/// Runs a tiny network on device 0 of each provider, and prints what came of it.
+/// Runs a tiny network on device 0 of each provider, and prints the results.
 pub fn list() -> Result<()> {
     let mut rows = Vec::new();
     for provider in PROVIDERS {
         let state = match try_out(provider) {
             Ok(()) => "runs".to_owned(),
-            // Without ONNX Runtime nothing runs anywhere.
+            // Without ONNX Runtime, nothing runs.
             Err(error @ ModelError::Runtime(_)) => return failed(error.to_string()),
             Err(ModelError::Provider { reason, .. }) => format!("not here: {reason}"),
             Err(error) => format!("not here: {error}"),

@@ -1,4 +1,4 @@
-//! From upscaled frames to packets.
+//! Encodes upscaled frames.
 
 use std::collections::HashMap;
 
@@ -12,37 +12,37 @@ use crate::failure::{Context, Result, failed, usage};
 use crate::hdr::Hdr;
 use crate::reader::Timing;
 
-/// What an encoder is made for.
+/// What a video encoder needs to know.
 #[derive(Clone)]
 pub struct Job {
     pub codec: Codec,
     pub encoding: Encoding,
     pub timing: Timing,
     pub hdr: Hdr,
-    /// The display matrix that the container is to keep.
+    /// The display matrix for the container.
     pub matrix: Option<Vec<u8>>,
     pub global_header: bool,
-    /// Rows of the source, by which unspecified colours are guessed.
+    /// The source's height, from which players guess an unspecified matrix.
     pub source_rows: i32,
-    /// Whether the source has no alpha, whatever the element made of it.
+    /// Whether the source has no alpha, even if the upscaled frames do.
     pub is_opaque: bool,
 }
 
 impl Job {
-    /// For a source whose first frame is this one.
+    /// For a source with this first frame.
     pub fn new(codec: Codec, encoding: Encoding, timing: Timing, first: &Frame) -> Self {
         let (source_rows, is_opaque) = (first.height, !first.pixel_format().has_alpha());
         let (hdr, matrix, global_header) = (Hdr::default(), None, false);
         Job { codec, encoding, timing, hdr, matrix, global_header, source_rows, is_opaque }
     }
 
-    /// What the container is to say of the video.
+    /// The stream's side data for the container.
     pub fn side_data(&self) -> impl Iterator<Item = (ffi::AVPacketSideDataType, &[u8])> {
         let matrix = self.matrix.as_deref();
         self.hdr.side_data().chain(matrix.map(|data| (ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, data)))
     }
 
-    /// Frames per second, where all take as long; else 0/1.
+    /// The frame rate if it is constant, otherwise 0/1.
     pub fn constant_rate(&self) -> Rational {
         if self.timing.is_constant { self.timing.rate } else { rational(0, 1) }
     }
@@ -51,18 +51,18 @@ impl Job {
 /// Re-encodes a stream other than the video.
 pub trait StreamEncoder: Send {
     fn encoder(&self) -> &Encoder;
-    /// Takes a packet, and gives those that are ready; `None` is the end, and comes once.
+    /// Takes the next packet (`None` once, at the end) and returns those that are ready.
     fn take(&mut self, packet: Option<&Packet>) -> Result<Vec<Packet>>;
 }
 
-/// An encoder of video, and the filters before it.
+/// A video encoder and the filters in front of it.
 pub struct VideoEncoder {
     encoder: Encoder,
     codec: Codec,
     graph: Option<Graph>,
-    /// Into what the graph makes pictures.
+    /// The colours of the frames that it takes.
     colour: Colour,
-    /// How long frames are shown that are inside, by their times: not all encoders tell, and without it the last frame of an MP4 is lost.
+    /// Durations of the frames inside, by timestamp: not all encoders pass them on, and without one, an MP4 loses its last frame.
     durations: HashMap<i64, i64>,
 }
 
@@ -75,7 +75,7 @@ impl VideoEncoder {
         let before = Colour::of(frame).enlarged(from, job.source_rows, frame.height);
         let mut colour = colour::converted(before, from, format, frame.height);
         if codec.name == "mjpeg" {
-            // JFIF knows one kind of colours.
+            // JFIF allows only this.
             colour.range = ffi::AVColorRange::AVCOL_RANGE_JPEG;
             colour.matrix = ffi::AVColorSpace::AVCOL_SPC_SMPTE170M;
         }
@@ -120,7 +120,7 @@ impl VideoEncoder {
         &self.encoder
     }
 
-    /// Takes the next frame, and gives the packets that are ready; `None` is the end.
+    /// Takes the next frame (`None` at the end) and returns the packets that are ready.
     pub fn take(&mut self, frame: Option<Frame>) -> Result<Vec<Packet>> {
         self.filter_and_encode(frame).context(format_args!("{} failed", self.codec.name))
     }
@@ -137,7 +137,7 @@ impl VideoEncoder {
         };
         let mut packets = Vec::new();
         for mut frame in frames {
-            // Some encoders compare each frame with what they were opened for.
+            // Some encoders compare each frame with their own settings.
             frame.color_range = self.encoder.color_range;
             frame.colorspace = self.encoder.colorspace;
             self.durations.insert(frame.pts, frame.ticks());
@@ -166,7 +166,7 @@ fn open(encoder: &mut Encoder, codec: Codec, options: Dictionary) -> Result<()> 
     }
 }
 
-/// The kind of device whose memory an encoder takes pictures from; `None` where they stay in the processor's.
+/// The kind of device whose memory an encoder reads frames from; `None` for main memory.
 fn device_type(codec: Codec) -> Option<ffi::AVHWDeviceType> {
     match codec.name {
         name if name.ends_with("_vaapi") => Some(ffi::AVHWDeviceType::AV_HWDEVICE_TYPE_VAAPI),
@@ -175,18 +175,18 @@ fn device_type(codec: Codec) -> Option<ffi::AVHWDeviceType> {
     }
 }
 
-/// The frame size, padded where the encoder needs even numbers.
+/// The frame size, padded if the encoder requires even numbers.
 fn padded(codec: Codec, format: PixelFormat, frame: &Frame) -> (i32, i32) {
     let (columns, rows) = if codec.needs_even_size() { format.is_subsampled() } else { (false, false) };
     let even = |side: i32, pad: bool| if pad { side + side % 2 } else { side };
     (even(frame.width, columns), even(frame.height, rows))
 }
 
-/// From what the element makes to what the encoder takes.
+/// The filters from upscaled frames to what the encoder takes.
 fn filters(codec: Codec, from: (PixelFormat, Colour), to: (PixelFormat, Colour), frame: &Frame) -> Result<String> {
     let mut filters = Vec::new();
     if codec.name == "gif" {
-        // A palette for each picture, made of that picture.
+        // Each frame gets its own palette.
         let rgb = (PixelFormat::known("bgra"), to.1);
         let rgb = colour::conversion(from, rgb, frame.height);
         filters.push(format!("{rgb},split[a][b];[a]palettegen=stats_mode=single[p];[b][p]paletteuse=new=1"));

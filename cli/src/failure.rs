@@ -2,17 +2,17 @@
 
 use std::fmt::Display;
 
-/// What a step of the command returns.
+/// The result of a step.
 pub type Result<T> = std::result::Result<T, Failure>;
 
-/// Why a run ended early. The texts are one line and say what to do.
+/// Why a run ended early. Texts are one line and say what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The command line asks for something that cannot be.
+    /// The command line is wrong.
     Usage(String),
     /// Something went wrong on the way.
     Failed(String),
-    /// A signal, by its number.
+    /// A signal, by number.
     Interrupted(usize),
 }
 
@@ -27,7 +27,7 @@ impl Failure {
     }
 }
 
-/// The exit code of a run whose input was damaged: there is a result, but parts are missing.
+/// The exit code if the input was damaged: there is a result, but parts are missing.
 pub const DAMAGED: u8 = 3;
 
 impl Display for Failure {
@@ -44,9 +44,9 @@ pub fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Says what went wrong, before why it did.
+/// Adds what failed to the reason.
 pub trait Context<T> {
-    /// As in "cannot read a.mp4: permission denied"; of an option that holds nothing the text alone.
+    /// As in "cannot read a.mp4: permission denied"; for `None`, only `what`.
     fn context(self, what: impl Display) -> Result<T>;
 }
 
@@ -62,12 +62,12 @@ impl<T> Context<T> for Option<T> {
     }
 }
 
-/// A failure on the way.
+/// Shorthand for [`Failure::Failed`].
 pub fn failed<T>(text: impl Into<String>) -> Result<T> {
     Err(Failure::Failed(text.into()))
 }
 
-/// A wrong command line.
+/// Shorthand for [`Failure::Usage`].
 pub fn usage<T>(text: impl Into<String>) -> Result<T> {
     Err(Failure::Usage(text.into()))
 }

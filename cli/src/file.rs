@@ -13,24 +13,24 @@ use crate::sound_encoder::SoundEncoder;
 use crate::stream_actions::StreamAction;
 use crate::subtitles::TextEncoder;
 
-/// What the containers of this family say of themselves, and statistics of what was encoded before.
+/// Tags that containers write themselves, and statistics of the previous encoding.
 const OWN_TAGS: &str =
     "major_brand minor_version compatible_brands encoder duration bps number_of_frames number_of_bytes vendor_id";
-/// The tags that MP4 files have a place for, by FFmpeg's names.
+/// The tags that MP4 supports, by FFmpeg's names.
 const MP4_TAGS: &str = "title artist author album_artist album composer date comment genre copyright grouping lyrics description \
     synopsis show episode_id network episode_sort season_number media_type hd_video gapless_playback compilation track disc \
     creation_time";
 
-/// Seconds before 0 that decoders of sound need to begin.
+/// Seconds before 0 that audio decoders need to start up.
 const LEAD_IN: f64 = 0.1;
 
-/// A stream of IN that is in the file, too.
+/// A stream that is copied or re-encoded.
 struct Kept {
-    /// Its number in the file.
+    /// Its index in the file.
     index: usize,
-    /// `None` for one that is copied.
+    /// `None` if it is copied.
     encoder: Option<Box<dyn StreamEncoder>>,
-    /// What its packets' times count: in IN, and when they are written.
+    /// The time bases of its packets: in IN, and when they are written.
     from: Rational,
     base: Rational,
 }
@@ -41,14 +41,14 @@ pub struct VideoFile {
     /// As the user wrote it.
     name: PathBuf,
     is_pipe: bool,
-    /// The video's number in the file.
+    /// The video's index in the file.
     video: usize,
-    /// By their numbers in IN.
+    /// By their index in IN.
     kept: HashMap<usize, Kept>,
     has_begun: bool,
-    /// Packets that came before the video's encoder was ready, with what their times count.
+    /// Packets that came before the video encoder was opened, and their time bases.
     waiting: Vec<(Packet, Rational)>,
-    /// The last decoding time of each stream in the file.
+    /// The last decoding timestamp of each stream.
     last: Vec<Option<i64>>,
 }
 
@@ -111,7 +111,7 @@ impl VideoFile {
         write_failure(&self.name, error)
     }
 
-    /// The place of the video; what is in it is known when the first frame has been upscaled.
+    /// Adds the video stream; its parameters are set when the first frame has been upscaled.
     fn add_video(&mut self, stream: Option<Stream>) -> Result<()> {
         let base = stream.map_or(rational(1, 1000), Stream::base);
         self.video = self.muxer.add(stream.map(Stream::parameters), base).map_err(|error| self.failure(error))?;
@@ -143,14 +143,14 @@ impl VideoFile {
         Ok(())
     }
 
-    /// A stream's tags. MP4 has a title for each since lately; programs know it as the name of its handler.
+    /// A stream's tags. In MP4, programs read a stream's title from its handler name.
     fn stream_tags(&self, stream: Stream) -> Dictionary {
         let mut all = tags(stream.tags());
         if let (true, Some(title), None) = (self.container.is_mp4(), stream.tag("title"), stream.tag("handler_name")) {
             all.set("handler_name", &title);
         }
         if stream.kind() == ffi::AVMediaType::AVMEDIA_TYPE_ATTACHMENT {
-            // Matroska asks for both.
+            // Matroska requires both.
             let (name, kind) = (format!("attachment-{}", stream.index()), "application/octet-stream");
             all.set("filename", &stream.tag("filename").unwrap_or(name));
             all.set("mimetype", stream.tag("mimetype").as_deref().unwrap_or(kind));
@@ -158,7 +158,7 @@ impl VideoFile {
         all
     }
 
-    /// A cover as a file that is attached, as Matroska has it.
+    /// Adds a cover as an attachment, as usual in Matroska.
     fn attach(&mut self, cover: Stream) -> Result<()> {
         let wrong = |error| write_failure(&self.name, error);
         let picture = cover.attached_picture();
@@ -188,7 +188,7 @@ impl VideoFile {
         }
         let mut all = reader.demuxer().metadata();
         let has_title = all.iter().any(|(name, _)| name.eq_ignore_ascii_case("title"));
-        // Programs that write Matroska may give the title to the video.
+        // Some programs put the title of a Matroska file on its video stream.
         if let (true, false, Some(title)) = (self.container.is_mp4(), has_title, reader.video().tag("title")) {
             all.push(("title".into(), title));
         }
@@ -216,7 +216,7 @@ impl VideoFile {
         self.muxer.wants_global_header()
     }
 
-    /// Fills in the video's place, and writes what stands before the first packet.
+    /// Sets the video stream's parameters, and writes the header.
     pub fn begin(&mut self, video: &VideoEncoder, job: &Job) -> Result<()> {
         let (index, encoder) = (self.video, video.encoder());
         self.muxer.describe(index, encoder).map_err(|error| self.failure(error))?;
@@ -228,7 +228,7 @@ impl VideoFile {
             self.muxer.add_side_data(index, kind, data).map_err(|error| self.failure(error))?;
         }
         if self.container.is_matroska() {
-            // What a decoder needs before the first sample stands before 0; FFmpeg would move all streams instead.
+            // Audio may start before 0 for the decoder's sake; FFmpeg would shift all streams instead.
             self.muxer.context().avoid_negative_ts = ffi::AVFMT_AVOID_NEG_TS_DISABLED;
         }
         let options = self.options();
@@ -267,7 +267,7 @@ impl VideoFile {
         let source = usize::try_from(packet.stream_index).unwrap_or(usize::MAX);
         let Some(kept) = self.kept.get_mut(&source) else { return Ok(()) };
         let (index, base) = (kept.index, kept.base);
-        // An edit list hides what stands before 0; where there is none, little more goes in than a decoder needs to begin.
+        // An edit list hides what lies before 0. Matroska has none, so only what a decoder needs is written.
         if self.container.is_matroska() && av::seconds(packet.pts.saturating_add(packet.duration), kept.from) < -LEAD_IN
         {
             return Ok(());
@@ -296,7 +296,7 @@ impl VideoFile {
         self.write_all(packets, self.video, base)
     }
 
-    /// Writes a packet whose stream is one of the file's.
+    /// Writes a packet whose stream index is the file's.
     fn write(&mut self, mut packet: Packet, base: Rational) -> Result<()> {
         let index = packet.stream_index as usize;
         let to = self.muxer.stream(index).time_base;
@@ -305,14 +305,14 @@ impl VideoFile {
         if packet.dts == ffi::AV_NOPTS_VALUE {
             packet.dts = packet.pts;
         }
-        // Muxers refuse times that go back, which damaged and cut files have.
+        // Muxers refuse timestamps that go back, as in damaged and cut files.
         let step = i64::from(!self.container.is_matroska());
         if let Some(last) = self.last[index]
             && packet.dts != ffi::AV_NOPTS_VALUE
             && packet.dts < last + step
         {
             packet.dts = last + 1;
-            // A missing time is less than any other.
+            // AV_NOPTS_VALUE is less than any other.
             packet.pts = packet.pts.max(packet.dts);
         }
         if packet.dts != ffi::AV_NOPTS_VALUE {
@@ -321,7 +321,7 @@ impl VideoFile {
         self.muxer.write(packet).map_err(|error| self.failure(error))
     }
 
-    /// Writes what is left, and closes the file.
+    /// Writes the remaining packets, and closes the file.
     pub fn finish(&mut self) -> Result<()> {
         if !self.has_begun {
             return failed(format!("{}: no frame was upscaled", self.name.display()));
@@ -339,7 +339,7 @@ impl VideoFile {
     }
 }
 
-/// The tags of the whole that MP4 has no place for.
+/// The tags that MP4 does not support.
 pub fn tags_without_place(all: &[(String, String)]) -> Vec<String> {
     if is_of_quicktime(all) {
         return Vec::new();
@@ -348,12 +348,12 @@ pub fn tags_without_place(all: &[(String, String)]) -> Vec<String> {
     names.filter(|name| !is_among(&name.to_ascii_lowercase(), MP4_TAGS) && !is_own_tag(name)).collect()
 }
 
-/// Whether the tags are QuickTime's own list, which fewer programs read: it is written only if the source uses it.
+/// Whether these are QuickTime metadata keys. Fewer programs read them, so they are written only if the source uses them.
 fn is_of_quicktime(all: &[(String, String)]) -> bool {
     all.iter().any(|(name, _)| name.starts_with("com."))
 }
 
-/// Whether a container makes this tag itself. Matroska's statistics have a language behind them.
+/// Whether containers write this tag themselves. Matroska's statistics may have a language suffix.
 fn is_own_tag(name: &str) -> bool {
     let plain = name.to_ascii_lowercase();
     is_among(plain.split('-').next().unwrap_or_default(), OWN_TAGS) || plain.starts_with("_statistics")
@@ -363,7 +363,7 @@ fn is_among(name: &str, list: &str) -> bool {
     list.split_whitespace().any(|one| one == name)
 }
 
-/// Tags without those that a container makes itself.
+/// Leaves out tags that containers write themselves.
 fn tags(all: Vec<(String, String)>) -> Dictionary {
     let mut tags = Dictionary::new();
     for (name, value) in all {

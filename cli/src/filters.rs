@@ -1,4 +1,4 @@
-//! What is done to pictures before and after they are upscaled, as FFmpeg's filters.
+//! The filters between the decoder and the element.
 
 use crate::args::{Deinterlace, Selection};
 use crate::av::{Frame, Graph, PictureInput, PixelFormat};
@@ -14,9 +14,9 @@ pub struct Turn {
     pub swaps_sides: bool,
 }
 
-/// The turn that a display matrix says; `None` for a picture that stands upright.
+/// The rotation in a display matrix; `None` if there is none.
 ///
-/// The matrix has nine numbers of 32 bits, in the machine's order; the first two columns of the first two rows are in 1/65536.
+/// The matrix has nine native-endian 32-bit numbers; the upper left 2x2 are 16.16 fixed point.
 pub fn turn(matrix: &[u8]) -> Option<Turn> {
     let number = |index: usize| {
         let bytes = matrix.get(index * 4..index * 4 + 4)?;
@@ -35,7 +35,7 @@ pub fn turn(matrix: &[u8]) -> Option<Turn> {
     Some(Turn { filters, swaps_sides })
 }
 
-/// From decoded frames to frames that the element takes.
+/// Turns decoded frames into frames that the element takes.
 pub struct Before {
     deinterlace: Option<Deinterlace>,
     inverse_telecine: bool,
@@ -45,7 +45,7 @@ pub struct Before {
     timing: Timing,
     /// The first frame's size.
     size: Option<(i32, i32)>,
-    /// What the graph was made for.
+    /// The kind of frames that the graph was made for.
     kind: Option<Kind>,
     graph: Option<Graph>,
 }
@@ -71,7 +71,7 @@ impl Before {
         }
     }
 
-    /// Frames in all, and how fast they come, after these filters.
+    /// The timing after these filters.
     pub fn timing(&self) -> Timing {
         let mut timing = self.timing;
         let (times, of) = match self.deinterlace {
@@ -82,18 +82,18 @@ impl Before {
         timing.total = timing.total.map(|total| total * times / of);
         timing.rate.num *= times as i32;
         timing.rate.den *= of as i32;
-        // Half a frame needs a finer tick.
+        // A field needs a finer tick than a frame.
         timing.base.den = timing.base.den.saturating_mul(2);
         timing
     }
 
-    /// The size of frames like this one after these filters.
+    /// The size that a frame has after these filters.
     pub fn size_of(&self, frame: &Frame) -> (i32, i32) {
         let turned = self.turn.is_some_and(|turn| turn.swaps_sides);
         if turned { (frame.height, frame.width) } else { (frame.width, frame.height) }
     }
 
-    /// Takes the next frame, and gives those that are ready; `None` is the end.
+    /// Takes the next frame (`None` at the end) and returns those that are ready.
     pub fn filter(&mut self, frame: Option<Frame>) -> Result<Vec<Frame>> {
         let Some(frame) = frame else { return self.run(None) };
         let size = (frame.width, frame.height);
@@ -141,7 +141,7 @@ impl Before {
     fn filters(&self, frame: &Frame, first: (i32, i32)) -> String {
         let mut filters: Vec<String> = Vec::new();
         match self.deinterlace {
-            // Combed frames that no fields match are interpolated; by yadif, as decimate loses count behind bwdif.
+            // Combed frames without matching fields are deinterlaced; with yadif, because decimate miscounts after bwdif.
             _ if self.inverse_telecine => {
                 filters.push("fieldmatch=combmatch=full,yadif=deint=interlaced,decimate".into())
             }

@@ -1,4 +1,4 @@
-//! What reuse would find in a video, without a network that runs.
+//! Predicts what reuse finds in a video, without running a network.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -30,7 +30,7 @@ pub struct Finder {
     recorder: Recorder,
     /// The first frame with each fingerprint.
     seen: HashMap<Fingerprint, u64>,
-    /// Of the frames that came last.
+    /// Of the last frames.
     kind: Option<(PixelFormat, Size)>,
     exact: Share,
     similar: Share,
@@ -118,7 +118,7 @@ impl Finder {
 }
 
 impl Share {
-    /// Frames of another kind come from now on.
+    /// Starts over for frames of another kind.
     fn begin(&mut self, classifier: Classifier) {
         self.classifier = Some(classifier);
         self.upscaled.clear();

@@ -1,4 +1,4 @@
-//! What a picture says of the display that it was made on, and how bright it gets; and what of it is lost.
+//! HDR metadata: what is kept and what is lost.
 
 use ffi::AVFrameSideDataType as Kind;
 
@@ -6,7 +6,7 @@ use crate::av::{self, Dictionary, Frame, Rational, Stream};
 use crate::codecs::Codec;
 use crate::stream_actions::Note;
 
-/// FFmpeg's `AVMasteringDisplayMetadata`, which the bindings leave out.
+/// FFmpeg's `AVMasteringDisplayMetadata`, which the bindings lack.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct MasteringDisplay {
@@ -26,7 +26,7 @@ struct ContentLight {
     average: u32,
 }
 
-/// The static metadata of HDR10, as FFmpeg keeps it.
+/// HDR10's static metadata in FFmpeg's representation.
 #[derive(Clone, Default)]
 pub struct Hdr {
     display: Option<Vec<u8>>,
@@ -47,7 +47,7 @@ impl Hdr {
         }
     }
 
-    /// For the container.
+    /// The side data for the container.
     pub fn side_data(&self) -> impl Iterator<Item = (ffi::AVPacketSideDataType, &[u8])> {
         use ffi::AVPacketSideDataType::{AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA};
         let display = self.display.as_deref().map(|data| (AV_PKT_DATA_MASTERING_DISPLAY_METADATA, data));
@@ -55,7 +55,7 @@ impl Hdr {
         display.into_iter().chain(light)
     }
 
-    /// For the encoders that write it into the stream as well.
+    /// Adds it to the options of encoders that write it into the stream.
     pub fn set_options(&self, codec: Codec, options: &mut Dictionary) {
         let (list, display, light) = match codec.name {
             "libx264" => ("x264-params", "mastering-display", "cll"),
@@ -64,7 +64,7 @@ impl Hdr {
         };
         let mut parts = Vec::new();
         if codec.name == "libx265" {
-            // It writes to standard error itself.
+            // libx265 logs to standard error itself.
             parts.push("log-level=none".to_owned());
         }
         parts.extend(self.display_text().map(|text| format!("{display}={text}")));
@@ -74,7 +74,7 @@ impl Hdr {
         }
     }
 
-    /// As in "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)": in 1/50000, and in 1/10000 of cd/m².
+    /// As in "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)", in units of 1/50000 and 1/10000 cd/m².
     fn display_text(&self) -> Option<String> {
         let data = self.display.as_ref().filter(|data| data.len() >= size_of::<MasteringDisplay>())?;
         // SAFETY: FFmpeg keeps such a struct in this kind of data, of which there is enough; alignment is not asked for.
@@ -104,11 +104,11 @@ impl Hdr {
     }
 }
 
-/// What of the video's metadata no encoder here can write: said, so that nobody looks for it.
+/// The metadata that will be lost because no encoder here can write it.
 pub fn losses(frame: &Frame, stream: Option<Stream>, codec: Codec) -> Vec<Note> {
     let mut notes = Vec::new();
     let dolby = stream.and_then(|stream| stream.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_DOVI_CONF));
-    // dv_profile stands behind two version numbers; the base layer of profile 5 is no ordinary picture.
+    // dv_profile follows two version numbers. Profile 5's base layer is not a normal picture.
     if let Some(record) = dolby {
         let what = match record.get(2) {
             Some(5) => "Dolby Vision (profile 5) is lost, and its colours are wrong without it",

@@ -9,10 +9,10 @@ use crate::av::{Rational, rational};
 use crate::failure::{Context, Result, failed, usage};
 use crate::pattern::Pattern;
 
-/// Frames per second of pictures when nothing is said.
+/// The default for pictures.
 pub const DEFAULT_FPS: Rational = rational(25, 1);
 
-/// What is upscaled.
+/// IN.
 #[derive(Debug)]
 pub enum Input {
     /// Something with a video stream in it.
@@ -25,7 +25,7 @@ pub enum Input {
 pub struct Media {
     /// As the user wrote it.
     pub name: PathBuf,
-    /// As FFmpeg takes it.
+    /// FFmpeg's URL for it.
     pub url: String,
 }
 
@@ -40,7 +40,7 @@ pub struct Pictures {
 }
 
 impl Input {
-    /// Finds out what `path` is, and that it can be read.
+    /// Detects what `path` is, and checks that it can be read.
     pub fn open(path: &Path, fps: Option<Rational>) -> Result<Self> {
         let rate = fps.unwrap_or(DEFAULT_FPS);
         let media = |url: String| match fps {
@@ -57,7 +57,7 @@ impl Input {
             Ok(metadata) if metadata.is_dir() => {
                 usage(format!("{0} is a folder: name its pictures as in {0}/%05d.png", path.display()))
             }
-            // What is in a pipe can be read once.
+            // A pipe can be read only once, so nothing is detected.
             Ok(metadata) if !metadata.is_file() => media(file_url(path)?),
             Ok(_) => {
                 let first = first_bytes(path)?;
@@ -92,7 +92,7 @@ impl Input {
 }
 
 impl Input {
-    /// As the user wrote it; of pictures the first one.
+    /// As the user wrote it; for pictures, the first one.
     pub fn name(&self) -> &Path {
         match self {
             Input::Media(media) => &media.name,
@@ -110,26 +110,26 @@ impl Input {
 }
 
 impl Pictures {
-    /// The first number that is missing, if one is.
+    /// The first missing number, if any.
     pub fn first_gap(&self) -> Option<u64> {
         self.files.windows(2).find(|pair| pair[1].0 != pair[0].0 + 1).map(|pair| pair[0].0 + 1)
     }
 }
 
-/// Whether FFmpeg shall open it by its protocol: a scheme and `://`.
+/// Whether it is a URL for FFmpeg: a scheme and `://`.
 pub fn is_url(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
     })
 }
 
-/// A file's name for FFmpeg, which takes what stands before a colon for a protocol.
+/// FFmpeg's URL for a file; without the prefix, a colon in the name would end a protocol.
 pub fn file_url(path: &Path) -> Result<String> {
     let text = path.to_str().context(format_args!("{}: names must be UTF-8", path.display()))?;
     Ok(format!("file:{text}"))
 }
 
-/// Enough of a file to tell pictures by. Says clearly why a file cannot be read.
+/// Reads enough of a file to detect pictures.
 fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut bytes));
@@ -143,7 +143,7 @@ pub fn demuxer_for_picture(path: &Path) -> Result<&'static CStr> {
     picture_demuxer(&first_bytes(path)?).context(what)
 }
 
-/// FFmpeg's demuxer for a picture, by its magic number. GIF is left to be a video.
+/// FFmpeg's demuxer for a picture, by its magic number. GIF counts as video.
 fn picture_demuxer(bytes: &[u8]) -> Option<&'static CStr> {
     match bytes {
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Some(c"png_pipe"),
@@ -155,7 +155,7 @@ fn picture_demuxer(bytes: &[u8]) -> Option<&'static CStr> {
     }
 }
 
-/// The second bit of the flags of WebP's extended header.
+/// Checks the animation flag in WebP's extended header.
 fn is_animated_webp(bytes: &[u8]) -> bool {
     picture_demuxer(bytes) == Some(c"webp_pipe")
         && bytes.get(12..16) == Some(b"VP8X")

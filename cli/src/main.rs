@@ -4,19 +4,19 @@
 //! |---|---|
 //! | [`args`], [`size`] | the command line |
 //! | [`input`], [`pattern`], [`output`] | what IN and OUT are; the temporary place of the result |
-//! | [`batch`], [`mod@upscale`] | many files; one of them |
-//! | [`reader`] | from IN to decoded frames, and the packets of everything else |
-//! | [`stream_actions`] | what becomes of each stream |
-//! | [`filters`], [`colour`], [`hdr`] | pictures on their way to the element: deinterlacing, turning, formats; what their numbers mean |
+//! | [`batch`], [`mod@upscale`] | several files; one file |
+//! | [`reader`] | reading IN: decoded frames, and packets of other streams |
+//! | [`stream_actions`] | whether a stream is copied, encoded or left out |
+//! | [`filters`], [`colour`], [`hdr`] | frames before the element: deinterlacing, rotation, formats; colour descriptions |
 //! | [`upscaler`] | the element |
 //! | [`codecs`], [`encoder`], [`sound_encoder`], [`subtitles`] | encoding |
 //! | [`container`], [`mod@file`], [`pictures`] | writing |
 //! | [`plan`], [`finder`], [`models`], [`devices`], [`compare`] | the other commands |
-//! | [`progress`], [`preview`], [`console`], [`signals`], [`failure`] | watching it, ending it |
+//! | [`progress`], [`preview`], [`console`], [`signals`], [`failure`] | progress, messages, interruptions |
 //! | [`av`] | FFmpeg's libraries |
 //!
 //! A run has three threads: one reads, decodes and filters, and pushes frames into the element; one pulls them out, encodes and writes;
-//! the main thread shows progress and looks for signals. The element has a bounded number of frames inside, so that memory does not
+//! the main thread shows progress and checks for signals. The element holds a bounded number of frames, so that memory does not
 //! grow with the length of the video.
 
 mod args;
@@ -90,7 +90,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
             let (encoding, selection, fps) = (&cli.encoding, &cli.selection, cli.pictures.fps);
             batch::run(upscale::Options { upscale: &args, encoding, selection, fps }, &console)
         }
-        // clap asks for IN and OUT where there is no subcommand.
+        // Without a subcommand, clap requires IN and OUT.
         (_, None) => {
             let help = Cli::command().render_help();
             std::io::stdout().write_all(help.to_string().as_bytes()).ok();

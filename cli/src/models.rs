@@ -29,7 +29,7 @@ pub fn list() -> Result<()> {
     print(&table(&["NAME", "SCALE", "SPEED", "SIZE", "FOR"], &rows))
 }
 
-/// Prints a table of what the graphs of these files tell; says of each file that cannot be read why, and fails if there is one.
+/// Prints a table of what these files' graphs contain. Reports files that cannot be read, and fails if there are any.
 pub fn analyse(files: &[PathBuf]) -> Result<()> {
     let mut rows = Vec::new();
     let mut unread = 0;
@@ -89,7 +89,7 @@ fn reach(reach: ReceptiveField) -> String {
 
 pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads has read enough.
+        // The reader closed the pipe: it has read enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => failed(format!("cannot print: {error}")),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! What OUT is. It is written under a temporary name in the same folder and renamed when it is complete.
+//! What OUT is. The result gets a temporary name in the same folder, and is renamed when it is complete.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -12,7 +12,7 @@ use crate::pattern::Pattern;
 
 /// The longest file name most file systems take, in bytes.
 const MAX_NAME: usize = 255;
-/// How temporary names begin and end. What stands between is OUT's name, and letters that make it unique.
+/// How temporary names start and end; OUT's name and random letters are in between.
 const PREFIX: &str = ".";
 const SUFFIX: &str = ".gst-upscale-part";
 
@@ -70,7 +70,7 @@ impl Output {
         let picture = match extension.as_str() {
             "png" => Some(PictureFormat::Png),
             "jpg" | "jpeg" => Some(PictureFormat::Jpeg),
-            // These hold pictures that move, too.
+            // These can also be animations.
             "webp" if single || pattern.is_some() => Some(PictureFormat::WebP),
             "avif" if single || pattern.is_some() => Some(PictureFormat::Avif),
             _ => None,
@@ -102,7 +102,7 @@ impl Output {
         }
     }
 
-    /// What picture `number` will be called.
+    /// The final path of picture `number`.
     pub fn picture(&self, number: u64) -> PathBuf {
         match &self.place {
             Place::Numbered(pattern) => pattern.path(number),
@@ -110,7 +110,7 @@ impl Output {
         }
     }
 
-    /// Makes sure that the result may and can be written, before any work is done, and opens its temporary place.
+    /// Checks that the result can be written, before work starts, and creates the temporary file or folder.
     pub fn claim(&self, input: &Input, overwrite: bool) -> Result<Claim> {
         let existing = match &self.place {
             Place::Pipe => None,
@@ -132,7 +132,7 @@ impl Output {
         Ok(Claim { output: self.clone(), part, overwrite })
     }
 
-    /// Whether the result would be written over what is being read.
+    /// Whether the result would overwrite the input.
     fn replaces(&self, input: &Input) -> bool {
         match input {
             Input::Media(media) => is_same(&self.path, &media.name),
@@ -141,7 +141,7 @@ impl Output {
     }
 }
 
-/// The temporary place of a result. Removed when dropped.
+/// The temporary file or folder. Removed when dropped.
 enum Part {
     Pipe,
     File(tempfile::NamedTempFile),
@@ -158,7 +158,7 @@ impl Part {
         let prefix = prefix(path);
         remove_stale(folder, &prefix);
         let file = builder(&prefix, 0o666).tempfile_in(folder).map_err(|error| write_failure(folder, error))?;
-        // Held as long as we live: by that others see that it is no leftover. Some file systems have no locks.
+        // The lock tells other runs that this is not a leftover. Some file systems have no locks.
         file.as_file().lock().ok();
         Ok(Part::File(file))
     }
@@ -179,18 +179,18 @@ impl Part {
 fn prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!("{PREFIX}{name}.");
-    // Room for the letters that make it unique.
+    // Leaves room for the random letters.
     if prefix.len() + SUFFIX.len() + 8 > MAX_NAME { format!("{PREFIX}gst-upscale.") } else { prefix }
 }
 
-/// `mode` is what the user's mask takes from, as with any other new file.
+/// `mode` is subject to the user's umask, as for any new file.
 fn builder(prefix: &str, mode: u32) -> tempfile::Builder<'_, '_> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(prefix).suffix(SUFFIX).permissions(std::fs::Permissions::from_mode(mode));
     builder
 }
 
-/// Removes what runs left that were killed: nobody holds its lock.
+/// Removes leftovers of killed runs: nobody holds their lock.
 fn remove_stale(folder: &Path, prefix: &str) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -202,7 +202,7 @@ fn remove_stale(folder: &Path, prefix: &str) {
     }
 }
 
-/// A place for the result that is removed again unless [`Claim::finish`] is reached.
+/// A temporary place for the result, removed unless [`Claim::finish`] is called.
 pub struct Claim {
     output: Output,
     part: Part,
@@ -228,12 +228,12 @@ impl Claim {
         }
     }
 
-    /// What picture `number` will be called.
+    /// The final path of picture `number`.
     pub fn final_picture(&self, number: u64) -> PathBuf {
         self.output.picture(number)
     }
 
-    /// Gives the result its final name, once it is safe on the disk. Returns its size in bytes, and a remark if there is one to make.
+    /// Flushes the result to disk and gives it its final name. Returns its size in bytes, and possibly a remark.
     pub fn finish(self) -> Result<(u64, Option<String>)> {
         let path = &self.output.path;
         let wrong = |error: io::Error| write_failure(path, error);
@@ -255,7 +255,7 @@ impl Claim {
                     }
                     _ => wrong(failure.error),
                 })?;
-                // The name is part of the folder; some file systems cannot be asked for it.
+                // Flushes the rename; not all file systems support it.
                 File::open(parent(path)).and_then(|folder| folder.sync_all()).ok();
                 Ok((size, None))
             }
@@ -283,7 +283,7 @@ fn move_pictures(part: &Path, pattern: &Pattern) -> io::Result<(u64, Vec<u64>)> 
     Ok((size, numbers))
 }
 
-/// A failure to write, in words.
+/// Describes a failed write.
 pub fn write_failure(path: &Path, error: impl Into<io::Error>) -> Failure {
     let (path, error) = (path.display(), error.into());
     if error.kind() == ErrorKind::StorageFull {
@@ -297,7 +297,7 @@ pub fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Whether two paths lead to the same file, through links too.
+/// Whether two paths lead to the same file, also through links.
 pub fn is_same(a: &Path, b: &Path) -> bool {
     same_file::is_same_file(a, b).unwrap_or(false)
 }

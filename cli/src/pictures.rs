@@ -1,4 +1,4 @@
-//! Writing pictures, one file each.
+//! Writes picture files.
 
 use crate::args::Encoding;
 use crate::av::{self, Dictionary, Encoder, Frame, Muxer, Packet, rational};
@@ -33,7 +33,7 @@ impl PictureFiles {
     /// Writes a frame. Each has its own encoder, because sizes may differ.
     pub fn take(&mut self, frame: Frame, claim: &Claim) -> Result<()> {
         self.written += 1;
-        // The time of a picture of IN is its place there: others may have been left out.
+        // A picture's timestamp is its position in IN: some may be missing.
         let place = usize::try_from(frame.pts).ok();
         let number = place.and_then(|place| self.numbers.get(place).copied()).unwrap_or(self.written);
         let (path, name) = (claim.picture(number), claim.final_picture(number));
@@ -76,13 +76,13 @@ pub fn codec(format: PictureFormat) -> Result<Codec> {
     }
 }
 
-/// With the quality in the way that a kind of picture has.
+/// Translates the quality for a kind of picture.
 fn encoding(format: PictureFormat, mut encoding: Encoding) -> Encoding {
     let quality = encoding.quality.take();
     match format {
         PictureFormat::Png => {}
         PictureFormat::Jpeg => {
-            // FFmpeg's scale goes from 2, the best, to 31; finer for small numbers.
+            // FFmpeg's scale goes from 1 (best) to 31.
             let scale = (31.0 - f32::from(quality.unwrap_or(92)) * 0.3).round().clamp(1.0, 31.0);
             let (scale, more) = ((scale * 118.0) as i32, encoding.encoder_options.unwrap_or_default());
             encoding.encoder_options = Some(format!("flags=+qscale global_quality={scale} qmin=1 {more}"));

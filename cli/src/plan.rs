@@ -16,7 +16,7 @@ use crate::progress::{Counts, Progress, Snapshot};
 use crate::reader::{Event, Reader};
 use crate::signals;
 
-/// What the frames of a plan are called.
+/// The names of a plan's frames.
 pub struct Names {
     /// The picture files that were read; empty for a video.
     inputs: Vec<(u64, PathBuf)>,
@@ -89,7 +89,7 @@ pub fn run(args: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// Shows all frames to the finder, as the element would get them.
+/// Passes all frames to the finder, as the element would get them.
 fn find(input: &Input, selection: &Selection, finder: &mut Finder, progress: &mut Progress) -> Result<()> {
     let mut reader = Reader::open(input, selection, &Default::default())?;
     if let Some(media) = reader.media() {
@@ -124,7 +124,7 @@ fn find(input: &Input, selection: &Selection, finder: &mut Finder, progress: &mu
 fn write(recorder: &Recorder, path: Option<&Path>, names: &Names) -> Result<()> {
     let Some(path) = path else {
         return match recorder.write_to(std::io::stdout().lock(), names) {
-            // Whoever reads has read enough.
+            // The reader closed the pipe: it has read enough.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
             result => result.context("the plan cannot be printed"),
         };

@@ -13,9 +13,9 @@ use crate::upscaler;
 
 /// The longer side of each of the two pictures, in pixels.
 const SIDE: i32 = 640;
-/// Shortest time between two frames: smooth enough to watch, cheap enough not to matter.
+/// Minimum time between two frames.
 const INTERVAL: Duration = Duration::from_millis(100);
-/// Of the time, at most one part in so many goes into the preview.
+/// Drawing takes at most one part in so many of the time.
 const SHARE: u32 = 40;
 
 const WRONG: &str = "--preview: no window can be opened";
@@ -27,7 +27,7 @@ impl Preview {
     pub fn open(console: &Console) -> Result<Self> {
         let has = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if cfg!(target_os = "linux") && !has("DISPLAY") && !has("WAYLAND_DISPLAY") {
-            // Some of GStreamer's sinks crash then.
+            // Without a display, some of GStreamer's sinks crash.
             return failed(format!("{WRONG}: there is no display"));
         }
         let source = gst_app::AppSrc::builder()
@@ -43,7 +43,7 @@ impl Preview {
         let all = [source.upcast_ref::<gst::Element>(), &convert, &sink];
         pipeline.add_many(all).and_then(|()| gst::Element::link_many(all)).context(WRONG)?;
         pipeline.set_state(gst::State::Playing).context(WRONG)?;
-        // Without room inside: a frame is taken only when the window waits for one.
+        // Capacity 0: a frame is accepted only while the thread waits for one.
         let (sender, receiver) = sync_channel::<(Frame, Frame)>(0);
         let console = console.clone();
         std::thread::spawn(move || {
@@ -88,7 +88,7 @@ pub fn side_by_side(source: Frame, result: Frame, side: i32) -> Result<Frame> {
     Ok(both)
 }
 
-/// As R'G'B' of that size.
+/// Scales a frame to that size, as RGB.
 pub fn scaled(mut frame: Frame, (width, height): (i32, i32)) -> Result<Frame> {
     let (from, colour) = (frame.pixel_format(), Colour::of(&frame));
     let conversion = conversion((from, colour), (PixelFormat::known("rgb24"), colour), frame.height);

@@ -13,26 +13,26 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 /// The same for JSON.
 const JSON_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where a run is.
+/// How far a run is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Snapshot {
     /// Frames done.
     pub frames: u64,
-    /// Frames in all; `None` if that is not known.
+    /// The total number of frames, if known.
     pub total: Option<u64>,
     pub counts: Counts,
 }
 
-/// What was found in the frames so far.
+/// What reuse found so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
-    /// Frames with pixels of their own.
+    /// Frames with new pixels.
     pub unique: u64,
     /// Frames that were seen before.
     pub duplicates: u64,
-    /// What part of the frames' area was taken from frames before, in per cent.
+    /// Percentage of the frame area reused from earlier frames.
     pub reused: f64,
-    /// The network's time that this saved, in seconds; `None` where no network runs.
+    /// Inference time saved, in seconds; `None` if no network runs.
     pub saved: Option<f64>,
 }
 
@@ -52,7 +52,7 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// Follows a run. The console's bar measures the speed, whether it is shown or not.
+/// Shows the progress of a run. The console's bar measures the speed even if hidden.
 pub struct Progress {
     console: Console,
     kind: ProgressKind,
@@ -72,7 +72,7 @@ impl Progress {
         Progress { console: console.clone(), kind, started: Instant::now(), last_line: None }
     }
 
-    /// Shows where the run is. Call it a few times per second.
+    /// Shows the progress. Call it a few times per second.
     pub fn update(&mut self, snapshot: Snapshot) {
         if snapshot.frames == 0 || self.kind == ProgressKind::None {
             return;
@@ -99,7 +99,7 @@ impl Progress {
         }
     }
 
-    /// The last word: all frames are done.
+    /// Reports that all frames are done.
     pub fn finish(&mut self, frames: u64, counts: Counts) {
         let snapshot = Snapshot { frames, total: Some(frames), counts };
         if self.kind == ProgressKind::Json {
@@ -110,7 +110,7 @@ impl Progress {
         self.clear();
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn clear(&self) {
         self.console.bar.finish_and_clear();
     }
@@ -130,7 +130,7 @@ impl Progress {
         let (fps, eta) = self.speed();
         parts.extend(fps.map(|fps| format!("{fps:.1} fps")));
         parts.extend(eta.map(|eta| format!("ETA {}", clock(eta))));
-        // What was found is counted ahead of what is written: a share, and no second count.
+        // Reuse runs ahead of writing: show a percentage, not a second count.
         if snapshot.counts.reused >= 0.5 {
             parts.push(format!("{:.0} % reused", snapshot.counts.reused));
         }
@@ -151,11 +151,11 @@ impl Progress {
             "duplicates": snapshot.counts.duplicates,
             "done": done,
         });
-        // Whoever reads may have read enough.
+        // The reader may have closed the pipe.
         std::io::stdout().write_all(format!("{line}\n").as_bytes()).ok();
     }
 
-    /// Frames per second lately, and how long the rest takes at that pace.
+    /// The recent frame rate, and the remaining time at that rate.
     fn speed(&self) -> (Option<f64>, Option<Duration>) {
         let bar = &self.console.bar;
         let fps = Some(bar.per_sec()).filter(|fps| *fps > 0.0);

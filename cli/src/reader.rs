@@ -1,4 +1,4 @@
-//! From IN to decoded frames and the packets of everything else, in the order in which they stand there.
+//! Reads IN: decoded video frames, and the packets of all other streams, in file order.
 
 mod damage;
 mod media;
@@ -16,21 +16,21 @@ use crate::failure::{Context, Result, failed};
 use crate::input::Input;
 use crate::signals::Stop;
 
-/// What a reader gives.
+/// What a reader returns.
 pub enum Event {
-    /// A decoded video frame; its time counts ticks of its `time_base`.
+    /// A decoded video frame, with its time base set.
     Frame(Frame),
-    /// A packet of another stream, in that stream's ticks.
+    /// A packet of another stream, in that stream's time base.
     Packet(Packet),
 }
 
-/// What is known of the video beforehand.
+/// What is known about the video beforehand.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     pub base: Rational,
-    /// Frames per second; 0/1 where it is not known.
+    /// Frames per second; 0/1 if unknown.
     pub rate: Rational,
-    /// Whether all frames take as long.
+    /// Whether the frame rate is constant.
     pub is_constant: bool,
     /// The number of frames, if known.
     pub total: Option<u64>,
@@ -39,9 +39,9 @@ pub struct Timing {
 /// A kind of IN.
 trait Source: Send {
     fn timing(&self) -> Timing;
-    /// What comes next; `None` at the end.
+    /// The next event; `None` at the end.
     fn next(&mut self) -> Result<Option<Event>>;
-    /// What could not be read so far.
+    /// The damage found so far.
     fn damage(&self) -> Damage;
     /// The container behind it; `None` for pictures.
     fn media(&mut self) -> Option<&mut MediaReader> {
@@ -53,7 +53,7 @@ trait Source: Send {
 pub struct Reader {
     name: String,
     source: Box<dyn Source>,
-    /// What was read ahead.
+    /// Events read ahead of the first frame.
     ahead: VecDeque<Event>,
 }
 
@@ -79,7 +79,7 @@ impl Reader {
         self.source.damage()
     }
 
-    /// The first frame, shared; reads ahead until it comes.
+    /// A reference to the first frame; reads ahead to find it.
     pub fn first_frame(&mut self) -> Result<Frame> {
         loop {
             if let Some(Event::Frame(frame)) = self.ahead.back() {
@@ -95,7 +95,7 @@ impl Reader {
         }
     }
 
-    /// What comes next; `None` at the end.
+    /// The next event; `None` at the end.
     pub fn next(&mut self) -> Result<Option<Event>> {
         self.ahead.pop_front().map_or_else(|| self.source.next(), |event| Ok(Some(event)))
     }

@@ -1,6 +1,6 @@
-//! Signals that end a run: the first asks for a clean end, the second ends the process at once.
+//! Signals: the first ends the run cleanly, the second ends the process at once.
 //!
-//! One that the process was started to ignore stays ignored, as `nohup` and a shell's background jobs want it.
+//! A signal that the process was started to ignore stays ignored, as with `nohup` and a shell's background jobs.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -17,7 +17,7 @@ static RECEIVED: LazyLock<Arc<AtomicUsize>> = LazyLock::new(Arc::default);
 pub fn install() -> Result<()> {
     let is_second = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !is_ignored(*signal)) {
-        // In this order. Exit handlers do not run: those of a GPU runtime may wait for the very work that hangs.
+        // The order matters. Exit handlers do not run, because a GPU runtime's may wait for the work that hangs.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&is_second))
             .and_then(|_| flag::register_usize(signal, Arc::clone(&RECEIVED), signal as usize))
             .and_then(|_| flag::register(signal, Arc::clone(&is_second)))
@@ -34,7 +34,7 @@ fn is_ignored(signal: i32) -> bool {
     }
 }
 
-/// [`Failure::Interrupted`] if a signal came: for the places between two long steps.
+/// [`Failure::Interrupted`] if a signal came. Call it between long steps.
 pub fn check() -> Result<()> {
     match RECEIVED.load(Ordering::SeqCst) {
         0 => Ok(()),
@@ -42,7 +42,7 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// Whether a run is to end: it was told to, or a signal came.
+/// Whether a run must end: because another thread failed, or because of a signal.
 #[derive(Debug, Default)]
 pub struct Stop(AtomicBool);
 

@@ -1,19 +1,19 @@
 //! The size of the result.
 
-/// A size as the user says it.
+/// A size as given by the user.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Size {
     Exact {
         width: i32,
         height: i32,
     },
-    /// So many rows; the width follows.
+    /// The number of rows; the width follows from the shape.
     Rows(i32),
-    /// So many times the input.
+    /// A multiple of the input size.
     Times(f64),
 }
 
-/// No picture of FFmpeg's is larger on a side.
+/// The longest side that FFmpeg supports.
 const MAX_SIDE: i32 = 65535;
 
 /// Reads `1920x1080`, `1080p` or `2x`.
@@ -33,12 +33,12 @@ pub fn parse(text: &str) -> Result<Size, String> {
 }
 
 impl Size {
-    /// Columns and rows for an input of so many.
+    /// The width and height for an input of this size.
     pub fn of(self, width: i32, height: i32) -> (i32, i32) {
         let times = |side: i32, factor: f64| (f64::from(side) * factor).round().clamp(1.0, f64::from(MAX_SIDE)) as i32;
         match self {
             Size::Exact { width, height } => (width, height),
-            // Chroma of 4:2:0 has half the columns.
+            // 4:2:0 needs an even width.
             Size::Rows(rows) => (times(width, f64::from(rows) / f64::from(height) / 2.0) * 2, rows),
             Size::Times(factor) => (times(width, factor), times(height, factor)),
         }

@@ -1,11 +1,11 @@
-//! Re-encodes sound that the container cannot hold, or that the user wants in another codec.
+//! Re-encodes audio that the container cannot hold, or that the user wants in another codec.
 
 use crate::args::Audio;
 use crate::av::{self, Decoder, Dictionary, Encoder, Error, Frame, Graph, Packet, Rational, Stream, rational};
 use crate::encoder::StreamEncoder;
 use crate::failure::{Context, Result, failed};
 
-/// Bits per second for each channel: what listeners cannot tell from the source.
+/// Bits per second and channel: transparent for most listeners.
 const AAC_BITRATE: i64 = 80_000;
 const OPUS_BITRATE: i64 = 64_000;
 
@@ -47,14 +47,14 @@ impl SoundEncoder {
             return failed(format!("{name}: the encoder refuses {rate} Hz, {layout}"));
         }
         let format = av::sample_format_name(encoder.sample_fmt as i32);
-        // Gaps in the sound stay gaps in time.
+        // Gaps become silence, so that audio stays in sync.
         let filters =
             format!("aresample=async=1,aformat=sample_fmts={format}:sample_rates={rate}:channel_layouts={layout}");
         Ok(SoundEncoder { name, decoder, base: stream.base(), graph: None, filters, encoder })
     }
 
     fn decode(&mut self, packet: Option<&Packet>) -> av::Result<Vec<Packet>> {
-        // What is damaged is left out, and is silence then.
+        // Damaged packets become gaps.
         self.decoder.send(packet).ok();
         let mut packets = Vec::new();
         while let Some(mut frame) = self.decoder.receive().unwrap_or(None) {
@@ -91,11 +91,11 @@ impl StreamEncoder for SoundEncoder {
     }
 }
 
-/// A layout that the encoder takes, by name.
+/// A channel layout that the encoder supports.
 fn layout_for(layout: &ffi::AVChannelLayout, audio: Audio) -> String {
     let name = av::layout_name(layout);
     match (name.as_str(), layout.nb_channels) {
-        // Both have the same speakers; libopus knows one of the names.
+        // The same speakers; libopus knows only this name.
         ("5.1(side)", _) if audio == Audio::Opus => "5.1".into(),
         ("mono" | "stereo" | "5.1" | "5.1(side)" | "7.1" | "quad" | "3.0" | "5.0", _) => name,
         (_, 1) => "mono".into(),

@@ -28,7 +28,7 @@ pub enum StreamAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     pub text: String,
-    /// Something of IN will be lost: an error with `--strict`.
+    /// Whether something will be lost: an error with `--strict`.
     pub is_loss: bool,
 }
 
@@ -92,7 +92,7 @@ fn of_stream(stream: Stream, wanted: &Wanted, notes: &mut Vec<Note>) -> Result<S
         return Ok(StreamAction::Attached);
     }
     let accepted = match stream.kind() {
-        // Tried alone they fail for the want of a name, and WebM takes them and writes none.
+        // A trial fails because it has no file name, and WebM accepts attachments but writes none.
         AVMEDIA_TYPE_ATTACHMENT => container == Container::Matroska,
         _ => Muxer::accepts(container.muxer(), stream.parameters(), stream.base()),
     };
@@ -142,7 +142,7 @@ fn cannot_hold(wanted: &Wanted) -> String {
     }
 }
 
-/// Whether a stream comes over without being copied: chapters as text or pictures, and time codes, which are a tag.
+/// Whether a stream is kept in another form: chapters stored as a stream, and time codes, which are also a tag.
 fn is_carried_otherwise(demuxer: &Demuxer, stream: Stream) -> bool {
     let is_discarded = stream.0.discard == ffi::AVDiscard::AVDISCARD_ALL;
     let tag = stream.parameters().codec_tag.to_le_bytes();
@@ -170,20 +170,20 @@ fn is_selected(streams: &[Stream], stream: Stream, wanted: &Wanted) -> bool {
     list.is_empty() || list.iter().any(|word| matches(streams, stream, word))
 }
 
-/// Whether a number, counted among streams of its kind, or a language means this stream.
+/// Whether a word selects this stream: by its number among streams of its kind, or by its language.
 fn matches(streams: &[Stream], stream: Stream, word: &str) -> bool {
     if let Ok(number) = word.parse::<usize>() {
         let of_kind = streams.iter().filter(|other| other.kind() == stream.kind());
         return of_kind.map(|other| other.index()).nth(number.wrapping_sub(1)) == Some(stream.index());
     }
-    // "de" means "deu" and "ger", too, as far as their letters go.
+    // "de" also selects "deu", by its letters.
     let language = stream.tag("language").unwrap_or_default().to_ascii_lowercase();
     let word = word.to_ascii_lowercase();
     !language.is_empty()
         && (language == word || language.starts_with(&word) && word.len() >= 2 || same_language(&language, &word))
 }
 
-/// The two codes of languages whose names in English begin otherwise than their own.
+/// Whether two codes mean the same language, although their letters differ.
 fn same_language(one: &str, other: &str) -> bool {
     const CODES: &str = "de deu ger,fr fra fre,es spa,zh zho chi,nl nld dut,cs ces cze,el ell gre,fa fas per,ro ron rum,\
         sk slk slo,ja jpn,pl pol";

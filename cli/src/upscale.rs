@@ -1,4 +1,4 @@
-//! One IN to one OUT.
+//! Upscales one IN to one OUT.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::signals::{self, Stop};
 use crate::stream_actions::{self, Note, StreamAction, Wanted};
 use crate::upscaler::{self, Upscaler};
 
-/// How often progress is shown and signals are looked for.
+/// How often progress is shown and signals are checked.
 const TICK: Duration = Duration::from_millis(100);
 
 /// The options of a run.
@@ -43,7 +43,7 @@ pub struct Options<'a> {
     pub fps: Option<Rational>,
 }
 
-/// Upscales IN to OUT. Says what of IN was damaged.
+/// Upscales IN to OUT. Returns what was damaged in IN.
 pub fn run(options: Options, input: &Path, output: &Path, console: &Console) -> Result<Damage> {
     let args = options.upscale;
     let input = Input::open(input, options.fps)?;
@@ -83,7 +83,7 @@ pub fn run(options: Options, input: &Path, output: &Path, console: &Console) -> 
     Ok(damage)
 }
 
-/// The plan is worth as much as the video: that it cannot be written is said before the work, not after.
+/// Fails before work starts, not after it, if the plan cannot be written.
 fn check_plan(args: &Upscale, input: &Input, output: &Output) -> Result<()> {
     let Some(path) = &args.plan else { return Ok(()) };
     if [input.name(), &output.path].into_iter().any(|other| is_same(path, other) || path == other) {
@@ -99,7 +99,7 @@ struct Done {
     damage: Damage,
 }
 
-/// Everything that is known before work begins.
+/// A job that is ready to start.
 struct Work<'a> {
     options: Options<'a>,
     input: &'a Input,
@@ -114,7 +114,7 @@ struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// Opens IN, looks at its first frame, decides for all streams, and says what will be lost.
+    /// Opens IN, decodes its first frame, decides what happens to each stream, and reports what will be lost.
     fn prepare(
         options: Options<'a>,
         input: &'a Input,
@@ -205,7 +205,7 @@ impl<'a> Work<'a> {
         Ok(Done { frames, counts: upscaler.counts(), damage: self.reader.damage() })
     }
 
-    /// The file that is written; `None` for pictures.
+    /// Creates the output file; `None` for pictures.
     fn file(&mut self, claim: &Claim) -> Result<Option<VideoFile>> {
         let reader = self.reader.media();
         let Some(container) = self.output.container() else {
@@ -220,7 +220,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// `order` is that of the fields, as the container or the codec says it.
+/// `order` is the field order from the container or the codec.
 fn check_interlaced(
     first: &Frame,
     order: Option<ffi::AVFieldOrder>,
@@ -245,7 +245,7 @@ fn check_interlaced(
     Ok(())
 }
 
-/// What pixels lose on their way to the element and to the encoder.
+/// What pixels lose in conversions for the element and the encoder.
 fn pixel_losses(first: &Frame, codec: Codec) -> Vec<Note> {
     let mut notes = Vec::new();
     let from = first.pixel_format();
@@ -254,7 +254,7 @@ fn pixel_losses(first: &Frame, codec: Codec) -> Vec<Note> {
     if inside.depth() < from.depth() {
         notes.push(Note::loss(format!("{} bits become {}", from.depth(), inside.depth())));
     }
-    // A palette is chosen for each picture; that is what the user asked for.
+    // GIF always has palettes; the user knows.
     if codec.name != "gif" && (is_loss || from.has_alpha() && !to.has_alpha()) {
         let (from, to, codec) = (from.name(), to.name(), codec.name);
         notes.push(Note::loss(format!("{from} frames become {to}: {codec} supports no closer format")));
@@ -262,20 +262,20 @@ fn pixel_losses(first: &Frame, codec: Codec) -> Vec<Note> {
     notes
 }
 
-/// Says what will be lost; with `--strict` that is an error.
+/// Reports the notes; with `--strict`, a loss is an error.
 fn say(notes: &[Note], strict: bool, console: &Console) -> Result<()> {
     let losses: Vec<&str> = notes.iter().filter(|note| note.is_loss).map(|note| note.text.as_str()).collect();
     if strict && !losses.is_empty() {
         return failed(format!("--strict: {}", losses.join("; ")));
     }
     for note in notes {
-        // What is missing is said with --quiet, too.
+        // Losses are reported even with --quiet.
         if note.is_loss { console.warn(&note.text) } else { console.note(&note.text) }
     }
     Ok(())
 }
 
-/// Where frames go.
+/// Writes upscaled frames.
 enum Writer<'a> {
     /// The encoder is opened when the first frame comes.
     Video {
@@ -319,7 +319,7 @@ impl Writer<'_> {
     }
 }
 
-/// A size that was asked for changes the shape of pixels, so that the picture keeps its own.
+/// An exact output size changes the pixel aspect ratio, so that the displayed shape stays.
 #[derive(Clone, Copy)]
 struct Aspect {
     from: (i32, i32),
@@ -343,14 +343,14 @@ struct Shared<'a> {
     /// `None` for pictures.
     file: Option<Mutex<VideoFile>>,
     written: AtomicU64,
-    /// Frames that say that they are interlaced, and are not made progressive.
+    /// Frames flagged as interlaced that are not deinterlaced.
     interlaced: AtomicU64,
     preview: Option<Preview>,
     aspect: Option<Aspect>,
 }
 
 impl Shared<'_> {
-    /// One thread: from IN to the element, and packets of other streams to the file.
+    /// The reading thread: frames go to the element, packets of other streams to the file.
     fn read(&self, reader: &mut Reader, before: &mut Before) -> Result<()> {
         let push = |frame: Frame| {
             self.interlaced.fetch_add(u64::from(frame.interlaced_frame != 0), Ordering::Relaxed);
@@ -367,11 +367,11 @@ impl Shared<'_> {
         self.upscaler.end()
     }
 
-    /// Another: from the element to OUT.
+    /// The writing thread: from the element to OUT.
     fn write(&self, mut writer: Writer) -> Result<()> {
         let mut last = None;
         while let Some((mut frame, source)) = self.upscaler.pull()? {
-            // Encoders want times that rise.
+            // Encoders require increasing timestamps.
             frame.pts = last.map_or(frame.pts, |last: i64| frame.pts.max(last + 1));
             last = Some(frame.pts);
             if let Some(aspect) = self.aspect {
@@ -386,7 +386,7 @@ impl Shared<'_> {
         writer.finish()
     }
 
-    /// The thread that started it all: waits for both, shows progress, and looks for signals.
+    /// The main thread: waits for the other two, shows progress and checks for signals.
     fn watch(
         &self,
         ended: &Receiver<Result<()>>,

@@ -1,4 +1,4 @@
-//! The element that does the work: frames of FFmpeg's go in and come out again, in order.
+//! The element in a small pipeline: FFmpeg's frames go in and come out upscaled, in order.
 
 use std::collections::VecDeque;
 
@@ -14,13 +14,13 @@ use crate::progress::Counts;
 
 /// The element's factory.
 pub const FACTORY: &str = "upscalefilter";
-/// Frames that wait before the element, and behind it.
+/// How many frames wait in front of the element, and behind it.
 const WAITING: u32 = 2;
 
-/// What the element's times count.
+/// The time base of GStreamer's timestamps.
 pub const NANOSECONDS: Rational = rational(1, 1_000_000_000);
 
-/// FFmpeg's formats that the element takes as they are, and GStreamer's names for them.
+/// The element's formats, by FFmpeg's and GStreamer's names.
 const FORMATS: [(&str, gst_video::VideoFormat); 25] = {
     use gst_video::VideoFormat as V;
     [
@@ -52,7 +52,7 @@ const FORMATS: [(&str, gst_video::VideoFormat); 25] = {
     ]
 };
 
-/// What the element takes in place of a format, with the least loss.
+/// The element's format that loses least of this one.
 pub fn format_for(format: PixelFormat) -> PixelFormat {
     // XYZ is closer to R'G'B'.
     let is_rgb = |format: PixelFormat| format.is_rgb() || format.has_alpha() || format.name().starts_with("xyz");
@@ -81,7 +81,7 @@ pub fn video_info(frame: &Frame) -> Result<gst_video::VideoInfo> {
     info.build().context(format_args!("{width}x{height} {} pictures cannot be upscaled", format.name()))
 }
 
-/// Tells a source what frames come, and gives this one's pixels as a buffer.
+/// Copies a frame into a buffer, and updates the source's caps if necessary.
 pub fn describe(source: &gst_app::AppSrc, frame: &Frame) -> Result<gst::Buffer> {
     let info = video_info(frame)?;
     let caps = info.to_caps().context("a frame cannot be described")?;
@@ -131,13 +131,13 @@ pub struct Upscaler {
     element: gst::Element,
     source: gst_app::AppSrc,
     sink: gst_app::AppSink,
-    /// The frames inside, without their pixels unless they are wanted again.
+    /// The frames inside the element; without pixels unless `keeps_pixels`.
     inside: Mutex<VecDeque<Frame>>,
     keeps_pixels: bool,
 }
 
 impl Upscaler {
-    /// With `keeps_pixels`, [`Upscaler::pull`] gives the source of each frame, too.
+    /// With `keeps_pixels`, [`Upscaler::pull`] also returns the source frames' pixels.
     pub fn new(args: &Upscale, size: Option<(i32, i32)>, keeps_pixels: bool) -> Result<Self> {
         let element = make(args)?;
         let source = gst_app::AppSrc::builder()
@@ -162,7 +162,7 @@ impl Upscaler {
         Ok(upscaler)
     }
 
-    /// Puts a frame in; waits while there is no room.
+    /// Pushes a frame; blocks while the element is full.
     pub fn push(&self, frame: &Frame) -> Result<()> {
         let mut buffer = describe(&self.source, frame)?;
         let kept = if self.keeps_pixels { frame.share() } else { frame.description() };
@@ -173,12 +173,12 @@ impl Upscaler {
         self.source.push_buffer(buffer).map(drop).map_err(|_| self.error())
     }
 
-    /// No more frames come.
+    /// Signals the end of the stream.
     pub fn end(&self) -> Result<()> {
         self.source.end_of_stream().map(drop).map_err(|_| self.error())
     }
 
-    /// Takes the next frame out, with its description and its source; waits for it. `None` after the last.
+    /// Waits for the next upscaled frame; returns it and its source. `None` after the last one.
     pub fn pull(&self) -> Result<Option<(Frame, Frame)>> {
         let Ok(sample) = self.sink.pull_sample() else {
             // The end, or an error.
@@ -195,13 +195,13 @@ impl Upscaler {
         self.inside.lock().len()
     }
 
-    /// Ends waiting, everywhere.
+    /// Unblocks `push` and `pull`.
     pub fn stop(&self) {
-        // It cannot fail: NULL can be reached from any state.
+        // This cannot fail: NULL can be reached from any state.
         self.pipeline.set_state(gst::State::Null).ok();
     }
 
-    /// What the element warned of since the last call.
+    /// The element's warnings since the last call.
     pub fn warnings(&self) -> Vec<String> {
         std::iter::from_fn(|| self.message(gst::MessageType::Warning)).collect()
     }
@@ -214,13 +214,13 @@ impl Upscaler {
         }
     }
 
-    /// What it says is wrong.
+    /// The element's error.
     fn error(&self) -> Failure {
         let message = self.message(gst::MessageType::Error);
         Failure::Failed(message.unwrap_or_else(|| "upscaling ended early (GST_DEBUG=3 tells more)".into()))
     }
 
-    /// What the element counted so far.
+    /// The element's statistics so far.
     pub fn counts(&self) -> Counts {
         let structure = self.element.property::<Option<gst::Structure>>("stats");
         let Some(stats) = structure else { return Counts::default() };

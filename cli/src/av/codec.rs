@@ -16,7 +16,7 @@ owned! {
 }
 
 impl Decoder {
-    /// For packets with times in ticks of `base`.
+    /// For packets whose timestamps are in units of `base`.
     pub fn open(parameters: &ffi::AVCodecParameters, base: Rational) -> Result<Self> {
         // SAFETY: codecs are static; the parameters outlive the call, which copies them.
         unsafe {
@@ -28,7 +28,7 @@ impl Decoder {
             check(ffi::avcodec_parameters_to_context(decoder.as_ptr(), parameters))?;
             decoder.pkt_timebase = base;
             decoder.thread_count = 0;
-            // What is damaged is upscaled as well as it could be decoded.
+            // Damaged frames are upscaled as far as they could be decoded.
             decoder.flags |= ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
             check(ffi::avcodec_open2(decoder.as_ptr(), codec, ptr::null_mut()))?;
             Ok(decoder)
@@ -73,7 +73,7 @@ impl Drop for Subtitle {
 }
 
 impl Encoder {
-    /// An encoder of FFmpeg's by its name.
+    /// Finds an encoder by FFmpeg's name.
     pub fn find(name: &str) -> Option<&'static ffi::AVCodec> {
         let name = super::c_string(name);
         // SAFETY: codecs are static.
@@ -85,7 +85,7 @@ impl Encoder {
         Encoder::own(unsafe { ffi::avcodec_alloc_context3(codec) })
     }
 
-    /// Sets it up with these options; names one that the encoder does not know.
+    /// Opens it with these options; returns the name of one that the encoder does not know.
     pub fn open(&mut self, mut options: Dictionary) -> std::result::Result<(), OpenError> {
         // SAFETY: the context is ours and was made for its codec; the dictionary is alive.
         let code = unsafe { ffi::avcodec_open2(self.as_ptr(), ptr::null(), options.as_mut_ptr()) };
@@ -93,7 +93,7 @@ impl Encoder {
         options.first_name().map_or(Ok(()), |name| Err(OpenError::Unknown(name)))
     }
 
-    /// Takes the next frame, and gives the packets that are ready; `None` is the end.
+    /// Takes the next frame (`None` at the end) and returns the packets that are ready.
     pub fn encode(&mut self, frame: Option<&Frame>) -> Result<Vec<Packet>> {
         let frame = frame.map_or(ptr::null_mut(), Frame::as_ptr);
         // SAFETY: both are alive; the encoder takes a share of the frame.
@@ -109,14 +109,14 @@ impl Encoder {
         }
     }
 
-    /// By its name, as in "5.1".
+    /// Sets the channel layout by name, such as "5.1".
     pub fn set_layout(&mut self, name: &str) -> Result<()> {
         let name = super::c_string(name);
         // SAFETY: a text, and a layout of the encoder's own.
         check(unsafe { ffi::av_channel_layout_from_string(&mut self.ch_layout, name.as_ptr()) }).map(drop)
     }
 
-    /// The bytes of subtitles.
+    /// Encodes a subtitle.
     pub fn subtitle(&mut self, subtitle: &Subtitle) -> Result<Vec<u8>> {
         let mut bytes = vec![0; 1 << 16];
         // SAFETY: the buffer is as long as is said; the subtitle is only read.
@@ -127,7 +127,7 @@ impl Encoder {
         Ok(bytes)
     }
 
-    /// Hands over the header of styles, which a subtitle encoder needs before it is opened.
+    /// Copies the styles' header, which a subtitle encoder needs before it is opened.
     pub fn take_subtitle_header(&mut self, decoder: &Decoder) -> Result<()> {
         let size = usize::try_from(decoder.subtitle_header_size).unwrap_or(0);
         if size == 0 {
@@ -168,12 +168,12 @@ impl Encoder {
 }
 
 owned! {
-    /// A device with memory of its own, in which some encoders take pictures.
+    /// A device whose memory some encoders read frames from.
     Device, AVBufferRef, av_buffer_unref
 }
 
 impl Device {
-    /// The first one of its kind.
+    /// Opens the first device of this kind.
     pub fn open(kind: ffi::AVHWDeviceType) -> Result<Self> {
         let mut device = ptr::null_mut();
         // SAFETY: the reference is ours.
@@ -185,6 +185,6 @@ impl Device {
 /// Why an encoder cannot be opened.
 pub enum OpenError {
     Failed(Error),
-    /// It has no such option.
+    /// The encoder has no such option.
     Unknown(String),
 }

@@ -14,19 +14,19 @@ owned! {
 /// An open file or stream.
 pub struct Demuxer {
     context: Context,
-    /// What the context's callback looks at.
+    /// Read by the context's callback.
     _stop: Arc<Stop>,
 }
 
-/// Whether reading is to end, asked by FFmpeg while it waits for data.
+/// Called by FFmpeg while it waits for data: whether to give up.
 unsafe extern "C" fn is_stopped(stop: *mut c_void) -> c_int {
     // SAFETY: it points to the flag that the demuxer holds a share of.
     c_int::from(unsafe { &*stop.cast::<Stop>() }.is_set())
 }
 
 impl Demuxer {
-    /// Opens a URL (`file:...` for a file) and looks into it until its streams are known. Reading ends early when `stop` is set.
-    /// `format` is the demuxer, where the contents shall not tell it.
+    /// Opens a URL (`file:...` for a file) and reads until its streams are known. Reading ends early when `stop` is set.
+    /// `format` names the demuxer; without it, FFmpeg detects the format.
     pub fn open(url: &str, format: Option<&CStr>, stop: &Arc<Stop>) -> Result<Self> {
         let url = c_string(url);
         // SAFETY: the context is ours until opening it fails, which frees it; the flag outlives it.
@@ -59,13 +59,13 @@ impl Demuxer {
         self.streams()[index]
     }
 
-    /// Tags of the whole.
+    /// The container's tags.
     pub fn metadata(&self) -> Vec<(String, String)> {
         // SAFETY: nothing changes it during the call.
         unsafe { entries(self.context().metadata) }
     }
 
-    /// Leaves out a stream's packets.
+    /// Skips a stream's packets.
     pub fn discard(&mut self, index: usize) {
         // SAFETY: the context is ours, and has this stream.
         unsafe { (**self.context.streams.add(index)).discard = ffi::AVDiscard::AVDISCARD_ALL };
@@ -78,7 +78,7 @@ impl Demuxer {
         match check(unsafe { ffi::av_read_frame(self.context.as_ptr(), packet.as_ptr()) }) {
             Ok(_) => Ok(Some(packet)),
             Err(Error::EOF) => {
-                // A read that failed looks like the end, except here.
+                // A failed read looks like the end of the file, except here.
                 let io = self.context().pb;
                 // SAFETY: null, or the context's own.
                 let error = unsafe { io.as_ref() }.map_or(0, |io| io.error);
@@ -88,7 +88,7 @@ impl Demuxer {
         }
     }
 
-    /// Goes to the last key frame before a time, in microseconds.
+    /// Seeks to the last key frame before a time in microseconds.
     pub fn seek(&mut self, time: i64) -> Result<()> {
         let flags = ffi::AVSEEK_FLAG_BACKWARD;
         // SAFETY: the context is ours.
@@ -131,12 +131,12 @@ impl<'a> Stream<'a> {
         self.0.disposition & flag != 0
     }
 
-    /// A picture that stands for the whole, such as a cover.
+    /// A still picture such as a cover.
     pub fn is_cover(self) -> bool {
         self.has_disposition(ffi::AV_DISPOSITION_ATTACHED_PIC)
     }
 
-    /// The file of a cover.
+    /// A cover's bytes: a picture file.
     pub fn attached_picture(self) -> &'a [u8] {
         let picture = &self.0.attached_pic;
         match usize::try_from(picture.size) {
@@ -146,7 +146,7 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// The codec's name in words, as in "aac".
+    /// The codec's name, such as "aac".
     pub fn codec_name(self) -> String {
         // SAFETY: the name is static.
         unsafe { text(ffi::avcodec_get_name(self.parameters().codec_id)) }

@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use super::{Result, check, text};
 
 owned! {
-    /// A frame, and with it a share of what it holds.
+    /// A frame: a reference to shared data.
     Frame, AVFrame, av_frame_free
 }
 
@@ -24,7 +24,7 @@ impl Frame {
         Ok(frame)
     }
 
-    /// Another frame with the same contents, which are shared.
+    /// A new reference to the same data.
     pub fn share(&self) -> Result<Self> {
         let frame = Frame::new()?;
         // SAFETY: both are ours.
@@ -49,13 +49,13 @@ impl Frame {
         PixelFormat::from_raw(self.format)
     }
 
-    /// When it is shown, as well as the decoder knows.
+    /// The decoder's best guess of the presentation time.
     pub fn time(&self) -> Option<i64> {
         let times = [self.best_effort_timestamp, self.pts];
         times.into_iter().find(|time| *time != ffi::AV_NOPTS_VALUE)
     }
 
-    /// How long it is shown, in ticks; 0 where that is not known.
+    /// The duration in ticks; 0 if unknown.
     pub fn ticks(&self) -> i64 {
         #[cfg(ffmpeg_6_0)]
         return self.duration;
@@ -70,7 +70,7 @@ impl Frame {
         (self.pkt_duration = ticks);
     }
 
-    /// Whether the decoder had to guess parts of it.
+    /// Whether the decoder found errors in it.
     pub fn is_damaged(&self) -> bool {
         self.decode_error_flags != 0 || self.flags & ffi::AV_FRAME_FLAG_CORRUPT as c_int != 0
     }
@@ -88,7 +88,7 @@ impl Frame {
         unsafe { ffi::av_frame_remove_side_data(self.as_ptr(), kind) };
     }
 
-    /// Rows of a plane, each as long as the picture is wide.
+    /// The rows of a plane, without padding.
     pub fn rows(&self, plane: usize) -> impl Iterator<Item = &[u8]> {
         let (length, rows) = self.pixel_format().plane(plane, self.width, self.height);
         let (data, stride) = (self.data[plane], self.linesize[plane] as isize);
@@ -96,7 +96,7 @@ impl Frame {
         (0..rows as isize).map(move |row| unsafe { std::slice::from_raw_parts(data.offset(row * stride), length) })
     }
 
-    /// The same to be written.
+    /// The same, mutable.
     pub fn rows_mut(&mut self, plane: usize) -> impl Iterator<Item = &mut [u8]> {
         let (length, rows) = self.pixel_format().plane(plane, self.width, self.height);
         let (data, stride) = (self.data[plane], self.linesize[plane] as isize);
@@ -132,7 +132,7 @@ impl PixelFormat {
         unsafe { text(ffi::av_get_pix_fmt_name(self.0)) }
     }
 
-    /// Itself, or the one of these formats that loses least.
+    /// The format itself if listed, otherwise the listed one that loses least.
     pub fn nearest(self, formats: &[PixelFormat]) -> Self {
         if formats.is_empty() || formats.contains(&self) {
             return self;
@@ -167,23 +167,23 @@ impl PixelFormat {
         self.has(ffi::AV_PIX_FMT_FLAG_ALPHA) || self.has(ffi::AV_PIX_FMT_FLAG_PAL)
     }
 
-    /// Whether the frames are in a device's memory.
+    /// Whether frames of this format are in a device's memory.
     pub fn is_hardware(self) -> bool {
         self.has(ffi::AV_PIX_FMT_FLAG_HWACCEL)
     }
 
-    /// Bits of a sample.
+    /// Bits per sample.
     pub fn depth(self) -> i32 {
         self.description().comp[0].depth
     }
 
-    /// Whether chroma has fewer columns, and fewer rows.
+    /// Whether chroma is subsampled horizontally, and vertically.
     pub fn is_subsampled(self) -> (bool, bool) {
         let description = self.description();
         (description.log2_chroma_w > 0, description.log2_chroma_h > 0)
     }
 
-    /// Bytes of a row of a plane, and rows.
+    /// The bytes per row of a plane, and its rows.
     pub fn plane(self, plane: usize, width: i32, height: i32) -> (usize, usize) {
         let description = self.description();
         // SAFETY: plain arithmetic on the description.

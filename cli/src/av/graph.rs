@@ -13,30 +13,30 @@ owned! {
 
 /// A chain of filters with one input and one output.
 pub struct Graph {
-    /// Owns both of its ends.
+    /// Owns `source` and `sink`.
     _graph: FilterGraph,
     source: *mut ffi::AVFilterContext,
     sink: *mut ffi::AVFilterContext,
-    /// What the times of frames that come out count.
+    /// The time base of output frames.
     base: Rational,
 }
 
 // SAFETY: a graph is used by one thread at a time.
 unsafe impl Send for Graph {}
 
-/// What a video graph needs to know beyond the first frame.
+/// What a video graph needs to know besides the first frame.
 #[derive(Clone, Copy, Debug)]
 pub struct PictureInput {
-    /// Of the frames that go in.
+    /// The time base of input frames.
     pub base: Rational,
-    /// 0/1 where it is not known, or varies.
+    /// 0/1 if unknown or variable.
     pub rate: Rational,
-    /// Of the frames that come out.
+    /// The time base of output frames.
     pub out_base: Rational,
 }
 
 impl Graph {
-    /// Filters as `ffmpeg -vf` takes them, for frames like this one. `device` is for filters that put pictures into its memory.
+    /// Filters in the syntax of `ffmpeg -vf`, for frames like this one. `device` is for filters that upload frames to it.
     pub fn video(device: Option<&Device>, filters: &str, frame: &Frame, input: PictureInput) -> Result<Self> {
         let PictureInput { base, rate, out_base } = input;
         let shape = frame.sample_aspect_ratio;
@@ -58,8 +58,8 @@ impl Graph {
         Graph::build(device, &format!("{source},{filters},buffersink@out"), out_base)
     }
 
-    /// Filters as `ffmpeg -af` takes them, for sound like this with times in ticks of `base`. Frames of so many samples come out (0: of
-    /// any length), with times in ticks of `out_base`.
+    /// Filters in the syntax of `ffmpeg -af`, for frames like this one with times in `base`. Output frames have `samples` samples (0: any
+    /// number) and times in `out_base`.
     pub fn audio(filters: &str, frame: &Frame, base: Rational, samples: i32, out_base: Rational) -> Result<Self> {
         let source = format!(
             "abuffer@in=sample_rate={}:sample_fmt={}:channel_layout={}:time_base={}/{}",
@@ -99,7 +99,7 @@ impl Graph {
         }
     }
 
-    /// Takes the next frame, and gives those that are ready; `None` is the end.
+    /// Takes the next frame (`None` at the end) and returns those that are ready.
     pub fn filter(&mut self, frame: Option<&Frame>) -> Result<Vec<Frame>> {
         let frame = frame.map_or(ptr::null_mut(), Frame::as_ptr);
         // SAFETY: all are alive; the graph takes a share of the frame.
@@ -121,13 +121,13 @@ impl Graph {
         }
     }
 
-    /// The kind of pictures that come out.
+    /// The pixel format of output frames.
     pub fn format(&self) -> PixelFormat {
         // SAFETY: the sink is the graph's.
         PixelFormat::from_raw(unsafe { ffi::av_buffersink_get_format(self.sink) })
     }
 
-    /// The device's frames that come out, for the encoder; null where they are in memory.
+    /// The device's frame pool, for the encoder; null if frames are in main memory.
     pub fn hardware_frames(&self) -> *mut ffi::AVBufferRef {
         // SAFETY: the sink is the graph's.
         unsafe { ffi::av_buffersink_get_hw_frames_ctx(self.sink) }

@@ -1,11 +1,11 @@
-//! FFmpeg's libraries, as far as the command needs them: what is allocated frees itself, and error codes are errors.
+//! Thin wrappers around FFmpeg's libraries that free what they allocate and turn error codes into errors.
 //!
-//! The wrappers dereference to FFmpeg's own structs, whose plain fields are read and written directly.
+//! They dereference to FFmpeg's own structs, whose plain fields are read and written directly.
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr;
 
-/// A type for a struct of FFmpeg's that is ours: its fields are read and written directly, and it is freed when dropped.
+/// Defines an owning pointer to one of FFmpeg's structs: it dereferences to the struct, and frees it when dropped.
 macro_rules! owned {
     ($(#[$doc:meta])* $name:ident, $raw:ident, $free:ident) => {
         $(#[$doc])*
@@ -15,7 +15,7 @@ macro_rules! owned {
         unsafe impl Send for $name {}
 
         impl $name {
-            /// Takes over what FFmpeg has just allocated, or fails if there was no memory.
+            /// Takes ownership of what FFmpeg has just allocated; null means out of memory.
             pub fn own(pointer: *mut ffi::$raw) -> $crate::av::Result<Self> {
                 std::ptr::NonNull::new(pointer).map($name).ok_or($crate::av::Error::NO_MEMORY)
             }
@@ -66,7 +66,7 @@ pub use graph::{Graph, PictureInput};
 pub use muxer::Muxer;
 pub use packet::Packet;
 
-/// What FFmpeg says is wrong.
+/// An error code of FFmpeg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Error(pub c_int);
 
@@ -98,12 +98,12 @@ impl From<Error> for std::io::Error {
     }
 }
 
-/// A negative code is an error.
+/// Turns a negative code into an error.
 pub fn check(code: c_int) -> Result<c_int> {
     if code < 0 { Err(Error(code)) } else { Ok(code) }
 }
 
-/// `None` where a decoder, an encoder or a graph wants more input, or has ended.
+/// `None` if a decoder, encoder or graph needs more input or has ended.
 fn output<T>(code: c_int, value: T) -> Result<Option<T>> {
     match check(code) {
         Ok(_) => Ok(Some(value)),
@@ -112,7 +112,7 @@ fn output<T>(code: c_int, value: T) -> Result<Option<T>> {
     }
 }
 
-/// A copy of some bytes that FFmpeg will free, with zeros behind it as it asks for.
+/// A copy for FFmpeg to own, with the zero padding that it requires.
 pub fn allocated(bytes: &[u8]) -> Result<*mut u8> {
     // SAFETY: the memory is new and has room for the bytes.
     unsafe {
@@ -125,7 +125,7 @@ pub fn allocated(bytes: &[u8]) -> Result<*mut u8> {
     }
 }
 
-/// A text for FFmpeg. What follows a zero byte is cut off; no path and no option has one.
+/// A C string. Cut at the first zero byte, which no path and no option contains.
 pub fn c_string(text: impl Into<Vec<u8>>) -> CString {
     let mut bytes = text.into();
     if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
@@ -134,10 +134,10 @@ pub fn c_string(text: impl Into<Vec<u8>>) -> CString {
     CString::new(bytes).expect("it was cut at the first zero")
 }
 
-/// A text of FFmpeg's, empty where there is none.
+/// Reads a C string; null is empty.
 ///
 /// # Safety
-/// The pointer is null or leads to a text that ends with a zero.
+/// The pointer is null or points to a zero-terminated string.
 pub unsafe fn text(pointer: *const c_char) -> String {
     if pointer.is_null() {
         return String::new();
@@ -146,7 +146,7 @@ pub unsafe fn text(pointer: *const c_char) -> String {
     unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned()
 }
 
-/// FFmpeg's name for a channel layout, as in "5.1(side)".
+/// The name of a channel layout, such as "5.1(side)".
 pub fn layout_name(layout: &ffi::AVChannelLayout) -> String {
     let mut name = [0; 128];
     // SAFETY: the buffer is as long as is said, and is ended with a zero.
@@ -156,19 +156,19 @@ pub fn layout_name(layout: &ffi::AVChannelLayout) -> String {
     }
 }
 
-/// FFmpeg's name for a sample format, by its number.
+/// The name of a sample format.
 pub fn sample_format_name(format: c_int) -> String {
     // SAFETY: FFmpeg's own number for a format; the name is static, or null.
     unsafe { text(ffi::av_get_sample_fmt_name(std::mem::transmute::<c_int, ffi::AVSampleFormat>(format))) }
 }
 
-/// Keeps FFmpeg from writing to standard error: what matters comes back as an error.
+/// Silences FFmpeg's log: errors are returned and reported by the command.
 pub fn silence() {
     // SAFETY: a plain setting.
     unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) };
 }
 
-/// Options by name, and what metadata is kept in.
+/// Options or metadata by name.
 pub struct Dictionary(*mut ffi::AVDictionary);
 
 impl Dictionary {
@@ -186,12 +186,12 @@ impl Dictionary {
         &mut self.0
     }
 
-    /// Hands the entries over.
+    /// Gives up ownership.
     pub fn into_raw(mut self) -> *mut ffi::AVDictionary {
         std::mem::replace(&mut self.0, ptr::null_mut())
     }
 
-    /// Names of entries that are left: options that nobody knew.
+    /// The first entry left over: an option that nothing consumed.
     pub fn first_name(&self) -> Option<String> {
         // SAFETY: the dictionary is ours and outlives the borrow.
         unsafe { entries(self.0) }.first().map(|(name, _)| name.clone())
@@ -205,10 +205,10 @@ impl Drop for Dictionary {
     }
 }
 
-/// The entries of a dictionary, in its order.
+/// The entries of a dictionary, in order.
 ///
 /// # Safety
-/// The pointer is null or leads to a dictionary that does not change during the call.
+/// The pointer is null or points to a dictionary that does not change during the call.
 pub unsafe fn entries(dictionary: *const ffi::AVDictionary) -> Vec<(String, String)> {
     let mut all = Vec::new();
     let mut entry: *const ffi::AVDictionaryEntry = ptr::null();
@@ -223,22 +223,22 @@ pub unsafe fn entries(dictionary: *const ffi::AVDictionary) -> Vec<(String, Stri
     }
 }
 
-/// A number of ticks per second, frames per second, or a pixel's shape.
+/// A fraction: a time base, a frame rate or a pixel aspect ratio.
 pub const fn rational(num: i32, den: i32) -> Rational {
     Rational { num, den }
 }
 
-/// Seconds that `ticks` of a time base take.
+/// Ticks of a time base in seconds.
 pub fn seconds(ticks: i64, base: Rational) -> f64 {
     ticks as f64 * value(base)
 }
 
-/// A fraction as a number.
+/// The fraction's value.
 pub fn value(rational: Rational) -> f64 {
     f64::from(rational.num) / f64::from(rational.den.max(1))
 }
 
-/// The fraction closest to one of large numbers.
+/// Reduces a fraction to terms that fit, rounding if necessary.
 pub fn reduced(num: i64, den: i64) -> Rational {
     let mut reduced = rational(1, 1);
     // SAFETY: plain arithmetic.
@@ -246,7 +246,7 @@ pub fn reduced(num: i64, den: i64) -> Rational {
     reduced
 }
 
-/// From one time base to another, to the nearest tick.
+/// Converts between time bases, to the nearest tick.
 pub fn rescale(ticks: i64, from: Rational, to: Rational) -> i64 {
     // SAFETY: plain arithmetic, which takes any value.
     unsafe { ffi::av_rescale_q(ticks, from, to) }

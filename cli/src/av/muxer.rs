@@ -14,7 +14,7 @@ pub struct Muxer {
 unsafe impl Send for Muxer {}
 
 impl Muxer {
-    /// Of a kind such as "matroska", into a file (`file:...`) or another URL.
+    /// Creates a container of a format such as "matroska" at a URL (`file:...` for a file).
     pub fn create(format: &CStr, url: &str) -> Result<Self> {
         let muxer = Muxer::new(format)?;
         let url = c_string(url);
@@ -32,7 +32,7 @@ impl Muxer {
         Ok(Muxer { context: NonNull::new(context).ok_or(Error::NO_MEMORY)? })
     }
 
-    /// Whether a container of that kind can hold a stream of these parameters: it is tried, into memory.
+    /// Whether a format can hold such a stream: tries to write a header to memory.
     pub fn accepts(format: &CStr, parameters: &ffi::AVCodecParameters, base: Rational) -> bool {
         let tried = || -> Result<()> {
             let mut muxer = Muxer::new(format)?;
@@ -56,13 +56,13 @@ impl Muxer {
         unsafe { self.context.as_mut() }
     }
 
-    /// Whether encoders are to leave headers to the container.
+    /// Whether encoders must put their headers into the container.
     pub fn wants_global_header(&mut self) -> bool {
         // SAFETY: formats are static.
         unsafe { (*self.context().oformat).flags & ffi::AVFMT_GLOBALHEADER != 0 }
     }
 
-    /// A stream of these parameters; `None` where they are not known yet. Returns its number.
+    /// Adds a stream and returns its index. `None`: its parameters are not known yet.
     pub fn add(&mut self, parameters: Option<&ffi::AVCodecParameters>, base: Rational) -> Result<usize> {
         // SAFETY: the stream is the context's; the parameters are copied.
         unsafe {
@@ -74,7 +74,7 @@ impl Muxer {
             if let Some(parameters) = parameters {
                 check(ffi::avcodec_parameters_copy((*stream).codecpar, parameters))?;
                 let tags = (*self.context().oformat).codec_tag;
-                // Tags mean something in one family of containers alone.
+                // A tag is valid only in its own family of containers.
                 let (id, tag) = (parameters.codec_id, parameters.codec_tag);
                 let is_known = tags.is_null() || ffi::av_codec_get_id(tags, tag) == id;
                 let is_free = is_known || ffi::av_codec_get_tag(tags, id) == 0;
@@ -84,7 +84,7 @@ impl Muxer {
         }
     }
 
-    /// Describes a stream as what an open encoder makes.
+    /// Sets a stream's parameters to those of an open encoder.
     pub fn describe(&mut self, index: usize, encoder: &Encoder) -> Result<()> {
         // SAFETY: the stream has parameters, and the encoder is open.
         check(unsafe { ffi::avcodec_parameters_from_context(self.stream(index).codecpar, encoder.as_ptr()) }).map(drop)
@@ -95,7 +95,7 @@ impl Muxer {
         unsafe { &mut **self.context().streams.add(index) }
     }
 
-    /// Side data for a whole stream, as in HDR's.
+    /// Adds side data to a stream, for example HDR metadata.
     pub fn add_side_data(&mut self, index: usize, kind: ffi::AVPacketSideDataType, bytes: &[u8]) -> Result<()> {
         let stream = self.stream(index);
         // SAFETY: the stream gets room for so many bytes.
@@ -117,7 +117,7 @@ impl Muxer {
         Ok(())
     }
 
-    /// Parts of the whole, with times in ticks of `base`.
+    /// Adds a chapter with times in ticks of `base`.
     pub fn add_chapter(&mut self, id: i64, base: Rational, times: (i64, i64), tags: Dictionary) -> Result<()> {
         // SAFETY: the chapter and the list that holds it are FFmpeg's allocations, which the context frees.
         unsafe {
@@ -137,20 +137,20 @@ impl Muxer {
         Ok(())
     }
 
-    /// Writes what stands before the first packet. No stream can be added any more.
+    /// Writes the header. No stream can be added after this.
     pub fn begin(&mut self, mut options: Dictionary) -> Result<()> {
         // SAFETY: the context is ours and has its streams.
         check(unsafe { ffi::avformat_write_header(self.context.as_ptr(), options.as_mut_ptr()) }).map(drop)
     }
 
-    /// Writes a packet, in the order of time with those of other streams.
+    /// Writes a packet, interleaved with those of other streams.
     pub fn write(&mut self, packet: Packet) -> Result<()> {
         // SAFETY: the context was begun; the packet's share is taken over.
         check(unsafe { ffi::av_interleaved_write_frame(self.context.as_ptr(), packet.as_ptr()) })?;
         self.io_error()
     }
 
-    /// Writes what is left and what stands behind the last packet, and closes the file.
+    /// Writes the remaining packets and the trailer, and closes the file.
     pub fn finish(&mut self) -> Result<()> {
         // SAFETY: the context was begun, and nothing is written after this.
         check(unsafe { ffi::av_write_trailer(self.context.as_ptr()) })?;

@@ -3,7 +3,7 @@
 use super::{Rational, Result, check};
 
 owned! {
-    /// A packet, and with it a share of what it holds.
+    /// A packet: a reference to shared data.
     Packet, AVPacket, av_packet_free
 }
 
@@ -38,7 +38,7 @@ impl Packet {
         unsafe { ffi::av_packet_rescale_ts(self.as_ptr(), from, to) };
     }
 
-    /// When it is shown, or else decoded.
+    /// The presentation time, or else the decoding time.
     pub fn time(&self) -> Option<i64> {
         [self.pts, self.dts].into_iter().find(|time| *time != ffi::AV_NOPTS_VALUE)
     }

@@ -1,18 +1,18 @@
-//! What of a damaged input is missing.
+//! Damage found in the input.
 
 /// Counted while reading.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Damage {
-    /// Packets of the video that the decoder refused.
+    /// Video packets that the decoder rejected.
     pub packets: u64,
-    /// Frames that are there, but were decoded with errors.
+    /// Frames decoded with errors.
     pub frames: u64,
-    /// Pictures of a sequence that could not be decoded: how many, and why the first one could not.
+    /// Pictures of a sequence that could not be decoded.
     pub pictures: u64,
     pub first_picture: Option<String>,
-    /// Seconds by which it ended too early, and how long it should have been.
+    /// Seconds missing at the end, and the expected duration.
     pub missing: Option<(f64, f64)>,
-    /// Why reading ended before the end.
+    /// The error that ended reading.
     pub error: Option<String>,
 }
 

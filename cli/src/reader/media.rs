@@ -1,4 +1,4 @@
-//! A container: its video decoded, its other streams as they are.
+//! Reads a container: decodes its video, passes on the packets of other streams.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,15 +12,15 @@ use crate::input::Media;
 use crate::signals::{self, Stop};
 use crate::stream_actions::describe;
 
-/// Reading continues after an error, but only so often.
+/// Reading gives up after so many errors.
 const MAX_READ_ERRORS: u32 = 100;
-/// Video and sound seldom end together: less than this is not missing.
+/// Streams rarely end together: a shorter gap than this is no damage.
 const MISSING_SECONDS: f64 = 0.75;
-/// A step of time that is none of the recording, in microseconds; as FFmpeg's own program has it.
+/// A larger step in time is a reset of the recording's clock (microseconds; the same as in `ffmpeg`).
 const JUMP: i64 = 10_000_000;
-/// How much longer other streams are read for their packets before the end that was asked for.
+/// How long other streams are read past the requested end, for late packets.
 const TAIL_SECONDS: f64 = 1.0;
-/// FFmpeg's unit for times of the whole.
+/// FFmpeg's time base for whole files.
 pub const MICROSECONDS: Rational = rational(1, 1_000_000);
 
 pub struct MediaReader {
@@ -29,22 +29,22 @@ pub struct MediaReader {
     decoder: Decoder,
     video: usize,
     timing: Timing,
-    /// Which streams' packets are wanted: all, until that is decided.
+    /// The streams whose packets are passed on; initially all.
     kept: Vec<bool>,
-    /// What is subtracted from all times, in microseconds.
+    /// Subtracted from all timestamps, in microseconds.
     offset: i64,
-    /// The times that are wanted, in microseconds: from 0 to this.
+    /// The requested end, in microseconds.
     end: Option<i64>,
     trims_start: bool,
     events: VecDeque<Event>,
     damage: Damage,
     read_errors: u32,
-    /// The time after the last frame, in ticks.
+    /// The earliest timestamp for the next frame, in ticks.
     next: Option<i64>,
-    /// The latest time of the video, and of any stream, in microseconds.
+    /// The end of the video so far, and of any stream, in microseconds.
     video_end: i64,
     latest: i64,
-    /// Where times may jump, as in recordings that were put together: when the next packet of the video is due, in microseconds.
+    /// When the next video packet is due, in microseconds; for formats whose clock may be reset.
     due: Option<i64>,
     jumps: bool,
     state: State,
@@ -54,7 +54,7 @@ pub struct MediaReader {
 #[derive(Clone, Copy, PartialEq)]
 enum State {
     Reading,
-    /// The video has ended, other streams may have something left.
+    /// The video has ended; packets of other streams may follow.
     VideoEnded,
     Ended,
 }
@@ -63,7 +63,7 @@ impl MediaReader {
     pub fn open(media: &Media, selection: &Selection, stop: &Arc<Stop>) -> Result<Self> {
         let name = media.name.display().to_string();
         let opened = Demuxer::open(&media.url, None, stop);
-        // A signal ends the opening of a slow URL, too.
+        // A signal also ends the opening of a slow URL.
         signals::check()?;
         let mut demuxer = opened.map_err(|error| open_failure(&name, error))?;
         let video = choose_video(&demuxer, selection.video_stream, &name)?;
@@ -77,7 +77,7 @@ impl MediaReader {
         let microseconds = |seconds: f64| (seconds * 1e6).round() as i64;
         if let Some(begin) = selection.start {
             offset = start.max(0) + microseconds(begin);
-            // Where there is no way to seek, everything before is read and left out.
+            // If seeking is impossible, everything before is read and skipped.
             demuxer.seek(offset).ok();
         }
         let seconds = duration_of(&demuxer).map(|duration| duration - selection.start.unwrap_or(0.0));
@@ -118,18 +118,18 @@ impl MediaReader {
         self.demuxer.stream(self.video)
     }
 
-    /// Goes to a time, in seconds, from which on frames come.
+    /// Seeks to the key frame before a time in seconds.
     pub fn seek(&mut self, seconds: f64) {
         self.offset = start_of(&self.demuxer).max(0);
         self.demuxer.seek(self.offset + (seconds * 1e6) as i64).ok();
     }
 
-    /// What of the whole is taken, in microseconds: what is subtracted from times, and where it ends.
+    /// The selected part in microseconds: its start, which is subtracted from all timestamps, and its length.
     pub fn span(&self) -> (i64, Option<i64>) {
         (self.offset, self.end)
     }
 
-    /// Leaves out the packets of all streams but the video and these.
+    /// Skips the packets of all streams except the video and these.
     pub fn keep_only(&mut self, kept: &[usize]) {
         for index in 0..self.kept.len() {
             self.kept[index] = kept.contains(&index);
@@ -157,7 +157,7 @@ impl MediaReader {
 
     fn take(&mut self, packet: Packet) -> Result<()> {
         let index = usize::try_from(packet.stream_index).unwrap_or(usize::MAX);
-        // A stream that appears while reading.
+        // This stream appeared while reading.
         let Some(kept) = self.kept.get(index).copied() else { return Ok(()) };
         let base = self.demuxer.stream(index).base();
         if self.jumps && index == self.video {
@@ -172,7 +172,7 @@ impl MediaReader {
             }
         }
         if index == self.video {
-            // Now, as the decoder gives its frame back after later packets, whose clock may be another.
+            // Shifted before decoding: the frame comes out after later packets, when the clock may have been reset.
             let packet = self.shifted(packet, base);
             return if self.state == State::Reading { self.decode(Some(&packet)) } else { Ok(()) };
         }
@@ -182,7 +182,7 @@ impl MediaReader {
         Ok(())
     }
 
-    /// Makes timestamps continue where the clock was reset.
+    /// Keeps timestamps continuous when the recording's clock is reset.
     fn follow_jump(&mut self, packet: &Packet, base: Rational) {
         if packet.dts == ffi::AV_NOPTS_VALUE {
             return;
@@ -196,7 +196,7 @@ impl MediaReader {
         self.due = Some(time + av::rescale(packet.duration, base, MICROSECONDS));
     }
 
-    /// Whether a packet is within what is wanted; what is shown at all is.
+    /// Whether a packet overlaps the selected part.
     fn wants(&self, packet: &Packet, base: Rational, time: Option<i64>) -> bool {
         let Some(time) = time else { return true };
         let length = av::rescale(packet.duration, base, MICROSECONDS);
@@ -224,14 +224,14 @@ impl MediaReader {
             match self.decoder.receive() {
                 Ok(Some(frame)) => self.show(frame),
                 Ok(None) => return Ok(()),
-                // One that has failed may be followed by others.
+                // More frames may follow a broken one.
                 Err(error) if error == Error::INVALID_DATA => self.damage.packets += 1,
                 Err(error) => return failed(format!("{}: decoding failed: {error}", self.name)),
             }
         }
     }
 
-    /// Gives a frame its time, and passes it on if it is wanted.
+    /// Sets a frame's timestamp, and passes it on if it is in the selected part.
     fn show(&mut self, mut frame: Frame) {
         let base = self.timing.base;
         let usual = match self.timing.rate {
@@ -240,7 +240,7 @@ impl MediaReader {
         };
         let length = if frame.ticks() > 0 { frame.ticks() } else { usual };
         let mut time = frame.time().unwrap_or_else(|| self.next.unwrap_or(0));
-        // Encoders take times that rise; damaged and cut files have others.
+        // Encoders require increasing timestamps; damaged and cut files lack them.
         time = time.max(self.next.unwrap_or(time));
         let microseconds = av::rescale(time, base, MICROSECONDS);
         if self.end.is_some_and(|end| microseconds >= end) {
@@ -273,11 +273,11 @@ impl MediaReader {
         Ok(())
     }
 
-    /// How many seconds are missing at the end, and how many there should have been.
+    /// The seconds missing at the end, and the expected duration.
     fn missing(&self) -> Option<(f64, f64)> {
         let video = self.video();
         let of_video = (video.0.duration > 0).then(|| av::seconds(video.0.duration, video.base()));
-        // Matroska's own statistics, as in 00:00:10.000000000.
+        // Matroska's statistics, such as 00:00:10.000000000.
         let tagged = video.tag("DURATION").and_then(|text| crate::args::parse_time(&text).ok());
         let all_read = self.kept.iter().all(|kept| *kept);
         let (expected, end) = match of_video.or(tagged) {
@@ -326,7 +326,7 @@ fn open_failure(name: &str, error: Error) -> Failure {
     }
 }
 
-/// The video that is asked for, or that FFmpeg takes for the main one.
+/// The requested video stream, or the main one.
 fn choose_video(demuxer: &Demuxer, number: Option<u32>, name: &str) -> Result<usize> {
     let streams = demuxer.streams();
     let is_video = |stream: &&Stream| stream.kind() == ffi::AVMediaType::AVMEDIA_TYPE_VIDEO && !stream.is_cover();
@@ -337,7 +337,7 @@ fn choose_video(demuxer: &Demuxer, number: Option<u32>, name: &str) -> Result<us
             None => usage(format!("--video-stream {number}: {name} has {} video streams", videos.len())),
         };
     }
-    // What players show: the default one, else the largest.
+    // As players choose: the default stream, otherwise the largest.
     let area = |stream: &&&Stream| i64::from(stream.parameters().width) * i64::from(stream.parameters().height);
     let is_default = |stream: &&&Stream| stream.has_disposition(ffi::AV_DISPOSITION_DEFAULT);
     let best = videos.iter().rev().max_by_key(|stream| (is_default(stream), area(stream)));
@@ -367,13 +367,13 @@ fn timing_of(demuxer: &Demuxer, stream: Stream) -> Timing {
     }
 }
 
-/// Seconds from the first moment to the last, where the container says so.
+/// The duration in seconds, if the container has it.
 fn duration_of(demuxer: &Demuxer) -> Option<f64> {
     let duration = demuxer.context().duration;
     (duration > 0).then(|| duration as f64 / 1e6)
 }
 
-/// The first moment, in microseconds.
+/// The start time in microseconds.
 fn start_of(demuxer: &Demuxer) -> i64 {
     match demuxer.context().start_time {
         ffi::AV_NOPTS_VALUE => 0,
@@ -381,7 +381,7 @@ fn start_of(demuxer: &Demuxer) -> i64 {
     }
 }
 
-/// Whether times are those of a broadcaster's clock, which begins anywhere.
+/// Whether timestamps come from a clock that starts anywhere and may be reset, as in MPEG-TS.
 fn has_clock(demuxer: &Demuxer) -> bool {
     // SAFETY: formats are static.
     unsafe { (*demuxer.context().iformat).flags & ffi::AVFMT_TS_DISCONT != 0 }

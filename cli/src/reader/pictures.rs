@@ -1,4 +1,4 @@
-//! Pictures, each a file, as the frames of a video.
+//! Reads picture files as the frames of a video.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Source for PictureReader {
                 }
             }
         }
-        // Of a single picture the reason is worth more than a count.
+        // If nothing could be decoded, the reason says more than a count.
         match self.last_error.take() {
             Some(error) if self.damage.pictures == self.total => Err(error),
             _ => Ok(None),
