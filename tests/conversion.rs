@@ -12,7 +12,7 @@ use gst::prelude::*;
 use gstupscale::model::dummy::DummyModel;
 use gstupscale::types::Channels;
 
-use common::clip::{Clip, Edit};
+use common::clip::{Clip, Edit, worst};
 use common::{LOCAL_MODELS, dummy_element, element, harness, have_runtime, shared_data};
 
 /// A hold, changes in small regions, a frame that returns, and a cut.
@@ -32,29 +32,10 @@ fn own(name: &str) -> String {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name).display().to_string()
 }
 
-/// The largest difference between samples of two outputs.
-fn worst(a: &[u8], b: &[u8], format: &str) -> u16 {
-    assert_eq!(a.len(), b.len());
-    // P010 has its samples in the upper bits.
-    let unit = if format.starts_with("P010") { 64 } else { 1 };
-    let samples = |bytes: &[u8]| -> Vec<u16> {
-        if format.contains("10LE") {
-            bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes) / unit).collect()
-        } else {
-            bytes.iter().map(|byte| u16::from(*byte)).collect()
-        }
-    };
-    samples(a).iter().zip(samples(b)).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
-}
-
 /// Fails if the device's output differs from the processor's by more than one, or depends on reuse, tiles or workers.
 #[track_caller]
 fn check(model: &str, format: &str, size: (u32, u32), edits: &[Edit]) {
-    let mut clip = Clip::new(format, size, edits);
-    if format.ends_with("_10LE") && !format.starts_with("P010") {
-        // The bits above a sample's ten are zero in real video.
-        clip.frames.iter_mut().for_each(|frame| frame.iter_mut().skip(1).step_by(2).for_each(|byte| *byte &= 3));
-    }
+    let clip = Clip::new(format, size, edits).with_valid_samples();
     let device = [("model", model), ("execution-provider", "cpu"), ("conversion", "device")];
     clip.check(element, &device);
     let with = |more: &[(&str, &str)]| {

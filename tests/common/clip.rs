@@ -61,6 +61,15 @@ impl Clip {
         clip
     }
 
+    /// Clears the bits above a sample's ten, which are zero in real video.
+    pub fn with_valid_samples(mut self) -> Self {
+        let name = self.info.format().to_str();
+        if name.ends_with("_10LE") && !name.starts_with("P010") {
+            self.frames.iter_mut().for_each(|frame| frame.iter_mut().skip(1).step_by(2).for_each(|byte| *byte &= 3));
+        }
+        self
+    }
+
     pub fn edited(&self, edit: &Edit) -> Vec<u8> {
         let mut frame = self.frames.last().unwrap().clone();
         let planes = self.info.n_planes() as usize;
@@ -164,6 +173,21 @@ impl Clip {
         }
         reused
     }
+}
+
+/// The largest difference between samples of two outputs.
+pub fn worst(a: &[u8], b: &[u8], format: &str) -> u16 {
+    assert_eq!(a.len(), b.len());
+    // P010 has its samples in the upper bits.
+    let unit = if format.starts_with("P010") { 64 } else { 1 };
+    let samples = |bytes: &[u8]| -> Vec<u16> {
+        if format.contains("10LE") {
+            bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes) / unit).collect()
+        } else {
+            bytes.iter().map(|byte| u16::from(*byte)).collect()
+        }
+    };
+    samples(a).iter().zip(samples(b)).map(|(a, b)| a.abs_diff(b)).max().unwrap_or(0)
 }
 
 /// Pseudo-random bytes (Knuth's MMIX generator), each close to the previous one, as in a picture.

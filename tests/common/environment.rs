@@ -43,3 +43,14 @@ pub fn have(what: &str, is_here: bool) -> bool {
 pub fn have_runtime() -> bool {
     have("ONNX Runtime (ORT_DYLIB_PATH, which script/test sets)", std::env::var_os("ORT_DYLIB_PATH").is_some())
 }
+
+/// A folder with ONNX Runtime, its WebGPU plugin and a software Vulkan driver, which `script/setup --test` makes on x86_64, where
+/// this is as [`have`].
+#[track_caller]
+pub fn webgpu_folder() -> Option<PathBuf> {
+    let folder = std::env::var_os("UPSCALE_TEST_WEBGPU").map(PathBuf::from);
+    if cfg!(target_arch = "x86_64") {
+        have("WebGPU with a software driver (UPSCALE_TEST_WEBGPU, which script/test sets)", folder.is_some());
+    }
+    folder
+}

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use ort::session::Session;
 use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
 
+use super::exclusive::ExclusiveSession;
 use super::session::{Interrupter, Names, run_into};
 use super::staging::Staging;
 use super::{memory, text};
@@ -20,7 +20,7 @@ pub(super) struct OnnxConverter {
     /// Pinned memory for the device's copies, if it does not use the caller's memory. Before `session`, because fields are
     /// dropped in this order, and the memory belongs to the session's device.
     staging: Option<Staging>,
-    session: Session,
+    session: ExclusiveSession,
     /// In the order of [`DeviceTensors`].
     names: Names,
     /// Largest number of tensor bytes in a run so far.
@@ -34,9 +34,9 @@ pub(super) struct OnnxConverter {
 const TRIED_SIDE: u32 = 16;
 
 impl OnnxConverter {
-    pub(super) fn new(session: Session, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
+    pub(super) fn new(session: ExclusiveSession, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
         Ok(Self {
-            staging: Staging::of(&session, info.provider, device_id),
+            staging: Staging::of(session.metadata(), info.provider, device_id),
             session,
             names,
             tensors: 0,
@@ -73,14 +73,14 @@ impl OnnxConverter {
     fn run_tensors(&mut self, tensors: &mut DeviceTensors) -> ort::Result<()> {
         if let Some(staging) = &mut self.staging {
             let (inputs, mut outputs) = staging.fill(&tensors.inputs, &tensors.outputs)?;
-            run_into(&mut self.session, &self.interrupter.options, &self.names, &inputs, &mut outputs)?;
+            run_into(&mut self.session.wait(), &self.interrupter.options, &self.names, &inputs, &mut outputs)?;
             drop((inputs, outputs));
             staging.take(&mut tensors.outputs);
             return Ok(());
         }
         let inputs: Vec<_> = tensors.inputs.iter().map(input).collect::<ort::Result<_>>()?;
         let mut outputs: Vec<_> = tensors.outputs.iter_mut().map(output).collect::<ort::Result<_>>()?;
-        run_into(&mut self.session, &self.interrupter.options, &self.names, &inputs, &mut outputs)
+        run_into(&mut self.session.wait(), &self.interrupter.options, &self.names, &inputs, &mut outputs)
     }
 }
 
@@ -131,7 +131,7 @@ impl Upscaler for OnnxConverter {
     }
 
     fn held(&self) -> Option<u64> {
-        let held = memory::held(&self.session, self.provider, self.device_id)?;
+        let held = memory::held(self.session.metadata(), self.provider, self.device_id)?;
         // On the CPU the tensors are in the same memory; elsewhere the arena holds their copies.
         Some(if self.provider == Provider::Cpu { held + self.tensors } else { held })
     }

@@ -14,6 +14,7 @@
 //! | `text` | shortens ONNX Runtime's messages to one line |
 
 mod converting;
+mod exclusive;
 mod memory;
 mod probe;
 mod provider;
@@ -39,6 +40,7 @@ use parking_lot::Mutex;
 use xxhash_rust::xxh3::Xxh3;
 
 use self::converting::OnnxConverter;
+use self::exclusive::ExclusiveSession;
 use self::session::{Names, OnnxUpscaler};
 use self::signature::Signature;
 use super::extend::{self, Recipe};
@@ -67,7 +69,7 @@ pub struct OnnxModel {
 
 /// The probed session, or one that converts this encoding. Both have the number of threads of [`ModelInfo::threads`].
 enum Spare {
-    Plain(Session),
+    Plain(ExclusiveSession),
     Converting(PixelEncoding, Box<OnnxConverter>),
 }
 
@@ -109,9 +111,10 @@ impl OnnxModel {
             check(provider)?;
         }
         let mut session = probing.as_ref().unwrap_or(&opener).open(opener.settings.threads)?;
-        let signature =
-            Signature::read(session.inputs(), session.outputs()).map_err(|reason| opener.unsuitable(reason))?;
-        let names = names(&session).ok_or_else(|| opener.unsuitable("a name in it contains a zero byte".into()))?;
+        let signature = Signature::read(session.metadata().inputs(), session.metadata().outputs())
+            .map_err(|reason| opener.unsuitable(reason))?;
+        let names =
+            names(session.metadata()).ok_or_else(|| opener.unsuitable("a name in it contains a zero byte".into()))?;
         let fixed_size = fixed_size(&signature);
         if let Some(size) = fixed_size {
             opener.check_room(signature.channels, size, 1)?;
@@ -325,12 +328,12 @@ impl Opener {
         (self.settings.provider == Provider::TensorRt).then(|| Self { settings, ..self.clone() })
     }
 
-    fn open(&self, threads: usize) -> Result<Session, ModelError> {
+    fn open(&self, threads: usize) -> Result<ExclusiveSession, ModelError> {
         self.open_file(&self.bytes, threads)
     }
 
     /// Opens a session of the model file, or of one that was made of it.
-    fn open_file(&self, bytes: &[u8], threads: usize) -> Result<Session, ModelError> {
+    fn open_file(&self, bytes: &[u8], threads: usize) -> Result<ExclusiveSession, ModelError> {
         let runtime = runtime::runtime()?;
         let settings = provider::SessionOptions { threads: threads.max(1), ..self.settings };
         let refused = |reason| ModelError::Provider { provider: settings.provider, reason };
@@ -338,9 +341,11 @@ impl Opener {
         let mut builder = runtime.builder().map_err(|error| failed(error.message()))?;
         // First, because a provider may need the settings anew.
         provider::append(&mut builder, runtime, settings).map_err(refused)?;
-        self.set(builder, settings.threads)
-            .and_then(|mut builder| builder.commit_from_memory(bytes))
-            .map_err(|error| failed(error.message()))
+        ExclusiveSession::open(settings.provider, || {
+            self.set(builder, settings.threads)
+                .and_then(|mut builder| builder.commit_from_memory(bytes))
+                .map_err(|error| failed(error.message()))
+        })
     }
 
     /// Applies the settings common to all sessions, for these reasons:
@@ -445,8 +450,10 @@ fn declared(signature: &Signature, size: Size) -> Option<probe::Findings> {
 }
 
 /// Runs a grey picture for the probe.
-fn runner(session: &mut Session, element: Element) -> impl probe::Run {
-    move |channels, size| run_grey(session, element, channels, size).map_err(|error| text::trim(error.message()))
+fn runner(session: &mut ExclusiveSession, element: Element) -> impl probe::Run {
+    move |channels, size| {
+        run_grey(&mut session.wait(), element, channels, size).map_err(|error| text::trim(error.message()))
+    }
 }
 
 fn run_grey(session: &mut Session, element: Element, channels: Channels, size: Size) -> ort::Result<Vec<i64>> {

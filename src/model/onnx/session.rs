@@ -11,6 +11,7 @@ use ort::session::{RunOptions, Session};
 use ort::value::{DynValueRef, DynValueRefMut, TensorRef, TensorRefMut};
 use parking_lot::Mutex;
 
+use super::exclusive::ExclusiveSession;
 use super::{memory, text};
 use crate::model::{Element, Interrupt, ModelInfo, RunError, Upscaler, log};
 use crate::types::Provider;
@@ -111,7 +112,7 @@ impl Buffer {
 
 /// An ONNX Runtime session with its buffers.
 pub(super) struct OnnxUpscaler {
-    session: Session,
+    session: ExclusiveSession,
     names: Names,
     channels: usize,
     scale: u32,
@@ -125,7 +126,7 @@ pub(super) struct OnnxUpscaler {
 }
 
 impl OnnxUpscaler {
-    pub(super) fn new(session: Session, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
+    pub(super) fn new(session: ExclusiveSession, names: Names, info: &ModelInfo, device_id: u32) -> ort::Result<Self> {
         Ok(Self {
             session,
             names,
@@ -169,7 +170,7 @@ impl Upscaler for OnnxUpscaler {
             .input(input, shape(self.channels, size))
             .and_then(|input| Ok((input, self.output.output(output, shape(self.channels, result_size))?)))
             .and_then(|(input, output)| {
-                run_into(&mut self.session, &self.interrupter.options, &self.names, &[input], &mut [output])
+                run_into(&mut self.session.wait(), &self.interrupter.options, &self.names, &[input], &mut [output])
             });
         match ran {
             Ok(()) => {
@@ -182,7 +183,7 @@ impl Upscaler for OnnxUpscaler {
     }
 
     fn held(&self) -> Option<u64> {
-        let held = memory::held(&self.session, self.provider, self.device_id)?;
+        let held = memory::held(self.session.metadata(), self.provider, self.device_id)?;
         // On the CPU the tensors are in the same memory; elsewhere the arena holds their copies.
         Some(if self.provider == Provider::Cpu { held + self.tensors } else { held })
     }

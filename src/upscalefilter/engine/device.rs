@@ -176,7 +176,10 @@ fn join_as_fallback(settings: &Settings, info: &ModelInfo, member: u64) -> Optio
 fn worker_counts(settings: &Settings, provider: Provider, memory: Option<Memory>) -> WorkerCounts {
     // `Auto` without a GPU is the processor; the workers are counted again when the provider is known.
     let on_processor = provider == Provider::Auto || runs_on_processor(provider);
-    WorkerCounts::choose(settings.workers, on_processor.then(cores), memory.map(|memory| memory.total))
+    let counts = WorkerCounts::choose(settings.workers, on_processor.then(cores), memory.map(|memory| memory.total));
+    // Its sessions take turns, so a second worker is only good for converting meanwhile.
+    let most = if provider == Provider::WebGpu && settings.workers == 0 { 2 } else { usize::MAX };
+    WorkerCounts { initial: counts.initial.min(most), max: counts.max.min(most) }
 }
 
 /// Whether a run's work is done by the processor.
