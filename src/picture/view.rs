@@ -12,7 +12,7 @@ pub enum PictureError {
     PlaneCount { format: &'static str, expected: usize, got: usize },
     #[error("plane {plane} of {format}: a stride of {stride} bytes is less than a row's {row_bytes}")]
     Stride { format: &'static str, plane: usize, stride: usize, row_bytes: usize },
-    #[error("plane {plane} of {format} holds {got} bytes where {expected} are due")]
+    #[error("plane {plane} of {format} holds {got} bytes, but {expected} are needed")]
     Short { format: &'static str, plane: usize, expected: usize, got: usize },
 }
 

@@ -106,7 +106,7 @@ fn errors_for_invalid_planes_name_the_plane() {
     assert_eq!(error(&[luma, chroma]), "I420 has 3 planes, not 2");
     assert_eq!(error(&[luma; 5]), "I420 has 3 planes, not 5");
     assert!(error(&[(&bytes, 3), chroma, chroma]).contains("plane 0 of I420: a stride of 3 bytes"));
-    assert!(error(&[luma, (&bytes[..3], 2), chroma]).contains("plane 1 of I420 holds 3 bytes where 4 are due"));
+    assert!(error(&[luma, (&bytes[..3], 2), chroma]).contains("plane 1 of I420 holds 3 bytes, but 4 are needed"));
     assert!(error(&[luma, chroma, (&bytes, usize::MAX)]).contains("plane 2"));
     assert!(PictureRef::new(PixelFormat::Gray8, size(0, 4), &[(&bytes, 4)]).is_err());
     // The last row may end with its last pixel; the stride of a single row does not matter.

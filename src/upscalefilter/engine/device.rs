@@ -133,7 +133,7 @@ impl Device {
         controller.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
     }
 
-    /// The network on the CPU, shared by so many `workers`. Slow on first use; call it without a lock.
+    /// The network on the CPU, shared by `workers` workers. Slow on first use; call it without a lock.
     pub fn fallback(&self, workers: usize) -> Result<&Arc<dyn Model>, &str> {
         let load = || load(&self.settings, Provider::Cpu, 0, workers.max(1)).map_err(|error| error.to_string());
         self.fallback.get_or_init(load).as_ref().map_err(String::as_str)
@@ -151,7 +151,7 @@ fn load(settings: &Settings, provider: Provider, device_id: u32, workers: usize)
     model::load(&Source::parse(&settings.model), options)
 }
 
-/// The element's share of the device that a model runs on, for up to so many workers.
+/// The element's share of the device that a model runs on, for at most `workers` workers.
 fn join(settings: &Settings, model: &dyn Model, member: u64, workers: usize) -> Arc<Share> {
     let memory = model.memory();
     let runs = match memory {
@@ -187,12 +187,12 @@ fn runs_on_processor(provider: Provider) -> bool {
     matches!(provider, Provider::Cpu | Provider::OpenVino)
 }
 
-/// Frames at a time that a device with so many `workers` starts with.
+/// How many frames a device with `workers` workers starts with at a time.
 fn at_a_time(settings: &Settings, workers: usize) -> usize {
     if settings.latency_mode == LatencyMode::Low { 1 } else { workers }
 }
 
-/// Processor threads in each session of so many `workers`. Other devices keep their sessions when there are fewer
+/// Processor threads in each session if there are `workers` of them. Other devices keep their sessions when there are fewer
 /// workers: reopening them takes longer, and the processor does little of the work.
 fn session_threads(info: &ModelInfo, workers: usize) -> usize {
     if runs_on_processor(info.provider) { threads_per_worker(cores(), workers) } else { info.threads }

@@ -20,7 +20,7 @@ use crate::upscalefilter::engine::device::{Device, FirstSession};
 use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::negotiation::config::StreamConfig;
 
-/// After so many runs of one size, a session's memory no longer grows.
+/// After this many runs of one size, a session's memory no longer grows.
 const TIMES_MEASURED: u32 = 3;
 
 /// A worker thread's session, and buffers that it keeps from frame to frame.

@@ -239,7 +239,7 @@ impl UpscaleFilter {
         // Frames after a discontinuity never move before it.
         let discontinuous = gst::BufferFlags::DISCONT | gst::BufferFlags::RESYNC;
         let sorted = !state.reverse && !header.flags().intersects(discontinuous);
-        // The other frames in flight span at most so many durations.
+        // The other frames in flight span at most this many durations.
         let others = state.in_flight.map_or(0, |in_flight| in_flight as u64 - 1);
         let duration = header.duration().unwrap_or_default().max(config.frame_duration());
         let disorder = sorted.then(|| duration.nseconds().saturating_mul(others));
