@@ -62,12 +62,14 @@ pub struct Progress {
 
 impl Progress {
     pub fn new(console: &Console, kind: ProgressKind) -> Self {
-        console.bar.reset();
-        console.bar.unset_length();
-        if !console.bar.is_hidden() {
-            console.bar.set_style(style("{spinner} {wide_msg}"));
-            console.bar.set_message("starting");
-            console.bar.enable_steady_tick(Duration::from_millis(200));
+        let bar = &console.bar;
+        // The style comes first: what follows draws the bar.
+        bar.set_style(style("{spinner} {wide_msg}"));
+        bar.set_message("starting");
+        bar.unset_length();
+        bar.reset();
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(200));
         }
         Progress { console: console.clone(), kind, started: Instant::now(), last_line: None }
     }

@@ -1,7 +1,7 @@
 //! What people choose: sizes, parts, encoders, many files, other kinds of results.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::common::have_runtime;
 use crate::probe::{ffmpeg, have_programs, probe, streams, tag};
@@ -252,4 +252,23 @@ fn comparing_makes_a_picture_and_a_page() {
     assert!(!page.contains("http"), "the page needs nothing else");
     run_in(folder.path(), ["compare", "in.mp4", "out.mkv"]).expect_failure(1, "exists: add -y");
     run_in(folder.path(), ["compare", "-y", "--at", "0.5,1", "in.mp4", "out.mkv"]).expect_ok();
+}
+
+#[test]
+fn on_a_terminal_there_is_one_bar_as_wide_as_the_terminal() {
+    if !can_run() || Command::new("script").arg("--version").output().is_err() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    clip(folder.path());
+    let program = command().get_program().to_string_lossy().into_owned();
+    let run = format!("stty rows 20 cols 50; exec '{program}' --model lanczos2x in.mp4 out.mp4");
+    let output = Command::new("script").args(["-qec", &run, "/dev/null"]).current_dir(folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).replace("\x1b[2K", "").replace("\x1b[1A", "");
+    let bars: Vec<&str> =
+        text.split(['\r', '\n']).filter(|line| line.contains('%') && !line.contains("gst-upscale: ")).collect();
+    assert!(output.status.success() && !bars.is_empty(), "{text}");
+    assert!(bars.iter().all(|bar| bar.contains(" of 50 frames") && bar.chars().count() <= 50), "{bars:?}");
+    assert!(!text.contains("0/0"), "{text}");
+    assert!(text.contains("out.mp4: 50 frames"), "{text}");
 }
