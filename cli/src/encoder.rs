@@ -9,7 +9,7 @@ use crate::av::{
 use crate::codecs::Codec;
 use crate::colour::{self, Colour};
 use crate::failure::{Context, Result, failed, usage};
-use crate::hdr::Hdr;
+use crate::hdr::{self, SideData};
 use crate::reader::Timing;
 
 /// What a video encoder needs to know.
@@ -18,9 +18,8 @@ pub struct Job {
     pub codec: Codec,
     pub encoding: Encoding,
     pub timing: Timing,
-    pub hdr: Hdr,
-    /// The display matrix for the container.
-    pub matrix: Option<Vec<u8>>,
+    /// HDR metadata and the display matrix, for the container.
+    pub side_data: SideData,
     pub global_header: bool,
     /// The source's height, from which players guess an unspecified matrix.
     pub source_rows: i32,
@@ -32,14 +31,7 @@ impl Job {
     /// For a source with this first frame.
     pub fn new(codec: Codec, encoding: Encoding, timing: Timing, first: &Frame) -> Self {
         let (source_rows, is_opaque) = (first.height, !first.pixel_format().has_alpha());
-        let (hdr, matrix, global_header) = (Hdr::default(), None, false);
-        Job { codec, encoding, timing, hdr, matrix, global_header, source_rows, is_opaque }
-    }
-
-    /// The stream's side data for the container.
-    pub fn side_data(&self) -> impl Iterator<Item = (ffi::AVPacketSideDataType, &[u8])> {
-        let matrix = self.matrix.as_deref();
-        self.hdr.side_data().chain(matrix.map(|data| (ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, data)))
+        Job { codec, encoding, timing, side_data: Vec::new(), global_header: false, source_rows, is_opaque }
     }
 
     /// The frame rate if it is constant, otherwise 0/1.
@@ -80,7 +72,7 @@ impl VideoEncoder {
             colour.matrix = ffi::AVColorSpace::AVCOL_SPC_SMPTE170M;
         }
         let mut options = codec.options(&job.encoding)?;
-        job.hdr.set_options(codec, &mut options);
+        hdr::set_options(&job.side_data, codec, &mut options);
         let filters = filters(codec, (from, before), (format, colour), frame)?;
         let base = job.timing.base;
         let input = PictureInput { base, rate: job.timing.rate, out_base: base };

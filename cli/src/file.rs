@@ -224,8 +224,8 @@ impl VideoFile {
         stream.time_base = encoder.time_base;
         stream.avg_frame_rate = job.constant_rate();
         stream.sample_aspect_ratio = encoder.sample_aspect_ratio;
-        for (kind, data) in job.side_data() {
-            self.muxer.add_side_data(index, kind, data).map_err(|error| self.failure(error))?;
+        for (kind, data) in &job.side_data {
+            self.muxer.add_side_data(index, *kind, data).map_err(|error| self.failure(error))?;
         }
         if self.container.is_matroska() {
             // Audio may start before 0 for the decoder's sake; FFmpeg would shift all streams instead.

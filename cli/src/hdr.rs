@@ -1,6 +1,7 @@
 //! HDR metadata: what is kept and what is lost.
 
 use ffi::AVFrameSideDataType as Kind;
+use ffi::AVPacketSideDataType::{AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA};
 
 use crate::av::{self, Dictionary, Frame, Rational, Stream};
 use crate::codecs::Codec;
@@ -26,81 +27,66 @@ struct ContentLight {
     average: u32,
 }
 
-/// HDR10's static metadata in FFmpeg's representation.
-#[derive(Clone, Default)]
-pub struct Hdr {
-    display: Option<Vec<u8>>,
-    light: Option<Vec<u8>>,
+/// A stream's side data.
+pub type SideData = Vec<(ffi::AVPacketSideDataType, Vec<u8>)>;
+
+/// HDR10's static metadata, from the first frame or else from the container.
+pub fn static_metadata(frame: &Frame, stream: Option<Stream>) -> SideData {
+    let kinds = [
+        (Kind::AV_FRAME_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_MASTERING_DISPLAY_METADATA),
+        (Kind::AV_FRAME_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_CONTENT_LIGHT_LEVEL),
+    ];
+    let find = |(of_frame, of_stream)| {
+        let stored = || stream.and_then(|stream| stream.side_data(of_stream));
+        Some((of_stream, frame.side_data(of_frame).or_else(stored)?.to_vec()))
+    };
+    kinds.into_iter().filter_map(find).collect()
 }
 
-impl Hdr {
-    /// From the first frame, or else from the container.
-    pub fn of(frame: &Frame, stream: Option<Stream>) -> Self {
-        use ffi::AVPacketSideDataType::{AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA};
-        let find = |of_frame, of_stream| {
-            let stored = || stream.and_then(|stream| stream.side_data(of_stream));
-            frame.side_data(of_frame).or_else(stored).map(<[u8]>::to_vec)
-        };
-        Hdr {
-            display: find(Kind::AV_FRAME_DATA_MASTERING_DISPLAY_METADATA, AV_PKT_DATA_MASTERING_DISPLAY_METADATA),
-            light: find(Kind::AV_FRAME_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_CONTENT_LIGHT_LEVEL),
-        }
+/// Adds the metadata to the options of encoders that write it into the stream.
+pub fn set_options(metadata: &SideData, codec: Codec, options: &mut Dictionary) {
+    let (list, display, light) = match codec.name {
+        "libx264" => ("x264-params", "mastering-display", "cll"),
+        "libx265" => ("x265-params", "master-display", "max-cll"),
+        _ => return,
+    };
+    let mut parts = Vec::new();
+    if codec.name == "libx265" {
+        // libx265 logs to standard error itself.
+        parts.push("log-level=none".to_owned());
     }
-
-    /// The side data for the container.
-    pub fn side_data(&self) -> impl Iterator<Item = (ffi::AVPacketSideDataType, &[u8])> {
-        use ffi::AVPacketSideDataType::{AV_PKT_DATA_CONTENT_LIGHT_LEVEL, AV_PKT_DATA_MASTERING_DISPLAY_METADATA};
-        let display = self.display.as_deref().map(|data| (AV_PKT_DATA_MASTERING_DISPLAY_METADATA, data));
-        let light = self.light.as_deref().map(|data| (AV_PKT_DATA_CONTENT_LIGHT_LEVEL, data));
-        display.into_iter().chain(light)
+    // SAFETY: FFmpeg keeps such structs in these kinds of data.
+    let (mastering, levels) = unsafe {
+        (
+            read::<MasteringDisplay>(metadata, AV_PKT_DATA_MASTERING_DISPLAY_METADATA),
+            read::<ContentLight>(metadata, AV_PKT_DATA_CONTENT_LIGHT_LEVEL),
+        )
+    };
+    let mastering = mastering.filter(|display| display.has_primaries != 0 && display.has_luminance != 0);
+    parts.extend(mastering.map(|mastering| format!("{display}={}", mastering.text())));
+    parts.extend(levels.map(|levels| format!("{light}={},{}", levels.max, levels.average)));
+    if !parts.is_empty() {
+        options.set(list, &parts.join(":"));
     }
+}
 
-    /// Adds it to the options of encoders that write it into the stream.
-    pub fn set_options(&self, codec: Codec, options: &mut Dictionary) {
-        let (list, display, light) = match codec.name {
-            "libx264" => ("x264-params", "mastering-display", "cll"),
-            "libx265" => ("x265-params", "master-display", "max-cll"),
-            _ => return,
-        };
-        let mut parts = Vec::new();
-        if codec.name == "libx265" {
-            // libx265 logs to standard error itself.
-            parts.push("log-level=none".to_owned());
-        }
-        parts.extend(self.display_text().map(|text| format!("{display}={text}")));
-        parts.extend(self.light_levels().map(|(max, average)| format!("{light}={max},{average}")));
-        if !parts.is_empty() {
-            options.set(list, &parts.join(":"));
-        }
-    }
+/// # Safety
+/// Data of this kind holds a `T`.
+unsafe fn read<T: Copy>(metadata: &SideData, kind: ffi::AVPacketSideDataType) -> Option<T> {
+    let (_, data) = metadata.iter().find(|(of, data)| *of == kind && data.len() >= size_of::<T>())?;
+    // SAFETY: the caller's promise; the data is long enough, and alignment does not matter.
+    Some(unsafe { data.as_ptr().cast::<T>().read_unaligned() })
+}
 
+impl MasteringDisplay {
     /// As in "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)", in units of 1/50000 and 1/10000 cd/m².
-    fn display_text(&self) -> Option<String> {
-        let data = self.display.as_ref().filter(|data| data.len() >= size_of::<MasteringDisplay>())?;
-        // SAFETY: FFmpeg keeps such a struct in this kind of data, of which there is enough; alignment is not asked for.
-        let display = unsafe { data.as_ptr().cast::<MasteringDisplay>().read_unaligned() };
-        if display.has_primaries == 0 || display.has_luminance == 0 {
-            return None;
-        }
+    fn text(&self) -> String {
         let scaled = |value: Rational, scale: f64| (av::value(value) * scale).round() as i64;
         let point = |place: [Rational; 2]| format!("({},{})", scaled(place[0], 50000.0), scaled(place[1], 50000.0));
-        let [red, green, blue] = display.display_primaries;
-        Some(format!(
-            "G{}B{}R{}WP{}L({},{})",
-            point(green),
-            point(blue),
-            point(red),
-            point(display.white_point),
-            scaled(display.max_luminance, 10000.0),
-            scaled(display.min_luminance, 10000.0)
-        ))
-    }
-
-    fn light_levels(&self) -> Option<(u32, u32)> {
-        let data = self.light.as_ref().filter(|data| data.len() >= size_of::<ContentLight>())?;
-        // SAFETY: as above.
-        let light = unsafe { data.as_ptr().cast::<ContentLight>().read_unaligned() };
-        Some((light.max, light.average))
+        let [red, green, blue] = self.display_primaries.map(point);
+        let (white, luminance) = (point(self.white_point), [self.max_luminance, self.min_luminance]);
+        let [max, min] = luminance.map(|value| scaled(value, 10000.0));
+        format!("G{green}B{blue}R{red}WP{white}L({max},{min})")
     }
 }
 

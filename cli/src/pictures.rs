@@ -6,7 +6,6 @@ use crate::codecs::Codec;
 use crate::container::Container;
 use crate::encoder::{Job, VideoEncoder};
 use crate::failure::{Context, Result, failed};
-use crate::hdr::Hdr;
 use crate::input::{Input, file_url};
 use crate::output::{Claim, PictureFormat, write_failure};
 use crate::reader::Timing;
@@ -24,7 +23,7 @@ impl PictureFiles {
         let (encoding, global_header) = (encoding(format, job.encoding), format == PictureFormat::Avif);
         PictureFiles {
             format,
-            job: Job { encoding, global_header, hdr: Hdr::default(), matrix: None, ..job },
+            job: Job { encoding, global_header, side_data: Vec::new(), ..job },
             numbers: input.files().iter().map(|(number, _)| *number).collect(),
             written: 0,
         }

@@ -19,7 +19,7 @@ use crate::encoder::{Job, VideoEncoder};
 use crate::failure::{Context, Result, failed, usage};
 use crate::file::VideoFile;
 use crate::filters::{self, Before};
-use crate::hdr::{self, Hdr};
+use crate::hdr;
 use crate::input::Input;
 use crate::output::{Claim, Kind, Output, Place, is_same};
 use crate::pictures::{self, PictureFiles};
@@ -144,20 +144,18 @@ impl<'a> Work<'a> {
             Some(video) => video.side_data(ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX),
             None => first.side_data(ffi::AVFrameSideDataType::AV_FRAME_DATA_DISPLAYMATRIX),
         };
-        let mut matrix = matrix.map(<[u8]>::to_vec);
-        let hdr = Hdr::of(&first, video);
+        let keeps_rotation = output.container().is_some_and(Container::is_mp4);
+        let turn = matrix.and_then(filters::turn).filter(|_| !keeps_rotation);
+        let mut side_data = hdr::static_metadata(&first, video);
+        let kept = matrix.filter(|_| turn.is_none());
+        side_data.extend(kept.map(|matrix| (ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, matrix.to_vec())));
         notes.extend(hdr::losses(&first, video, codec));
         notes.extend(pixel_losses(&first, codec));
         say(&notes, options.upscale.strict, console)?;
-        let keeps_rotation = output.container().is_some_and(Container::is_mp4);
-        let turn = matrix.as_deref().and_then(filters::turn).filter(|_| !keeps_rotation);
-        if turn.is_some() {
-            matrix = None;
-        }
         let before = Before::new(options.selection, timing, turn, input.name().display().to_string());
         let size = before.size_of(&first);
         let job = Job::new(codec, options.encoding.clone(), before.timing(), &first);
-        let job = Job { hdr, matrix, source_rows: size.1, ..job };
+        let job = Job { side_data, source_rows: size.1, ..job };
         Ok(Work { options, input, output, job, stop, reader, before, size, actions })
     }
 
