@@ -10,7 +10,7 @@ use crate::args::{Compare, Selection};
 use crate::av::{self, Frame};
 use crate::console::Console;
 use crate::failure::{Context, Result, failed};
-use crate::filters::{self, Before};
+use crate::filters::{self, InputFilters};
 use crate::input::Input;
 use crate::pictures::png;
 use crate::preview::{scaled, side_by_side};
@@ -97,9 +97,9 @@ fn frame_at(path: &Path, seconds: f64) -> Result<Frame> {
     let frame = shown.context(format_args!("{}: no frame could be decoded", path.display()))?;
     let Some(turn) = matrix.as_deref().and_then(filters::turn) else { return Ok(frame) };
     let selection = Selection { fit: true, ..Selection::default() };
-    let mut before = Before::new(&selection, reader.timing(), Some(turn), path.display().to_string());
-    let mut turned = before.filter(Some(frame))?;
-    turned.extend(before.filter(None)?);
+    let mut filters = InputFilters::new(&selection, reader.timing(), Some(turn), path.display().to_string());
+    let mut turned = filters.filter(Some(frame))?;
+    turned.extend(filters.filter(None)?);
     turned.pop().context(format_args!("{}: a frame cannot be turned", path.display()))
 }
 

@@ -14,7 +14,7 @@ use crate::reader::Timing;
 
 /// What a video encoder needs to know.
 #[derive(Clone)]
-pub struct Job {
+pub struct EncoderSettings {
     pub codec: Codec,
     pub encoding: Encoding,
     pub timing: Timing,
@@ -27,11 +27,11 @@ pub struct Job {
     pub is_opaque: bool,
 }
 
-impl Job {
+impl EncoderSettings {
     /// For a source with this first frame.
     pub fn new(codec: Codec, encoding: Encoding, timing: Timing, first: &Frame) -> Self {
         let (source_rows, is_opaque) = (first.height, !first.pixel_format().has_alpha());
-        Job { codec, encoding, timing, side_data: Vec::new(), global_header: false, source_rows, is_opaque }
+        EncoderSettings { codec, encoding, timing, side_data: Vec::new(), global_header: false, source_rows, is_opaque }
     }
 
     /// The frame rate if it is constant, otherwise 0/1.
@@ -60,22 +60,22 @@ pub struct VideoEncoder {
 
 impl VideoEncoder {
     /// For frames like this one.
-    pub fn open(job: &Job, frame: &Frame) -> Result<Self> {
-        let codec = job.codec;
+    pub fn open(settings: &EncoderSettings, frame: &Frame) -> Result<Self> {
+        let codec = settings.codec;
         let from = frame.pixel_format();
-        let (format, _) = codec.pixel_format(from, job.is_opaque);
-        let before = Colour::of(frame).enlarged(from, job.source_rows, frame.height);
+        let (format, _) = codec.pixel_format(from, settings.is_opaque);
+        let before = Colour::of(frame).enlarged(from, settings.source_rows, frame.height);
         let mut colour = colour::converted(before, from, format, frame.height);
         if codec.name == "mjpeg" {
             // JFIF allows only this.
             colour.range = ffi::AVColorRange::AVCOL_RANGE_JPEG;
             colour.matrix = ffi::AVColorSpace::AVCOL_SPC_SMPTE170M;
         }
-        let mut options = codec.options(&job.encoding)?;
-        hdr::set_options(&job.side_data, codec, &mut options);
+        let mut options = codec.options(&settings.encoding)?;
+        hdr::set_options(&settings.side_data, codec, &mut options);
         let filters = filters(codec, (from, before), (format, colour), frame)?;
-        let base = job.timing.base;
-        let input = PictureInput { base, rate: job.timing.rate, out_base: base };
+        let base = settings.timing.base;
+        let input = PictureInput { base, rate: settings.timing.rate, out_base: base };
         let wrong = format!("{} cannot be used", codec.name);
         let mut graph = None;
         if !filters.is_empty() {
@@ -98,10 +98,10 @@ impl VideoEncoder {
         }
         encoder.sample_aspect_ratio = frame.sample_aspect_ratio;
         encoder.time_base = base;
-        encoder.framerate = job.timing.rate;
+        encoder.framerate = settings.timing.rate;
         encoder.thread_count = 0;
         colour.describe_encoder(&mut encoder);
-        if job.global_header {
+        if settings.global_header {
             encoder.flags |= ffi::AV_CODEC_FLAG_GLOBAL_HEADER as i32;
         }
         open(&mut encoder, codec, options)?;

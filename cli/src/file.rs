@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::av::{self, Dictionary, Error, Muxer, Packet, Rational, Stream, rational};
 use crate::container::Container;
-use crate::encoder::{Job, StreamEncoder, VideoEncoder};
+use crate::encoder::{EncoderSettings, StreamEncoder, VideoEncoder};
 use crate::failure::{Failure, Result, failed};
 use crate::output::write_failure;
 use crate::reader::MediaReader;
@@ -217,14 +217,14 @@ impl VideoFile {
     }
 
     /// Sets the video stream's parameters, and writes the header.
-    pub fn begin(&mut self, video: &VideoEncoder, job: &Job) -> Result<()> {
+    pub fn begin(&mut self, video: &VideoEncoder, settings: &EncoderSettings) -> Result<()> {
         let (index, encoder) = (self.video, video.encoder());
         self.muxer.describe(index, encoder).map_err(|error| self.failure(error))?;
         let stream = self.muxer.stream(index);
         stream.time_base = encoder.time_base;
-        stream.avg_frame_rate = job.constant_rate();
+        stream.avg_frame_rate = settings.constant_rate();
         stream.sample_aspect_ratio = encoder.sample_aspect_ratio;
-        for (kind, data) in &job.side_data {
+        for (kind, data) in &settings.side_data {
             self.muxer.add_side_data(index, *kind, data).map_err(|error| self.failure(error))?;
         }
         if self.container.is_matroska() {

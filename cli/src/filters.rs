@@ -36,7 +36,7 @@ pub fn turn(matrix: &[u8]) -> Option<Turn> {
 }
 
 /// Turns decoded frames into frames that the element takes.
-pub struct Before {
+pub struct InputFilters {
     deinterlace: Option<Deinterlace>,
     inverse_telecine: bool,
     fit: bool,
@@ -56,9 +56,9 @@ fn kind(frame: &Frame) -> Kind {
     (frame.width, frame.height, frame.pixel_format(), Colour::of(frame))
 }
 
-impl Before {
+impl InputFilters {
     pub fn new(selection: &Selection, timing: Timing, turn: Option<Turn>, name: String) -> Self {
-        Before {
+        InputFilters {
             deinterlace: selection.deinterlace.filter(|how| *how != Deinterlace::Off),
             inverse_telecine: selection.inverse_telecine,
             fit: selection.fit,

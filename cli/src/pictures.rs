@@ -4,7 +4,7 @@ use crate::args::Encoding;
 use crate::av::{self, Dictionary, Encoder, Frame, Muxer, Packet, rational};
 use crate::codecs::Codec;
 use crate::container::Container;
-use crate::encoder::{Job, VideoEncoder};
+use crate::encoder::{EncoderSettings, VideoEncoder};
 use crate::failure::{Context, Result, failed};
 use crate::input::{Input, file_url};
 use crate::output::{Claim, PictureFormat, write_failure};
@@ -12,18 +12,18 @@ use crate::reader::Timing;
 
 pub struct PictureFiles {
     format: PictureFormat,
-    job: Job,
+    settings: EncoderSettings,
     /// IN's numbers; for a video they are 1, 2, 3.
     numbers: Vec<u64>,
     written: u64,
 }
 
 impl PictureFiles {
-    pub fn new(format: PictureFormat, job: Job, input: &Input) -> Self {
-        let (encoding, global_header) = (encoding(format, job.encoding), format == PictureFormat::Avif);
+    pub fn new(format: PictureFormat, settings: EncoderSettings, input: &Input) -> Self {
+        let (encoding, global_header) = (encoding(format, settings.encoding), format == PictureFormat::Avif);
         PictureFiles {
             format,
-            job: Job { encoding, global_header, side_data: Vec::new(), ..job },
+            settings: EncoderSettings { encoding, global_header, side_data: Vec::new(), ..settings },
             numbers: input.files().iter().map(|(number, _)| *number).collect(),
             written: 0,
         }
@@ -36,7 +36,7 @@ impl PictureFiles {
         let place = usize::try_from(frame.pts).ok();
         let number = place.and_then(|place| self.numbers.get(place).copied()).unwrap_or(self.written);
         let (path, name) = (claim.picture(number), claim.final_picture(number));
-        let (encoder, packets) = encode(&self.job, frame)?;
+        let (encoder, packets) = encode(&self.settings, frame)?;
         if self.format == PictureFormat::Avif {
             let url = file_url(&path)?;
             return avif(&url, encoder.encoder(), packets).map_err(|error| write_failure(&name, error));
@@ -46,8 +46,8 @@ impl PictureFiles {
     }
 }
 
-fn encode(job: &Job, frame: Frame) -> Result<(VideoEncoder, Vec<Packet>)> {
-    let mut encoder = VideoEncoder::open(job, &frame)?;
+fn encode(settings: &EncoderSettings, frame: Frame) -> Result<(VideoEncoder, Vec<Packet>)> {
+    let mut encoder = VideoEncoder::open(settings, &frame)?;
     let mut packets = encoder.take(Some(frame))?;
     packets.extend(encoder.take(None)?);
     Ok((encoder, packets))
@@ -56,10 +56,10 @@ fn encode(job: &Job, frame: Frame) -> Result<(VideoEncoder, Vec<Packet>)> {
 /// The bytes of a PNG file.
 pub fn png(frame: &Frame) -> Result<Vec<u8>> {
     let timing = Timing { base: rational(1, 25), rate: rational(25, 1), is_constant: true, total: Some(1) };
-    let job = Job::new(codec(PictureFormat::Png)?, Encoding::default(), timing, frame);
+    let settings = EncoderSettings::new(codec(PictureFormat::Png)?, Encoding::default(), timing, frame);
     let mut frame = frame.share().context("a picture")?;
     frame.pts = 0;
-    let (_, packets) = encode(&job, frame)?;
+    let (_, packets) = encode(&settings, frame)?;
     Ok(packets.first().context("no PNG was made")?.bytes().to_vec())
 }
 

@@ -7,7 +7,7 @@ use gstupscale::plan::{self as file, Recorder};
 use crate::args::{Plan, ProgressKind, Selection};
 use crate::console::Console;
 use crate::failure::{Context, Result};
-use crate::filters::Before;
+use crate::filters::InputFilters;
 use crate::finder::Finder;
 use crate::input::Input;
 use crate::output::{Output, Place};
@@ -96,16 +96,16 @@ fn find(input: &Input, selection: &Selection, finder: &mut Finder, progress: &mu
         media.keep_only(&[]);
     }
     reader.first_frame()?;
-    let mut before = Before::new(selection, reader.timing(), None, "IN".into());
-    let total = before.timing().total;
+    let mut filters = InputFilters::new(selection, reader.timing(), None, "IN".into());
+    let total = filters.timing().total;
     let mut frames = 0;
     loop {
         let event = reader.next()?;
         let is_end = event.is_none();
         let ready = match event {
             Some(Event::Packet(_)) => continue,
-            Some(Event::Frame(frame)) => before.filter(Some(frame))?,
-            None => before.filter(None)?,
+            Some(Event::Frame(frame)) => filters.filter(Some(frame))?,
+            None => filters.filter(None)?,
         };
         for frame in ready {
             frames += 1;

@@ -15,10 +15,10 @@ use crate::av::{self, Frame, Rational, rational};
 use crate::codecs::Codec;
 use crate::console::Console;
 use crate::container::Container;
-use crate::encoder::{Job, VideoEncoder};
+use crate::encoder::{EncoderSettings, VideoEncoder};
 use crate::failure::{Context, Result, failed, usage};
 use crate::file::VideoFile;
-use crate::filters::{self, Before};
+use crate::filters::{self, InputFilters};
 use crate::hdr;
 use crate::input::Input;
 use crate::output::{Claim, Kind, Output, Place, is_same};
@@ -58,8 +58,8 @@ pub fn run(options: Options, input: &Path, output: &Path, console: &Console) -> 
     };
     let claim = output.claim(&input, args.overwrite)?;
     let mut progress = Progress::new(console, args.progress);
-    let outcome = Work::prepare(options, &input, &output, codec, console)
-        .and_then(|work| work.run(&claim, &mut progress, console));
+    let outcome =
+        Job::prepare(options, &input, &output, codec, console).and_then(|job| job.run(&claim, &mut progress, console));
     progress.clear();
     let done = outcome?;
     if let Some(path) = &args.plan {
@@ -100,20 +100,20 @@ struct Done {
 }
 
 /// A job that is ready to start.
-struct Work<'a> {
+struct Job<'a> {
     options: Options<'a>,
     input: &'a Input,
     output: &'a Output,
-    job: Job,
+    settings: EncoderSettings,
     stop: Arc<Stop>,
     reader: Reader,
-    before: Before,
+    filters: InputFilters,
     /// The size before upscaling.
     size: (i32, i32),
     actions: Vec<StreamAction>,
 }
 
-impl<'a> Work<'a> {
+impl<'a> Job<'a> {
     /// Opens IN, decodes its first frame, decides what happens to each stream, and reports what will be lost.
     fn prepare(
         options: Options<'a>,
@@ -152,11 +152,11 @@ impl<'a> Work<'a> {
         notes.extend(hdr::losses(&first, video, codec));
         notes.extend(pixel_losses(&first, codec));
         say(&notes, options.upscale.strict, console)?;
-        let before = Before::new(options.selection, timing, turn, input.name().display().to_string());
-        let size = before.size_of(&first);
-        let job = Job::new(codec, options.encoding.clone(), before.timing(), &first);
-        let job = Job { side_data, source_rows: size.1, ..job };
-        Ok(Work { options, input, output, job, stop, reader, before, size, actions })
+        let filters = InputFilters::new(options.selection, timing, turn, input.name().display().to_string());
+        let size = filters.size_of(&first);
+        let settings = EncoderSettings::new(codec, options.encoding.clone(), filters.timing(), &first);
+        let settings = EncoderSettings { side_data, source_rows: size.1, ..settings };
+        Ok(Job { options, input, output, settings, stop, reader, filters, size, actions })
     }
 
     fn run(mut self, claim: &Claim, progress: &mut Progress, console: &Console) -> Result<Done> {
@@ -171,17 +171,19 @@ impl<'a> Work<'a> {
             preview: if args.preview { Some(Preview::open(console)?) } else { None },
             aspect: size.map(|size| Aspect { from: self.size, to: size }),
         };
-        let total = self.job.timing.total;
+        let total = self.settings.timing.total;
         let writer = match (&shared.file, self.output.kind) {
-            (Some(file), _) => Writer::Video { file, encoder: None, job: self.job, console },
-            (None, Kind::Pictures(format)) => Writer::Pictures(PictureFiles::new(format, self.job, self.input), claim),
+            (Some(file), _) => Writer::Video { file, encoder: None, settings: self.settings, console },
+            (None, Kind::Pictures(format)) => {
+                Writer::Pictures(PictureFiles::new(format, self.settings, self.input), claim)
+            }
             (None, Kind::Video(_)) => return failed("a video has a file"),
         };
         let (sender, receiver) = channel();
-        let damage = std::thread::scope(|scope| {
-            let (shared, reader, before) = (&shared, &mut self.reader, &mut self.before);
+        std::thread::scope(|scope| {
+            let (shared, reader, filters) = (&shared, &mut self.reader, &mut self.filters);
             let ended: Sender<Result<()>> = sender.clone();
-            scope.spawn(move || ended.send(shared.read(reader, before)).ok());
+            scope.spawn(move || ended.send(shared.read(reader, filters)).ok());
             scope.spawn(move || sender.send(shared.write(writer)).ok());
             let outcome = shared.watch(&receiver, total, progress, console);
             if outcome.is_err() {
@@ -189,8 +191,7 @@ impl<'a> Work<'a> {
                 shared.upscaler.stop();
             }
             outcome
-        });
-        damage?;
+        })?;
         let frames = shared.written.load(Ordering::Relaxed);
         if upscaler.left_inside() > 0 {
             return failed(format!("{} frames went in and did not come out", upscaler.left_inside()));
@@ -213,7 +214,7 @@ impl<'a> Work<'a> {
             return Ok(None);
         };
         let mut file = VideoFile::create(claim.file(), &self.output.path, container, reader, &self.actions)?;
-        self.job.global_header = file.wants_global_header();
+        self.settings.global_header = file.wants_global_header();
         Ok(Some(file))
     }
 }
@@ -279,7 +280,7 @@ enum Writer<'a> {
     Video {
         file: &'a Mutex<VideoFile>,
         encoder: Option<VideoEncoder>,
-        job: Job,
+        settings: EncoderSettings,
         console: &'a Console,
     },
     Pictures(PictureFiles, &'a Claim),
@@ -288,18 +289,18 @@ enum Writer<'a> {
 impl Writer<'_> {
     /// Encodes outside the file's lock, so that reading continues in parallel.
     fn take(&mut self, frame: Frame) -> Result<()> {
-        let (file, encoder, job, console) = match self {
+        let (file, encoder, settings, console) = match self {
             Writer::Pictures(files, claim) => return files.take(frame, claim),
-            Writer::Video { file, encoder, job, console } => (file, encoder, job, console),
+            Writer::Video { file, encoder, settings, console } => (file, encoder, settings, console),
         };
         let encoder = match encoder {
             Some(encoder) => encoder,
             None => {
-                let opened = VideoEncoder::open(job, &frame)?;
+                let opened = VideoEncoder::open(settings, &frame)?;
                 if (opened.encoder().width, opened.encoder().height) != (frame.width, frame.height) {
                     console.note("a row or column is added to make the size even");
                 }
-                file.lock().begin(&opened, job)?;
+                file.lock().begin(&opened, settings)?;
                 encoder.insert(opened)
             }
         };
@@ -349,19 +350,19 @@ struct Shared<'a> {
 
 impl Shared<'_> {
     /// The reading thread: frames go to the element, packets of other streams to the file.
-    fn read(&self, reader: &mut Reader, before: &mut Before) -> Result<()> {
+    fn read(&self, reader: &mut Reader, filters: &mut InputFilters) -> Result<()> {
         let push = |frame: Frame| {
             self.interlaced.fetch_add(u64::from(frame.interlaced_frame != 0), Ordering::Relaxed);
             self.upscaler.push(&frame)
         };
         while let Some(event) = reader.next()? {
             match (event, &self.file) {
-                (Event::Frame(frame), _) => before.filter(Some(frame))?.into_iter().try_for_each(push)?,
+                (Event::Frame(frame), _) => filters.filter(Some(frame))?.into_iter().try_for_each(push)?,
                 (Event::Packet(packet), Some(file)) => file.lock().take(packet)?,
                 (Event::Packet(_), None) => {}
             }
         }
-        before.filter(None)?.into_iter().try_for_each(push)?;
+        filters.filter(None)?.into_iter().try_for_each(push)?;
         self.upscaler.end()
     }
 
