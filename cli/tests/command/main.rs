@@ -11,6 +11,7 @@ mod models;
 mod options;
 mod pictures;
 mod plans;
+mod preview;
 mod probe;
 mod read;
 mod refusals;
