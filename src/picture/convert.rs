@@ -16,6 +16,8 @@ use crate::types::Size;
 pub struct Scratch {
     /// Planes to resize.
     pub(super) planes: [Vec<f32>; 2],
+    /// Rows of the components of parts that are resized instead of upscaled.
+    pub(super) smooth: [Vec<f32>; 3],
     /// Buffer of [`Axes::resize_row`](super::lanczos::Axes::resize_row).
     pub(super) resized: Vec<f32>,
     /// Cb and Cr of a whole RGB picture at output size.

@@ -92,7 +92,7 @@ impl Converter {
         }
     }
 
-    fn store_luma(&self, row: &[f32], y: usize, x: usize, dst: &mut PictureMut) {
+    pub(super) fn store_luma(&self, row: &[f32], y: usize, x: usize, dst: &mut PictureMut) {
         let luma = self.layout.components[0];
         samples::store(&self.layout, self.luma, row, &mut dst.row_mut(luma.plane, y)[x * luma.step..]);
     }

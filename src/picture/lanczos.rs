@@ -90,6 +90,16 @@ impl Axis {
         (0..self.inner.start * self.scale).chain(self.inner.end * self.scale..self.result)
     }
 
+    /// The samples of the result that belong to these of the source.
+    pub fn of_source(&self, samples: &Range<usize>) -> Range<usize> {
+        (samples.start * self.scale).min(self.result)..(samples.end * self.scale).min(self.result)
+    }
+
+    /// The samples of the source that those of the result have a weight in which belong to these of the source.
+    pub fn read_for(&self, samples: &Range<usize>) -> Range<usize> {
+        samples.start.saturating_sub(TAPS)..(samples.end + TAPS).min(self.source)
+    }
+
     /// Whether the result equals the source.
     fn is_identity(&self) -> bool {
         self.source == self.result && self.start == 0.0
@@ -156,24 +166,48 @@ impl Axes {
     /// Makes row `y` of the result from `source`, which is `x.source` by `y.source` values. `buffer` grows as needed
     /// and keeps its memory.
     pub fn resize_row(&self, source: &[f32], y: usize, buffer: &mut Vec<f32>, out: &mut [f32]) {
-        let (x, width) = (&self.x, self.x.source);
-        let count = x.inner.len();
-        buffer.resize(width + x.scale * count, 0.0);
-        let (row, phases) = buffer.split_at_mut(width);
-        let Taps { first, weights } = self.y.taps(y);
-        let line = |tap: usize| (first as usize + tap).min(self.y.source - 1) * width;
-        add_weighted(std::array::from_fn(|tap| &source[line(tap)..]), weights, row);
+        self.resize_part(&Rows { values: source, first: 0 }, y, 0..self.x.source, buffer, out);
+    }
 
-        for (taps, phase) in x.phases.iter().zip(phases.chunks_exact_mut(count.max(1))) {
-            let begin = (x.inner.start as isize + taps.first) as usize;
-            add_weighted(std::array::from_fn(|tap| &row[begin + tap..]), taps.weights, phase);
+    /// The samples of row `y` of the result that belong to these `columns` of the source; see [`Axis::of_source`].
+    pub fn resize_part(&self, source: &Rows, y: usize, columns: Range<usize>, buffer: &mut Vec<f32>, out: &mut [f32]) {
+        let x = &self.x;
+        // At the frame's edges, the taps of a sample begin up to as many samples before it.
+        let read = x.read_for(&columns);
+        let inner = columns.start.max(x.inner.start)..columns.end.min(x.inner.end);
+        let count = inner.len();
+        buffer.resize((read.len() + x.scale * count).max(buffer.len()), 0.0);
+        let (row, rest) = buffer.split_at_mut(read.len());
+        let phases = &mut rest[..x.scale * count];
+        let Taps { first, weights } = self.y.taps(y);
+        let line = |tap: usize| {
+            let line = (first as usize + tap).min(self.y.source - 1) - source.first;
+            &source.values[line * x.source..][read.clone()]
+        };
+        add_weighted(std::array::from_fn(line), weights, row);
+
+        let wanted = x.of_source(&columns);
+        let made = if count > 0 { inner.start * x.scale..inner.end * x.scale } else { wanted.start..wanted.start };
+        if count > 0 {
+            for (taps, phase) in x.phases.iter().zip(phases.chunks_exact_mut(count)) {
+                let begin = (inner.start as isize + taps.first) as usize - read.start;
+                add_weighted(std::array::from_fn(|tap| &row[begin + tap..]), taps.weights, phase);
+            }
+            interleave(phases, x.scale, &mut out[made.start - wanted.start..made.end - wanted.start]);
         }
-        let inner = x.inner.start * x.scale..x.inner.end * x.scale;
-        interleave(phases, x.scale, &mut out[inner]);
-        for (index, Taps { first, weights }) in x.outer().zip(&x.edges) {
-            out[index] = weights.iter().zip(&row[*first as usize..]).map(|(weight, value)| weight * value).sum();
+        for index in (wanted.start..made.start).chain(made.end..wanted.end) {
+            let Taps { first, weights } = x.taps(index);
+            let row = &row[first as usize - read.start..];
+            out[index - wanted.start] = weights.iter().zip(row).map(|(weight, value)| weight * value).sum();
         }
     }
+}
+
+/// Rows of a plane, of all its columns.
+pub(super) struct Rows<'a> {
+    pub values: &'a [f32],
+    /// The row of the plane that is the first of these.
+    pub first: usize,
 }
 
 /// Writes the weighted sum of the rows to `out`.

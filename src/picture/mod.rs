@@ -14,9 +14,12 @@
 //! | `samples`, `matrix`, `siting` | row loops: samples to and from `f32`, colour matrix, chroma resampling |
 //! | [`paint`] | outlines for `show-updates` |
 //! | [`feather`] | blends adjacent regions whose results differ |
+//! | [`detail`] | how much detail each block of a picture has |
+//! | [`smooth`] | resizing parts of a frame by Lanczos instead of the network |
 
 pub mod colour;
 pub mod convert;
+pub mod detail;
 pub mod device_conversion;
 pub mod device_tensors;
 pub mod feather;
@@ -31,6 +34,7 @@ pub(crate) mod matrix;
 mod passthrough_planes;
 pub(crate) mod samples;
 pub(crate) mod siting;
+pub mod smooth;
 mod span;
 mod to_tensor;
 mod unchanged;

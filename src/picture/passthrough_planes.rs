@@ -25,14 +25,14 @@ impl Converter {
     }
 
     /// Axes of a plane that has a sample for each pixel.
-    fn full_axes(&self) -> Axes {
+    pub(super) fn full_axes(&self) -> Axes {
         Axes {
             x: Axis::new(self.input.width, self.scale, false, false),
             y: Axis::new(self.input.height, self.scale, false, false),
         }
     }
 
-    fn chroma_axes(&self) -> Axes {
+    pub(super) fn chroma_axes(&self) -> Axes {
         let site = self.colour.chroma_site;
         Axes {
             x: Axis::new(self.input.width, self.scale, self.layout.h_sub, site.h_cosited),

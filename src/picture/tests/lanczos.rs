@@ -33,8 +33,14 @@ fn off(src: &Owned, site: ChromaSite, scale: u32) -> f64 {
     let dst = convert(src, colour(Matrix::BT709, Range::Limited, site), Channels::Luma, scale);
     let chroma = if layout.kind == Kind::Yuv { 1..3 } else { 0..0 };
     let alpha = src.components().len() - usize::from(layout.alpha.is_some())..src.components().len();
+    error_of(src, &dst, chroma.chain(alpha), site)
+}
+
+/// The maximum error, in sample steps, over some components of a resized picture.
+pub fn error_of(src: &Owned, dst: &Owned, components: impl Iterator<Item = usize>, site: ChromaSite) -> f64 {
+    let (layout, scale) = (src.format.layout(), dst.size.width / src.size.width);
     let mut most = 0f64;
-    for index in chroma.chain(alpha) {
+    for index in components {
         let sub = |sub: bool| sub && src.components()[index].plane > 0;
         let (columns, rows) = dst.extent(index);
         let across: Vec<_> =

@@ -8,6 +8,7 @@ mod networks;
 mod regions;
 mod siting;
 mod sizes;
+mod smooth;
 mod solid;
 mod strides;
 mod tiles;
