@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::picture::smooth::Differences;
+
 /// Counts since the stream started or was last flushed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
@@ -25,9 +27,12 @@ pub struct Stats {
     pub unreadable: u64,
     /// NaN or infinite values in the network's output.
     pub non_finite: u64,
-    /// Pixels of all input frames, and how many of them had to be upscaled.
+    /// Pixels of all input frames, how many of them had to be upscaled, and how many were resized instead.
     frame_pixels: u64,
     upscaled_pixels: u64,
+    resized_pixels: u64,
+    /// What the network would have made of some of these.
+    pub audit: Differences,
     inference: InferenceTime,
     /// When the first frame arrived and when the last one left.
     first_in: Option<Instant>,
@@ -63,10 +68,16 @@ impl Stats {
         self.frames_out += 1;
     }
 
-    /// Records that `upscaled` of the `frame` pixels of a frame have to be upscaled.
-    pub fn area(&mut self, frame: u64, upscaled: u64) {
+    /// Records that `upscaled` of the `frame` pixels of a frame have to be upscaled, and `resized` others are resized.
+    pub fn area(&mut self, frame: u64, upscaled: u64, resized: u64) {
         self.frame_pixels += frame;
         self.upscaled_pixels += upscaled.min(frame);
+        self.resized_pixels += resized.min(frame.saturating_sub(upscaled));
+    }
+
+    /// Percentage of the frame area that was resized, because the network would hardly have changed it.
+    pub fn resized_percentage(&self) -> f64 {
+        percentage(self.resized_pixels, self.frame_pixels)
     }
 
     /// Records that the network took `took` for a frame or regions of it: tensors of `pixels` in total, of which the
@@ -91,7 +102,7 @@ impl Stats {
 
     /// Percentage of the frame area that was reused from earlier frames.
     pub fn reused_percentage(&self) -> f64 {
-        percentage(self.frame_pixels - self.upscaled_pixels, self.frame_pixels)
+        percentage(self.frame_pixels - self.upscaled_pixels - self.resized_pixels, self.frame_pixels)
     }
 
     /// Inference time saved by reuse, in seconds: the pixels that the network did not have to process, minus the halo
@@ -145,11 +156,11 @@ mod tests {
             stats.frame_out(start + Duration::from_millis(500 * (n as u64 + 1)));
         }
         for (took, pixels, upscaled) in [(10, 1000, 1000), (30, 600, 500)] {
-            stats.area(1000, upscaled);
+            stats.area(1000, upscaled, 0);
             stats.inference(Duration::from_millis(took), pixels, upscaled);
         }
-        (0..2).for_each(|_| stats.area(1000, 0));
-        assert_eq!(stats.reused_percentage(), 62.5);
+        (0..2).for_each(|_| stats.area(1000, 0, 250));
+        assert_eq!((stats.reused_percentage(), stats.resized_percentage()), (50.0, 12.5));
         // 2,400 of 4,000 pixels were not run, at 25 us each.
         assert!((stats.saved_seconds() - 0.06).abs() < 1e-9);
         assert_eq!((stats.unique, stats.duplicates, stats.duplicate_percentage()), (1, 3, 75.0));

@@ -41,6 +41,11 @@ impl BlockMap {
         !self.blocks.contains(&true)
     }
 
+    /// Whether all blocks are set.
+    pub fn is_full(&self) -> bool {
+        !self.blocks.contains(&false)
+    }
+
     /// Number of blocks set.
     pub fn count(&self) -> usize {
         self.blocks.iter().map(|&block| usize::from(block)).sum()
@@ -96,6 +101,16 @@ impl BlockMap {
         or(&mut self.blocks, &other.blocks);
     }
 
+    /// Clears every block that is not set in `other`, a map of the same frame.
+    pub(super) fn keep(&mut self, other: &BlockMap) {
+        self.blocks.iter_mut().zip(&other.blocks).for_each(|(block, other)| *block &= *other);
+    }
+
+    /// Clears every block that is set in `other`, a map of the same frame.
+    pub(super) fn remove(&mut self, other: &BlockMap) {
+        self.blocks.iter_mut().zip(&other.blocks).for_each(|(block, other)| *block &= !*other);
+    }
+
     /// Column and row of each block that is set, in row-major order.
     pub fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
         (0..self.rows).flat_map(|row| {
@@ -132,7 +147,8 @@ impl BlockMap {
         self.blocks.iter_mut().for_each(|block| *block = !*block);
     }
 
-    fn grow(&self, radius: u32) -> BlockMap {
+    /// Also sets the blocks at most `radius` blocks from one that is set, diagonals included.
+    pub(super) fn grow(&self, radius: u32) -> BlockMap {
         let (columns, rows) = (self.columns as usize, self.rows);
         let mut wide = self.clone();
         for row in 0..rows {

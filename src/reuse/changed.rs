@@ -32,6 +32,15 @@ pub struct Changes {
     pub chroma: BlockMap,
 }
 
+impl Changes {
+    /// Everything has changed.
+    pub fn all(frame: Size) -> Self {
+        let mut all = BlockMap::new(frame);
+        all.fill();
+        Changes { luma: all.clone(), chroma: all }
+    }
+}
+
 /// What was upscaled last at each place of a frame. Not the previous frame: small changes that were tolerated must add
 /// up.
 #[derive(Debug)]
@@ -165,6 +174,11 @@ impl History {
     pub fn keep_all(&mut self, picture: &PictureRef) {
         self.keep(picture, self.whole());
         self.known = true;
+    }
+
+    /// Forgets the frame that was kept.
+    pub fn forget(&mut self) {
+        self.known = false;
     }
 
     fn whole(&self) -> Rect {

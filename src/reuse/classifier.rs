@@ -1,6 +1,8 @@
 //! Decides what work a frame requires, for the element as well as for a plan made without upscaling.
 
+use super::detail::DetailFilter;
 use super::rules::Rules;
+use super::sensitivity::Threshold;
 use super::tracker::{Mode, Tracker};
 use super::work::FrameWork;
 use crate::model::graph::{Analysis, Locality};
@@ -40,19 +42,44 @@ impl ResultSource {
     }
 }
 
+/// What counts as nothing new, and what as not worth the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// How frames are compared with earlier ones; `None` if they are not.
+    pub mode: Option<Mode>,
+    /// From which detail on blocks go through the network; `None` if all do.
+    pub threshold: Option<Threshold>,
+    /// How many pixels around a part the network has to see; `None` for its whole receptive field.
+    pub radius: Option<u32>,
+}
+
+impl Policy {
+    /// Parts with the network's whole receptive field.
+    pub fn new(mode: Option<Mode>) -> Self {
+        Policy { mode, ..Policy::default() }
+    }
+}
+
 /// Classifies frames, one after the other.
 #[derive(Debug)]
 pub struct Classifier {
-    mode: Mode,
+    policy: Policy,
+    /// Constraints on regions.
+    rules: Option<Rules>,
     /// `None` if every frame that differs is upscaled as a whole.
     tracker: Option<Tracker>,
 }
 
 impl Classifier {
     /// For frames of `frame` pixels in the format of `converter`. Without `rules`, only whole frames are upscaled.
-    pub fn new(converter: &Converter, frame: Size, rules: Option<Rules>, mode: Mode) -> Self {
-        let tracker = Tracker::new(converter.format(), frame, rules, converter.chroma_is_apart(), mode);
-        Classifier { mode, tracker }
+    pub fn new(converter: &Converter, frame: Size, rules: Option<Rules>, policy: Policy) -> Self {
+        let Policy { mode, threshold, radius } = policy;
+        let detail = rules
+            .zip(threshold)
+            .map(|(rules, threshold)| DetailFilter::new(frame, converter.channels(), threshold, rules));
+        let rules = rules.map(|rules| radius.map_or(rules, |radius| rules.within(radius, converter)));
+        let tracker = Tracker::new(converter.format(), frame, rules, converter.chroma_is_apart(), mode, detail);
+        Classifier { policy, rules, tracker }
     }
 
     /// For a network whose file has been read, but that is not loaded.
@@ -68,11 +95,23 @@ impl Classifier {
             }
             _ => None,
         };
-        Classifier::new(&converter, frame, rules, mode)
+        Classifier::new(&converter, frame, rules, Policy::new(Some(mode)))
     }
 
-    pub fn mode(&self) -> Mode {
-        self.mode
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Constraints on the regions of the work it returns.
+    pub fn rules(&self) -> Option<Rules> {
+        self.rules
+    }
+
+    /// Forgets the previous frame, whose output is gone.
+    pub fn forget(&mut self) {
+        if let Some(tracker) = &mut self.tracker {
+            tracker.forget();
+        }
     }
 
     /// Whether frames are compared with the previous one.
@@ -92,6 +131,7 @@ impl Classifier {
             (Known::Shown, _) => ResultSource::Duplicate,
             (Known::Kept, _) => ResultSource::Kept,
             (Known::No, FrameWork::Nothing) if has_base => ResultSource::Duplicate,
+            (Known::No, FrameWork::Mixed(mixed)) if !mixed.needs_previous => ResultSource::New(work.clone()),
             (Known::No, work) if has_base => ResultSource::New(work.clone()),
             (Known::No, _) => ResultSource::New(FrameWork::Whole),
         }
@@ -100,7 +140,7 @@ impl Classifier {
     /// Whether to cache the output for frames with the same fingerprint. An output that is only similar must not be
     /// cached: differences would add up.
     pub fn is_kept(&self, source: &ResultSource) -> bool {
-        self.mode == Mode::Exact || !source.work().needs_previous_frame()
+        self.policy.mode == Some(Mode::Exact) || !source.work().needs_previous_frame()
     }
 
     /// Records the outcome for `picture`, for which [`Classifier::work`] has just returned `work`; the next frame is
@@ -109,7 +149,11 @@ impl Classifier {
         let upscaled = match source {
             ResultSource::New(work) => work,
             // If nothing differs at all, nothing needs to be recorded, whichever output is used.
-            ResultSource::Duplicate if *work == FrameWork::Nothing && (same_output || self.mode == Mode::Exact) => work,
+            ResultSource::Duplicate
+                if *work == FrameWork::Nothing && (same_output || self.policy.mode == Some(Mode::Exact)) =>
+            {
+                work
+            }
             ResultSource::Duplicate | ResultSource::Kept => &FrameWork::Whole,
         };
         if let Some(tracker) = &mut self.tracker {

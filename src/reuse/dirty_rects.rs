@@ -57,6 +57,11 @@ pub fn dirty_area(changed: &BlockMap, frame: Size, dilation: u32, cost: impl Fn(
     if rects.iter().map(|rect| cost(*rect)).sum::<u64>() >= limit { DirtyArea::Whole } else { DirtyArea::Rects(rects) }
 }
 
+/// Rectangles that cover exactly the blocks of `map`, without overlaps.
+pub(super) fn rects_of(map: &BlockMap, frame: Size) -> Vec<Rect> {
+    runs(map).into_iter().map(|group| grown(group, frame, 0).rect()).collect()
+}
+
 /// A rectangle in blocks or pixels; `right` and `bottom` are exclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BlockGroup {

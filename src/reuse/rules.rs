@@ -1,5 +1,6 @@
 //! Constraints on recomputing regions of a frame, from the network and the conversion around it.
 
+use super::dirty_rects::Cost;
 use crate::model::ModelInfo;
 use crate::model::graph::Local;
 use crate::picture::convert::Converter;
@@ -9,6 +10,8 @@ use crate::types::{Rect, Size};
 /// What the network and the conversion around it require of regions of a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
+    /// How far the network's receptive field reaches, in input pixels.
+    pub radius: u32,
     /// How far around a changed pixel the output changes, in input pixels.
     pub dilation: u32,
     /// Constraints on the size and position of regions.
@@ -44,6 +47,7 @@ impl Rules {
         }
         let radius = local.receptive_field.radius();
         Some(Rules {
+            radius,
             dilation: converter.dilation(radius),
             limits: Limits {
                 fixed: None,
@@ -72,6 +76,18 @@ impl Rules {
             (rules.bucket, NOMINAL_PIXELS)
         };
         Some(Rules { fixed_pixels: model.fixed_pixels, nominal_pixels, bucket, ..rules })
+    }
+
+    /// The same for a network of which only the surroundings within `radius` pixels matter.
+    pub fn within(self, radius: u32, converter: &Converter) -> Self {
+        let radius = radius.min(self.radius);
+        let limits = Limits { halo: radius + converter.halo(), ..self.limits };
+        Rules { radius, dilation: converter.dilation(radius), limits, ..self }
+    }
+
+    /// The cost of running the network on a rectangle, where the choice of rectangles affects the output.
+    pub(super) fn nominal_price(&self, rect: Rect, frame: Size) -> u64 {
+        Cost { fixed_pixels: self.nominal_pixels, limits: self.limits }.of(self.bucketed(rect, frame), frame)
     }
 
     /// Extends a rectangle to the bucket grid, which limits the number of sizes.
@@ -109,7 +125,7 @@ mod tests {
             let part = Rect { x, y, width, height };
             let one = Size { width: 1, height: 1 };
             let limits = Limits { multiple: one, ..Limits::default() };
-            let rules = Rules { dilation: 0, limits, fixed_pixels: 0, nominal_pixels: 0, bucket, exact: true };
+            let rules = Rules { radius: 0, dilation: 0, limits, fixed_pixels: 0, nominal_pixels: 0, bucket, exact: true };
             let got = rules.bucketed(part, frame);
             prop_assert!(got.x <= x && got.y <= y && (got.x | got.y).is_multiple_of(2), "{got:?}");
             prop_assert!(got.x + got.width >= x + width && got.y + got.height >= y + height, "{got:?}");

@@ -2,10 +2,11 @@
 
 use super::block_map::{BLOCK_SIZE, BlockMap};
 use super::changed::{Changes, Compare, History};
+use super::detail::DetailFilter;
 use super::dirty_rects::{Cost, DirtyArea, dirty_area};
 use super::refresh::Refresher;
 use super::rules::Rules;
-use super::work::FrameWork;
+use super::work::{FrameWork, Mixed};
 use crate::picture::format::{PictureRef, PixelFormat};
 use crate::types::{Rect, Size};
 
@@ -35,8 +36,11 @@ pub struct Tracker {
     rules: Option<Rules>,
     /// Whether chroma bypasses the network: then a change in chroma alone needs no run.
     chroma_apart: bool,
-    mode: Mode,
-    history: History,
+    mode: Option<Mode>,
+    /// `None` if frames are not compared: then every block counts as changed.
+    history: Option<History>,
+    /// `None` if all that has changed goes through the network.
+    detail: Option<DetailFilter>,
     refresher: Option<Refresher>,
     /// The changed blocks of the picture compared last.
     changed: BlockMap,
@@ -45,37 +49,46 @@ pub struct Tracker {
 impl Tracker {
     /// For frames of one format and size. `rules` are the constraints on regions, if the network can run on regions at
     /// all; `chroma_apart` says whether it runs [without chroma](crate::picture::convert::Converter::chroma_is_apart).
-    /// Returns `None` if every frame that differs is upscaled as a whole.
-    pub fn new(format: PixelFormat, frame: Size, rules: Option<Rules>, chroma_apart: bool, mode: Mode) -> Option<Self> {
-        // `exact` promises identical bytes, so regions must be exact.
-        let rules = rules.filter(|rules| rules.exact || mode != Mode::Exact);
+    /// Without a `mode`, frames are not compared with earlier ones; with `detail`, smooth blocks are resized. Returns
+    /// `None` if every frame that differs is upscaled as a whole.
+    pub(super) fn new(
+        format: PixelFormat,
+        frame: Size,
+        rules: Option<Rules>,
+        chroma_apart: bool,
+        mode: Option<Mode>,
+        detail: Option<DetailFilter>,
+    ) -> Option<Self> {
+        // `exact` promises identical bytes, so regions must be exact, unless blocks are resized anyway.
+        let rules = rules.filter(|rules| rules.exact || mode != Some(Mode::Exact) || detail.is_some());
+        let detail = detail.filter(|_| rules.is_some());
         let max_age = match mode {
-            Mode::Similar { max_age, .. } if max_age > 0 && rules.is_some() => Some(max_age),
-            Mode::Exact | Mode::Similar { .. } => None,
+            Some(Mode::Similar { max_age, .. }) if max_age > 0 && rules.is_some() => Some(max_age),
+            Some(Mode::Exact | Mode::Similar { .. }) | None => None,
         };
-        (rules.is_some() || chroma_apart).then(|| Tracker {
+        let tracks = detail.is_some() || mode.is_some() && (rules.is_some() || chroma_apart);
+        tracks.then(|| Tracker {
             frame,
             rules,
             chroma_apart,
             mode,
-            history: History::new(format, frame),
+            history: mode.map(|_| History::new(format, frame)),
+            detail,
             refresher: max_age.map(|max_age| Refresher::new(frame, max_age)),
             changed: BlockMap::new(frame),
         })
     }
 
-    pub fn mode(&self) -> Mode {
-        self.mode
+    /// Forgets the previous frame, whose output is gone.
+    pub fn forget(&mut self) {
+        if let Some(history) = &mut self.history {
+            history.forget();
+        }
     }
 
     /// Returns the work for `picture`, given the output of the previous frame.
     pub fn compare(&mut self, picture: &PictureRef) -> FrameWork {
-        let compare = match self.mode {
-            // Without regions, differences within the tolerance could not be followed.
-            Mode::Similar { tolerance, .. } if self.rules.is_some() => Compare::Similar { tolerance },
-            Mode::Exact | Mode::Similar { .. } => Compare::Exact,
-        };
-        let Changes { mut luma, chroma } = self.history.compare(picture, compare);
+        let Changes { mut luma, chroma } = self.changes(picture);
         if !self.chroma_apart {
             luma.add(&chroma);
         }
@@ -85,6 +98,11 @@ impl Tracker {
             Some(rules) => {
                 let due = self.refresher.as_mut().map_or_else(Vec::new, Refresher::due);
                 due.into_iter().for_each(|patch| luma.set_within(patch, rules.dilation));
+                if let Some(detail) = self.detail.as_mut().filter(|_| !luma.is_empty()) {
+                    let work = detail.work(picture, &luma, rules).map_or(FrameWork::Whole, FrameWork::Mixed);
+                    self.changed = luma;
+                    return work;
+                }
                 dirty_area_by(rules, self.mode, &luma, self.frame)
             }
         };
@@ -97,21 +115,38 @@ impl Tracker {
         }
     }
 
+    fn changes(&self, picture: &PictureRef) -> Changes {
+        let compare = match self.mode {
+            // Without regions, differences within the tolerance could not be followed.
+            Some(Mode::Similar { tolerance, .. }) if self.rules.is_some() => Compare::Similar { tolerance },
+            Some(Mode::Exact | Mode::Similar { .. }) | None => Compare::Exact,
+        };
+        self.history.as_ref().map_or_else(|| Changes::all(self.frame), |history| history.compare(picture, compare))
+    }
+
     /// Records that `work` is done for `picture`, the one compared last; later frames are compared with the result.
     pub fn note(&mut self, picture: &PictureRef, work: &FrameWork) {
         match work {
             FrameWork::Nothing | FrameWork::ChromaOnly => {}
             FrameWork::DirtyRects(rects) => self.keep_changed(picture, rects),
-            FrameWork::Whole => self.whole(picture),
+            FrameWork::Mixed(Mixed { needs_previous: true, network, resized, .. }) => {
+                self.keep_changed(picture, &[&**network, &**resized].concat());
+            }
+            FrameWork::Mixed(_) | FrameWork::Whole => self.whole(picture),
         }
-        if self.chroma_apart && work.needs_previous_frame() {
+        if let Some(detail) = &mut self.detail {
+            detail.note();
+        }
+        if let Some(history) = self.history.as_mut().filter(|_| self.chroma_apart && work.needs_previous_frame()) {
             // Chroma is resized for the whole frame.
-            self.history.keep_chroma(picture);
+            history.keep_chroma(picture);
         }
     }
 
     fn whole(&mut self, picture: &PictureRef) {
-        self.history.keep_all(picture);
+        if let Some(history) = &mut self.history {
+            history.keep_all(picture);
+        }
         if let Some(refresher) = &mut self.refresher {
             refresher.all_refreshed();
         }
@@ -122,6 +157,7 @@ impl Tracker {
     /// history recorded the new content there, it could keep changing a little each time, and the output would never
     /// follow.
     fn keep_changed(&mut self, picture: &PictureRef, rects: &[Rect]) {
+        let Some(history) = &mut self.history else { return };
         for row in 0..self.changed.rows() {
             let blocks = self.changed.row(row);
             let mut at = 0;
@@ -134,7 +170,7 @@ impl Tracker {
                     width: (at - begin) as u32 * BLOCK_SIZE,
                     height: BLOCK_SIZE,
                 };
-                self.history.keep(picture, rect);
+                history.keep(picture, rect);
             }
         }
         if let Some(refresher) = &mut self.refresher {
@@ -145,11 +181,11 @@ impl Tracker {
 }
 
 /// Finds the rectangles that cover the changes, extended to the bucket grid.
-fn dirty_area_by(rules: &Rules, mode: Mode, changed: &BlockMap, frame: Size) -> DirtyArea {
+fn dirty_area_by(rules: &Rules, mode: Option<Mode>, changed: &BlockMap, frame: Size) -> DirtyArea {
     let cost = Cost {
         fixed_pixels: match mode {
-            Mode::Exact => rules.fixed_pixels,
-            Mode::Similar { .. } => rules.nominal_pixels,
+            Some(Mode::Exact) | None => rules.fixed_pixels,
+            Some(Mode::Similar { .. }) => rules.nominal_pixels,
         },
         limits: rules.limits,
     };

@@ -93,6 +93,8 @@ pub(in crate::upscalefilter) struct State {
     pub cache: FrameCache<Arc<PendingResult>>,
     /// The sink pad's negotiated caps and everything derived from them.
     pub config: Option<Arc<StreamConfig>>,
+    /// `detail-tolerance`, and the threshold found for it, as of the last frame for which they were looked up.
+    pub policy: Option<(u32, Option<u32>)>,
     /// The source pad is active.
     pub active: bool,
     /// Between FLUSH_START and FLUSH_STOP, and while a pad is inactive.
@@ -134,6 +136,7 @@ impl Default for State {
             queue: PtsQueue::default(),
             cache: FrameCache::new(0),
             config: None,
+            policy: None,
             active: false,
             flushing: true,
             eos: false,

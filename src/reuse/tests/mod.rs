@@ -1,8 +1,10 @@
 //! Tests of comparing and covering frames.
 
 mod changed;
+mod detail;
 mod dirty_rects;
 mod frames;
+mod sensitivity;
 mod tracker;
 
 /// A pseudo-random generator (Knuth's MMIX, upper half of the state).

@@ -20,12 +20,12 @@ struct Toggle {
 fn rules(dilation: u32, fixed_pixels: u64) -> Rules {
     let one = Size { width: 1, height: 1 };
     let limits = Limits { multiple: one, halo: dilation, ..Limits::default() };
-    Rules { dilation, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true }
+    Rules { radius: dilation, dilation, limits, fixed_pixels, nominal_pixels: fixed_pixels, bucket: 2, exact: true }
 }
 
 /// Follows the frames, and returns the largest difference between a frame and its output.
 fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
-    let mut tracker = Tracker::new(PixelFormat::Gray8, SIZE, Some(rules), false, mode).unwrap();
+    let mut tracker = Tracker::new(PixelFormat::Gray8, SIZE, Some(rules), false, Some(mode), None).unwrap();
     let mut shown = vec![0; frames[0].len()];
     let mut worst = 0;
     for frame in frames {
@@ -34,6 +34,7 @@ fn worst(frames: &[Vec<u8>], mode: Mode, rules: Rules) -> u8 {
         let work = tracker.compare(&picture);
         match &work {
             FrameWork::Nothing | FrameWork::ChromaOnly => {}
+            FrameWork::Mixed(_) => unreachable!("these trackers measure no detail"),
             FrameWork::Whole => shown.copy_from_slice(frame),
             FrameWork::DirtyRects(rects) => {
                 for &Rect { x, y, width, height } in rects.iter() {
@@ -72,7 +73,7 @@ fn frames(boxes: &[(u32, u32, u32, u32)], steps: &[Vec<Toggle>], by: u8) -> Vec<
 /// The work for I420 frames of 16x16 pixels, each with a single luma and a single chroma value.
 fn follow(mode: Mode, rules: Option<Rules>, frames: &[(u8, u8)]) -> Vec<FrameWork> {
     let size = Size { width: 16, height: 16 };
-    let mut tracker = Tracker::new(PixelFormat::I420, size, rules, true, mode).unwrap();
+    let mut tracker = Tracker::new(PixelFormat::I420, size, rules, true, Some(mode), None).unwrap();
     let work = |(luma, chroma): &(u8, u8)| {
         let (luma, chroma) = ([*luma; 256], [*chroma; 64]);
         let planes = [(&luma[..], 16), (&chroma[..], 8), (&chroma[..], 8)];
@@ -102,7 +103,7 @@ fn a_change_in_chroma_alone_is_distinguished() {
 #[test]
 fn whole_frames_alone_need_no_tracker() {
     let inexact = Rules { exact: false, ..rules(0, 0) };
-    let new = |rules, mode| Tracker::new(PixelFormat::Gray8, SIZE, rules, false, mode).is_some();
+    let new = |rules, mode| Tracker::new(PixelFormat::Gray8, SIZE, rules, false, Some(mode), None).is_some();
     assert!(!new(None, Mode::Exact) && !new(Some(inexact), Mode::Exact));
     assert!(new(Some(inexact), Mode::Similar { tolerance: 0, max_age: 0 }));
 }

@@ -7,16 +7,18 @@ pub(in crate::upscalefilter) mod worker;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Instant;
 
 use gst::glib;
 
-use crate::model::{Model, ModelInfo};
+use crate::model::{Model, ModelError, ModelInfo, Upscaler};
+use crate::reuse::{Mode, Policy, Sensitivity};
 use crate::schedule::degradation_controller::{DegradationController, DegradationLevel, Verdict};
 use crate::schedule::shares::Watch;
 use crate::schedule::{Job, WorkerPool, worker_counts};
 
+use crate::upscalefilter::CAT;
 use crate::upscalefilter::engine::device::Device;
 use crate::upscalefilter::engine::worker::Worker;
 use crate::upscalefilter::errors::OpenError;
@@ -33,6 +35,8 @@ pub(in crate::upscalefilter) struct Engine {
     planned: AtomicUsize,
     /// Each device runs one frame at a time.
     low_latency: AtomicBool,
+    /// What the network makes of pictures of known detail, once it has been asked for. `None` if that is not known.
+    sensitivity: OnceLock<Option<Arc<Sensitivity>>>,
     /// The settings it was opened with.
     settings: Settings,
 }
@@ -58,8 +62,13 @@ impl Engine {
     pub fn with_models(models: Vec<Arc<dyn Model>>, settings: &Settings, member: u64) -> Result<Arc<Self>, OpenError> {
         let devices: Vec<_> = models.into_iter().map(|model| Device::new(model, settings, member)).collect();
         let mut contexts = Vec::with_capacity(devices.len());
+        let sensitivity = OnceLock::new();
         for (number, device) in devices.iter().enumerate() {
-            let mut first = Some(device.open_first_session()?);
+            let mut first = device.open_first_session()?;
+            if number == 0 && settings.needs_sensitivity(device.model.info()) {
+                sensitivity.get_or_init(|| sensitivity_of(&*device.model, || Ok(&mut *first.upscaler)));
+            }
+            let mut first = Some(first);
             let permits = device.permits();
             let worker = |_| Worker::new(number, first.take(), &permits, &device.holdings);
             contexts.push((0..device.workers.max).map(worker).collect());
@@ -70,7 +79,7 @@ impl Engine {
         }
         let planned = AtomicUsize::new(devices.iter().map(|device| device.workers.initial).sum());
         let low_latency = AtomicBool::new(false);
-        let engine = Arc::new(Engine { devices, pool, planned, low_latency, settings: settings.clone() });
+        let engine = Arc::new(Engine { devices, pool, planned, low_latency, sensitivity, settings: settings.clone() });
         for share in engine.devices.iter().flat_map(Device::shares) {
             share.watch(Arc::downgrade(&engine) as Weak<dyn Watch>);
         }
@@ -107,6 +116,30 @@ impl Engine {
         let models = self.devices.iter().map(|device| &*device.model);
         config.set_encoding(conversion::device_encoding(self.settings.conversion, models, &config)?);
         Ok(Arc::new(config))
+    }
+
+    /// What frames go through the network, and how. May run the network, if none of the settings that the engine was
+    /// opened with asked for it; call it without a lock.
+    pub fn policy(&self, mode: Option<Mode>, detail_tolerance: u32) -> Policy {
+        let similar = if let Some(Mode::Similar { tolerance, .. }) = mode { tolerance } else { 0 };
+        // The whole receptive field where results have to be exact.
+        let Some(tolerance) = [similar, detail_tolerance].into_iter().filter(|tolerance| *tolerance > 0).min() else {
+            return Policy::new(mode);
+        };
+        // A network that sees single pixels needs no surroundings, whatever the tolerance.
+        if detail_tolerance == 0 && self.info().locality.radius() == Some(0) {
+            return Policy::new(mode);
+        }
+        let sensitivity = self.sensitivity.get_or_init(|| {
+            let model = &*self.devices[0].model;
+            let mut session = None;
+            sensitivity_of(model, || Ok(&mut **session.insert(model.open_session()?)))
+        });
+        Policy {
+            mode,
+            threshold: sensitivity.as_ref().and_then(|sensitivity| sensitivity.threshold(detail_tolerance)),
+            radius: sensitivity.as_ref().map(|sensitivity| sensitivity.radius(tolerance)),
+        }
     }
 
     /// Whether its devices convert pixels if they can.
@@ -229,6 +262,21 @@ impl Watch for Engine {
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("model", self.info()).field("workers", &self.pool.workers()).finish()
+    }
+}
+
+/// What a network makes of pictures of known detail. `None` if it does not run on parts of frames, or if that failed.
+fn sensitivity_of<'a>(
+    model: &dyn Model,
+    session: impl FnOnce() -> Result<&'a mut dyn Upscaler, ModelError>,
+) -> Option<Arc<Sensitivity>> {
+    let measure = || Sensitivity::measure(model.info(), session()?).map_err(OpenError::from);
+    match Sensitivity::remembered(model.key(), model.info(), measure) {
+        Ok(sensitivity) => sensitivity,
+        Err(error) => {
+            gst::warning!(CAT, "{} cannot be measured: {error}. All parts go through it", model.info().name);
+            None
+        }
     }
 }
 

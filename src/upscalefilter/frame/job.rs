@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use crate::picture::region::{Limits, Region};
 use crate::picture::samples;
-use crate::reuse::FrameWork;
+use crate::picture::smooth::{Differences, Snapshot};
+use crate::reuse::{FrameWork, Mixed};
 use crate::schedule::degradation_controller::{DegradationLevel, Verdict};
 use crate::schedule::permits::Permit;
 use crate::schedule::{Job, Outcome};
@@ -41,6 +43,8 @@ pub(in crate::upscalefilter) struct FrameJob {
     pub pending: Option<Arc<PendingResult>>,
     /// Which regions to compute.
     pub work: FrameWork,
+    /// Constraints on these regions.
+    pub limits: Limits,
     /// The amount of work, for the completion estimate.
     pub pixels: u64,
     /// Number of tries so far.
@@ -184,6 +188,7 @@ impl FrameJob {
         done.pixels += first.pixels;
         done.kept += first.kept;
         done.non_finite += first.non_finite;
+        done.audit = first.audit;
         Ok(done)
     }
 
@@ -196,11 +201,8 @@ impl FrameJob {
         input: gst_video::VideoFrameRef<&gst::BufferRef>,
     ) -> Result<Done, FrameError> {
         let Attempt { device, level, .. } = *attempt;
-        let regions = match &self.work {
-            FrameWork::Nothing | FrameWork::ChromaOnly => Arc::default(),
-            FrameWork::DirtyRects(rects) => config.regions_of(rects, level.tile),
-            FrameWork::Whole => config.regions(level.tile),
-        };
+        let regions = self.regions(config, level.tile);
+        let smooth = if let FrameWork::Mixed(mixed) = &self.work { Some(mixed) } else { None };
         let largest = regions.iter().map(|region| region.tensor.pixels()).max();
         if let Some(largest) = largest {
             worker.prepare(device, config, level, largest)?;
@@ -209,7 +211,7 @@ impl FrameJob {
         let mut buffer = config.acquire()?;
         let kept = regions.iter().map(|region| u64::from(region.keep.width) * u64::from(region.keep.height)).sum();
         let (mut took, mut pixels, mut non_finite) = (Duration::ZERO, 0, 0);
-        config.write(&mut buffer, |target| {
+        let audit = config.write(&mut buffer, |target| {
             config.converter.resize_passthrough_planes(&source, target, &mut worker.scratch);
             let mut feather = config.feather(&regions);
             for region in regions.iter() {
@@ -237,9 +239,30 @@ impl FrameJob {
                 }
                 config.converter.from_tensor(&worker.output, region, &mut worker.scratch, target);
             }
-            Ok::<_, FrameError>(())
+            let mut audit = Differences::default();
+            if let Some(Mixed { resized, audited, .. }) = smooth {
+                let seen: Vec<_> = audited.iter().map(|rect| Snapshot::new(target, config.in_output(*rect))).collect();
+                config.converter.resize_smooth(&source, resized, &mut worker.scratch, target);
+                seen.iter().for_each(|seen| audit.add(seen.compare(target)));
+            }
+            Ok::<_, FrameError>(audit)
         })??;
-        Ok(Done { buffer, took, pixels, kept, non_finite })
+        Ok(Done { buffer, took, pixels, kept, non_finite, audit })
+    }
+
+    /// The regions for the network, with tensors of at most `tile` width and height.
+    fn regions(&self, config: &StreamConfig, tile: Option<u32>) -> Arc<[Region]> {
+        match &self.work {
+            FrameWork::Nothing | FrameWork::ChromaOnly => Arc::default(),
+            FrameWork::DirtyRects(rects) => config.regions_of(rects, self.limits, tile),
+            FrameWork::Mixed(Mixed { network, audited, .. }) => {
+                let regions = config.regions_of(network, self.limits, tile);
+                // What is audited is compared with the network everywhere.
+                let audited = config.regions_of(audited, config.limits(), tile);
+                regions.iter().chain(&*audited).copied().collect()
+            }
+            FrameWork::Whole => config.regions(tile),
+        }
     }
 }
 
@@ -288,4 +311,6 @@ pub(in crate::upscalefilter) struct Done {
     pub kept: u64,
     /// NaN or infinite values in the network's output; 0 if the device converts, which does not count them.
     pub non_finite: u64,
+    /// How far blocks that were resized are from what the network makes of them.
+    pub audit: Differences,
 }

@@ -194,6 +194,13 @@ impl StreamConfig {
         }
     }
 
+    /// Where a rectangle of the input is in the network's output.
+    pub fn in_output(&self, rect: Rect) -> Rect {
+        let scale = self.converter.scale();
+        let [x, y, width, height] = [rect.x, rect.y, rect.width, rect.height].map(|length| length * scale);
+        Rect { x, y, width, height }
+    }
+
     /// The event that announces the output's format.
     pub fn caps_event(&self, seqnum: Option<gst::Seqnum>) -> gst::Event {
         gst::event::Caps::builder(self.shown_caps()).seqnum_if_some(seqnum).build()
@@ -204,13 +211,18 @@ impl StreamConfig {
         Arc::clone(self.regions.lock().entry(tile).or_insert_with(|| self.cuts.regions(tile).into()))
     }
 
-    /// The regions that recompute rectangles of a frame, with tensors of at most `tile` width and height.
-    pub fn regions_of(&self, rects: &[Rect], tile: Option<u32>) -> Arc<[Region]> {
-        let limits = self.rules.map_or(self.cuts.limits, |rules| rules.limits);
+    /// The regions that recompute rectangles of a frame within `limits`, with tensors of at most `tile` width and
+    /// height.
+    pub fn regions_of(&self, rects: &[Rect], limits: Limits, tile: Option<u32>) -> Arc<[Region]> {
         rects
             .iter()
             .flat_map(|rect| region::around(*rect, self.cuts.frame, Limits { tile: tile.map(square), ..limits }))
             .collect()
+    }
+
+    /// Constraints on recomputing regions with the network's whole receptive field.
+    pub fn limits(&self) -> Limits {
+        self.rules.map_or(self.cuts.limits, |rules| rules.limits)
     }
 
     /// Copies everything outside `rects` from `previous`, the output of another frame, to `fresh`. With two passes

@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 use parking_lot::MutexGuard;
 
-use crate::reuse::{FrameWork, Mode};
+use crate::reuse::FrameWork;
 use crate::schedule::Placed;
 use crate::types::Rect;
 
@@ -17,7 +17,7 @@ use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::frame::input;
 use crate::upscalefilter::frame::input::MappedFrame;
 use crate::upscalefilter::frame::job::FrameJob;
-use crate::upscalefilter::frame::lookup::{self, Comparison, Lookup, PreviousFrame, ResultSource};
+use crate::upscalefilter::frame::lookup::{self, Comparison, Lookup, PreviousFrame, ResultSource, Wanted};
 use crate::upscalefilter::frame::metadata;
 use crate::upscalefilter::frame::pending_result::PendingResult;
 use crate::upscalefilter::imp::UpscaleFilter;
@@ -29,7 +29,7 @@ use crate::upscalefilter::timing::latency;
 
 /// The property values when a frame arrives.
 struct FrameSettings {
-    mode: Option<Mode>,
+    wanted: Wanted,
     late_frames: LateFrames,
     latency_mode: LatencyMode,
     show_updates: bool,
@@ -47,9 +47,9 @@ struct Incoming<'a> {
     frame_settings: &'a FrameSettings,
 }
 
-/// A frame's result and where it comes from, for the next frame to build on; `None` if the frame has to be its only
-/// owner.
-type TrackedResult = Option<(Arc<PendingResult>, ResultSource)>;
+/// Where a frame's result comes from, and the result for the next frame to build on; `None` if the frame has to be its
+/// only owner. Nothing if it is not tracked.
+type TrackedResult = Option<(Option<Arc<PendingResult>>, ResultSource)>;
 
 impl UpscaleFilter {
     pub(in crate::upscalefilter) fn sink_chain(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
@@ -70,11 +70,12 @@ impl UpscaleFilter {
         let frame_settings = {
             let settings = self.settings.lock();
             let (mode, late_frames) = (settings.reuse(), settings.late_frames);
+            let wanted = Wanted { mode, detail_tolerance: settings.detail_tolerance };
             let (latency_mode, show_updates) = (settings.latency_mode, settings.show_updates);
-            FrameSettings { mode, late_frames, latency_mode, show_updates }
+            FrameSettings { wanted, late_frames, latency_mode, show_updates }
         };
-        let mut previous = self.take_previous(&config, frame_settings.mode);
-        let comparison = self.compare(&config, &frame, frame_settings.mode, previous.as_mut());
+        let mut previous = self.take_previous(&config, &engine, frame_settings.wanted);
+        let comparison = self.compare(&config, &frame, frame_settings.wanted.mode, previous.as_mut());
         let header = metadata::header(frame.buffer(), &config);
         let incoming = Incoming {
             frame: &frame,
@@ -170,7 +171,8 @@ impl UpscaleFilter {
         let source = lookup.source.clone();
         let (pending, dropped) = lookup::result_of(lookup, &mut state, comparison, previous, index, config);
         state.stats.frame_in(Instant::now(), source == ResultSource::Duplicate);
-        state.stats.area(config.pixels(), source.work().pixels(config.pixels()));
+        let work = source.work();
+        state.stats.area(config.pixels(), work.pixels(config.pixels()), work.skipped_pixels());
         let updates = frame_settings.show_updates.then(|| source.work().rects(config.whole()));
         gst::trace!(
             CAT,
@@ -193,13 +195,15 @@ impl UpscaleFilter {
                 input: Some(Arc::clone(frame)),
                 pending: Some(Arc::clone(&pending)),
                 work: work.clone(),
+                limits: previous.and_then(PreviousFrame::limits).unwrap_or_else(|| config.limits()),
                 pixels,
                 tries: 0,
                 refits: 0,
                 last_try: false,
             }));
         }
-        (previous.map(|_| (pending, source)), dropped)
+        let tracked = previous.map(|previous| (previous.keeps_results().then_some(pending), source));
+        (tracked, dropped)
     }
 
     /// Queues a late frame, resized by GStreamer. No other frame is based on it.

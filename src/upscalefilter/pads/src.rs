@@ -8,6 +8,8 @@ use gst::subclass::prelude::*;
 
 use crate::schedule::Item;
 
+use crate::picture::smooth::Differences;
+
 use crate::upscalefilter::CAT;
 use crate::upscalefilter::errors::FrameError;
 use crate::upscalefilter::frame::job::Done;
@@ -265,13 +267,17 @@ impl UpscaleFilter {
             drop((pending, result));
             return;
         }
-        let mut first_bad = false;
+        let (mut first_bad, mut first_far) = (false, None);
         if let Ok(done) = &result {
             if done.pixels > 0 {
                 state.stats.inference(done.took, done.pixels, done.kept);
             }
             first_bad = state.stats.non_finite == 0 && done.non_finite > 0;
             state.stats.non_finite += done.non_finite;
+            let tolerance = state.policy.map_or(0, |(tolerance, _)| tolerance);
+            let is_far = |audit: &Differences| tolerance > 0 && audit.largest > f64::from(2 * tolerance);
+            first_far = Some(done.audit.largest).filter(|_| is_far(&done.audit) && !is_far(&state.stats.audit));
+            state.stats.audit.add(done.audit);
         }
         let index = pending.index;
         state.completion.ended(pixels, spent);
@@ -288,6 +294,14 @@ impl UpscaleFilter {
         self.ready.notify_all();
         drop(state);
         drop((unused, unwanted));
+        if let Some(largest) = first_far {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ("Frame {index}: the network changes a smooth block by {largest:.0} codes, more than twice \
+                     detail-tolerance. Lower detail-tolerance, or set it to 0, if blocks look too soft")
+            );
+        }
         if first_bad {
             gst::warning!(CAT, imp = self, "Frame {index}: the network produced NaN or infinity; output was clamped");
         }

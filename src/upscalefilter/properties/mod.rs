@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 pub use self::choices::{Duplicates, LateFrames, LatencyMode};
 pub(super) use self::table::{Effect, PROPERTIES, Property};
-use crate::model::builtin;
+use crate::model::{ModelInfo, builtin};
 use crate::reuse::{DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Mode};
 use crate::types::{Conversion, Precision, Provider};
 
@@ -44,6 +44,8 @@ pub(super) struct Settings {
     pub similarity_tolerance: u32,
     /// Frames; 0 = any age.
     pub similarity_max_age: u32,
+    /// 8-bit code values; 0 = the network runs everywhere.
+    pub detail_tolerance: u32,
     /// Bytes.
     pub cache_size: u64,
     pub show_updates: bool,
@@ -72,6 +74,7 @@ impl Default for Settings {
             duplicates: Duplicates::default(),
             similarity_tolerance: DEFAULT_TOLERANCE,
             similarity_max_age: DEFAULT_MAX_AGE,
+            detail_tolerance: 0,
             cache_size: DEFAULT_CACHE_SIZE,
             show_updates: false,
             plan_location: None,
@@ -102,6 +105,12 @@ impl Settings {
     pub fn stand_in(&self) -> Option<Settings> {
         (self.execution_provider == Provider::TensorRt)
             .then(|| Settings { execution_provider: Provider::Cuda, ..self.clone() })
+    }
+
+    /// Whether results may differ from those of `network` on whole frames by a bounded amount.
+    pub fn needs_sensitivity(&self, network: &ModelInfo) -> bool {
+        let parts_are_exact = network.locality.radius() == Some(0);
+        self.detail_tolerance > 0 || self.duplicates == Duplicates::Similar && !parts_are_exact
     }
 
     /// How frames are compared with earlier ones; `None` if they are not.

@@ -11,6 +11,7 @@ use gst::prelude::*;
 
 use super::*;
 use crate::model::builtin;
+use crate::reuse::MAX_DETAIL_TOLERANCE;
 
 /// More frames in flight would mean hours of latency, not throughput.
 const MAX_IN_FLIGHT: u32 = 1024;
@@ -299,6 +300,19 @@ fn reuse() -> Vec<Property> {
                     "With duplicates=similar: number of frames within which every region is upscaled again, a few at a time. 0 = never",
                 )
                 .default_value(DEFAULT_MAX_AGE)
+                .mutable_playing()
+                .build()
+        ),
+        property!(
+            NextUse,
+            detail_tolerance,
+            glib::ParamSpecUInt::builder("detail-tolerance")
+                .nick("Detail tolerance")
+                .blurb(
+                    "Resizes blocks so smooth that the network would change them by no more than about this many 8-bit code values,                      and runs the network on the others. 0 = the network runs everywhere",
+                )
+                .maximum(MAX_DETAIL_TOLERANCE)
+                .default_value(0)
                 .mutable_playing()
                 .build()
         ),
