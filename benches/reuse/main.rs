@@ -39,6 +39,9 @@ struct Cli {
     /// Only clips whose names contain this
     #[arg(long, default_value = "")]
     only: String,
+    /// Only modes that contain this
+    #[arg(long, default_value = "")]
+    mode: String,
     /// Folder of the clips
     #[arg(long, value_name = "FOLDER", default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/clips"))]
     clips: PathBuf,
@@ -47,7 +50,7 @@ struct Cli {
     bench: bool,
 }
 
-/// A clip, the mode to measure, the required speed-up, and the required minimum PSNR in dB of the worst frame against
+/// A clip, the mode to measure (`duplicates`, and `detail-tolerance` behind a plus sign), the required speed-up, and the required minimum PSNR in dB of the worst frame against
 /// the output of `off` (`None`: identical).
 struct Case {
     clip: &'static str,
@@ -60,7 +63,7 @@ const fn case(clip: &'static str, mode: &'static str, speed: Option<f64>, psnr: 
     Case { clip, mode, speed, psnr }
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 16] = [
     case("vhs/neofetch.mp4", "exact", Some(8.0), None),
     case("vhs/neofetch.webm", "exact", Some(8.0), None),
     case("derived/sintel360_on_twos_h264.mp4", "exact", Some(1.25), None),
@@ -69,6 +72,14 @@ const CASES: [Case; 8] = [
     case("intel/bottle-detection.mp4", "similar", Some(3.0), Some(42.0)),
     case("derived/kodim05_slow_fade_lossless_vp9.webm", "similar", None, Some(45.0)),
     case("test-videos-co-uk/Big_Buck_Bunny_360_10s_1MB.mp4", "exact", Some(0.98), None),
+    case("test-videos-co-uk/Sintel_720_10s_1MB.mp4", "off+2", Some(2.6), Some(58.0)),
+    case("test-videos-co-uk/Sintel_360_10s_1MB.mp4", "off+2", Some(1.6), Some(58.0)),
+    case("intel/bottle-detection.mp4", "off+2", Some(2.5), Some(58.0)),
+    case("intel/bottle-detection.mp4", "similar+2", Some(4.0), Some(42.0)),
+    case("fly-pie/video1.webm", "off+2", None, Some(58.0)),
+    case("fly-pie/video1.webm", "similar+2", Some(3.5), Some(45.0)),
+    case("androidx/sample_with_increasing_timestamps_360p.mp4", "off+2", None, Some(58.0)),
+    case("test-videos-co-uk/Big_Buck_Bunny_1080_10s_1MB.mp4", "off+2", Some(0.97), Some(58.0)),
 ];
 
 fn main() -> Result<()> {
@@ -78,7 +89,7 @@ fn main() -> Result<()> {
     println!("\nModel {}, medians of {} alternating rounds.\n", cli.model, cli.rounds);
     println!("| clip | frames | mode | off, frames/s | mode, frames/s | times as fast | goal | area reused | output |");
     println!("|---|---:|---|---:|---:|---:|---:|---:|---|");
-    for case in CASES.iter().filter(|case| case.clip.contains(&cli.only)) {
+    for case in CASES.iter().filter(|case| case.clip.contains(&cli.only) && case.mode.contains(&cli.mode)) {
         let path = cli.clips.join(case.clip);
         if !path.exists() {
             eprintln!("*** SKIPPED: {} not found ***", path.display());

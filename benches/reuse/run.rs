@@ -41,9 +41,11 @@ impl Output {
 
 /// Runs the clip, and passes each output frame to `look`.
 pub fn run(clip: &Clip, model: &str, mode: &str, look: &mut dyn FnMut(&Output) -> Result<()>) -> Result<Figures> {
+    let (duplicates, tolerance) = mode.split_once('+').unwrap_or((mode, "0"));
     let element = gst::ElementFactory::make("upscalefilter")
         .property("model", model)
-        .property_from_str("duplicates", mode)
+        .property_from_str("duplicates", duplicates)
+        .property_from_str("detail-tolerance", tolerance)
         .build()?;
     let source = gst_app::AppSrc::builder().caps(&clip.caps).format(gst::Format::Time).block(true).build();
     source.set_max_buffers(2);
