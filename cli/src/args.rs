@@ -1,5 +1,7 @@
 //! The command line.
 
+mod segments;
+
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValue;
@@ -7,6 +9,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::av::{Rational, rational};
 use crate::size::{self, Size};
+
+pub use segments::{JoinSegments, PlanSegments, RunSegment, Segments, SegmentsPlace, SegmentsStatus};
 
 /// Upscales a video, a sequence of pictures or a single picture with an ONNX super-resolution network.
 ///
@@ -62,6 +66,9 @@ pub enum Command {
     Compare(Compare),
     /// Lists the devices that models can run on, their memory, and why others are unavailable
     Devices,
+    /// Upscales in segments, which other machines or later runs can do
+    #[command(subcommand)]
+    Segments(Segments),
 }
 
 /// The element's names.
@@ -141,9 +148,16 @@ pub struct Upscale {
     /// Replace OUT if it exists
     #[arg(short = 'y', long, help_heading = "General")]
     pub overwrite: bool,
+    /// Keep finished segments beside OUT until it is complete, so that another run with --resume goes on from there; LENGTH is the shortest
+    /// length of a segment [default: 60s]
+    #[arg(long, value_name = "LENGTH", value_parser = parse_length, num_args = 0..=1, require_equals = true, default_missing_value = "60s", help_heading = "General")]
+    pub resume: Option<f64>,
     /// Print only errors
     #[arg(short, long, help_heading = "General")]
     pub quiet: bool,
+    // The options that were given, for the manifest of segments.
+    #[arg(skip)]
+    pub settings: Vec<String>,
 }
 
 impl Upscale {
@@ -325,6 +339,11 @@ pub fn parse_time(text: &str) -> Result<f64, String> {
         seconds = seconds * 60.0 + part;
     }
     if (0.0..=1e9).contains(&seconds) { Ok(seconds) } else { Err(wrong()) }
+}
+
+/// Reads a time, which may end with an s.
+fn parse_length(text: &str) -> Result<f64, String> {
+    parse_time(text.strip_suffix('s').unwrap_or(text))
 }
 
 /// Reads `25`, `30000/1001` or `29.97`. The rates of television are written with two or three decimals but are n/1001.

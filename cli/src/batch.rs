@@ -9,6 +9,7 @@ use crate::console::Console;
 use crate::container::Container;
 use crate::failure::{Context, DAMAGED, Failure, Result, failed, usage};
 use crate::input::is_url;
+use crate::segments;
 use crate::upscale::{self, Options};
 
 /// Extensions that count as videos or pictures in a folder, besides those that can be written.
@@ -24,8 +25,8 @@ pub fn run(options: Options, console: &Console) -> Result<ExitCode> {
     let ends_with_slash = output.as_os_str().as_encoded_bytes().ends_with(b"/");
     let into_folder = inputs.len() > 1 || inputs[0].is_dir() || output.is_dir() || ends_with_slash;
     if !into_folder {
-        let damage = upscale::run(options, &inputs[0], output, console)?;
-        return Ok(if damage.is_any() { ExitCode::from(DAMAGED) } else { ExitCode::SUCCESS });
+        let is_damaged = run_one(options, &inputs[0], output, console)?;
+        return Ok(if is_damaged { ExitCode::from(DAMAGED) } else { ExitCode::SUCCESS });
     }
     if args.plan.is_some() {
         return usage("--plan is for one file");
@@ -39,8 +40,8 @@ pub fn run(options: Options, console: &Console) -> Result<ExitCode> {
     let jobs = names(&files, output, options.encoding.format.as_deref())?;
     let (mut bad, mut damaged) = (Vec::new(), 0);
     for (input, output) in &jobs {
-        match upscale::run(options, input, output, console) {
-            Ok(damage) => damaged += usize::from(damage.is_any()),
+        match run_one(options, input, output, console) {
+            Ok(is_damaged) => damaged += usize::from(is_damaged),
             Err(interrupted @ Failure::Interrupted(_)) => return Err(interrupted),
             Err(failure) => {
                 console.warn(&format!("{}: {failure}", input.display()));
@@ -55,6 +56,14 @@ pub fn run(options: Options, console: &Console) -> Result<ExitCode> {
         None if damaged > 0 => ExitCode::from(DAMAGED),
         None => ExitCode::SUCCESS,
     })
+}
+
+/// Runs a job; returns whether IN is damaged.
+fn run_one(options: Options, input: &Path, output: &Path, console: &Console) -> Result<bool> {
+    match options.upscale.resume {
+        Some(length) => segments::resume(options, length, input, output, console),
+        None => upscale::run(options, input, output, console).map(|damage| damage.is_any()),
+    }
 }
 
 /// Expands folders into the files in them, ordered by name.

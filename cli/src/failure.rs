@@ -12,16 +12,21 @@ pub enum Failure {
     Usage(String),
     /// Something went wrong on the way.
     Failed(String),
+    /// It may go better another time.
+    Again(String),
+    /// It would go wrong every time.
+    Final(String),
     /// A signal, by number.
     Interrupted(usize),
 }
 
 impl Failure {
-    /// 2 for a wrong command line, 1 for a failure, 128 and the signal's number after an interruption.
+    /// 2 for a wrong command line, 1 for a failure, 75 (EX_TEMPFAIL) if another try may help, 128 and the signal's number after an interruption.
     pub fn code(&self) -> u8 {
         match self {
             Failure::Usage(_) => 2,
-            Failure::Failed(_) => 1,
+            Failure::Failed(_) | Failure::Final(_) => 1,
+            Failure::Again(_) => AGAIN,
             Failure::Interrupted(signal) => 128 + u8::try_from(*signal).unwrap_or(0),
         }
     }
@@ -29,11 +34,15 @@ impl Failure {
 
 /// The exit code if the input was damaged: there is a result, but parts are missing.
 pub const DAMAGED: u8 = 3;
+/// The exit code if another try may help, as in `sysexits.h`.
+pub const AGAIN: u8 = 75;
 
 impl Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Failure::Usage(text) | Failure::Failed(text) => f.write_str(&one_line(text)),
+            Failure::Usage(text) | Failure::Failed(text) | Failure::Again(text) | Failure::Final(text) => {
+                f.write_str(&one_line(text))
+            }
             Failure::Interrupted(_) => f.write_str("interrupted: nothing was written"),
         }
     }

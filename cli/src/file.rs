@@ -218,12 +218,24 @@ impl VideoFile {
 
     /// Sets the video stream's parameters, and writes the header.
     pub fn begin(&mut self, video: &VideoEncoder, settings: &EncoderSettings) -> Result<()> {
-        let (index, encoder) = (self.video, video.encoder());
-        self.muxer.describe(index, encoder).map_err(|error| self.failure(error))?;
+        let encoder = video.encoder();
+        self.muxer.describe(self.video, encoder).map_err(|error| self.failure(error))?;
+        self.begin_with(encoder.time_base, encoder.sample_aspect_ratio, settings)
+    }
+
+    /// The same for a video stream that is copied from a segment.
+    pub fn begin_copy(&mut self, video: Stream, settings: &EncoderSettings) -> Result<()> {
+        self.muxer.describe_like(self.video, video.parameters()).map_err(|error| self.failure(error))?;
+        let (of_stream, of_codec) = (video.0.sample_aspect_ratio, video.parameters().sample_aspect_ratio);
+        self.begin_with(video.base(), if of_stream.num > 0 { of_stream } else { of_codec }, settings)
+    }
+
+    fn begin_with(&mut self, base: Rational, aspect: Rational, settings: &EncoderSettings) -> Result<()> {
+        let index = self.video;
         let stream = self.muxer.stream(index);
-        stream.time_base = encoder.time_base;
+        stream.time_base = base;
         stream.avg_frame_rate = settings.constant_rate();
-        stream.sample_aspect_ratio = encoder.sample_aspect_ratio;
+        stream.sample_aspect_ratio = aspect;
         for (kind, data) in &settings.side_data {
             self.muxer.add_side_data(index, *kind, data).map_err(|error| self.failure(error))?;
         }

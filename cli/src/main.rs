@@ -11,6 +11,7 @@
 //! | [`upscaler`] | the element |
 //! | [`codecs`], [`encoder`], [`sound_encoder`], [`subtitles`] | encoding |
 //! | [`container`], [`mod@file`], [`pictures`] | writing |
+//! | [`segments`] | segments of a video, which other runs or machines upscale |
 //! | [`plan`], [`finder`], [`models`], [`devices`], [`compare`] | the other commands |
 //! | [`progress`], [`preview`], [`console`], [`signals`], [`failure`] | progress, messages, interruptions |
 //! | [`av`] | FFmpeg's libraries |
@@ -43,6 +44,7 @@ mod plan;
 mod preview;
 mod progress;
 mod reader;
+mod segments;
 mod signals;
 mod size;
 mod sound_encoder;
@@ -54,14 +56,16 @@ mod upscaler;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 use args::{Cli, Command, ProgressKind};
 use console::{Console, say};
 use failure::{Context, Result};
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    match run(cli, &matches) {
         Ok(code) => code,
         Err(failure) => {
             say(&failure.to_string());
@@ -70,7 +74,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode> {
+fn run(cli: Cli, matches: &ArgMatches) -> Result<ExitCode> {
     if let Some(Command::Models(models)) = &cli.command {
         let done = if models.analyse.is_empty() { models::list() } else { models::analyse(&models.analyse) };
         return done.map(|()| ExitCode::SUCCESS);
@@ -85,10 +89,17 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match (cli.command, cli.upscale) {
         (Some(Command::Plan(args)), _) => plan::run(&args).map(|()| ExitCode::SUCCESS),
         (Some(Command::Compare(args)), _) => compare::run(&args).map(|()| ExitCode::SUCCESS),
-        (_, Some(args)) => {
+        (Some(Command::Segments(action)), _) => {
+            let given = |matches: &ArgMatches| matches.subcommand().map(|(_, matches)| segments::given(matches));
+            let settings = matches.subcommand_matches("segments").and_then(given);
+            segments::run(&action, settings.unwrap_or_default())
+        }
+        (_, Some(mut args)) => {
+            args.settings = segments::given(matches);
             let console = Console::new(args.quiet, args.progress == ProgressKind::Auto);
             let (encoding, selection, fps) = (&cli.encoding, &cli.selection, cli.pictures.fps);
-            batch::run(upscale::Options { upscale: &args, encoding, selection, fps }, &console)
+            let stage = upscale::Stage::Whole;
+            batch::run(upscale::Options { upscale: &args, encoding, selection, fps, stage }, &console)
         }
         // Without a subcommand, clap requires IN and OUT.
         (_, None) => {

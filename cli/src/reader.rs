@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 pub use damage::Damage;
-pub use media::{MICROSECONDS, MediaReader};
+pub use media::{MICROSECONDS, MediaReader, cut};
 
 use crate::args::Selection;
 use crate::av::{Frame, Packet, Rational};

@@ -16,7 +16,7 @@ use crate::codecs::Codec;
 use crate::console::Console;
 use crate::container::Container;
 use crate::encoder::{EncoderSettings, VideoEncoder};
-use crate::failure::{Context, Result, failed, usage};
+use crate::failure::{Context, Failure, Result, failed, usage};
 use crate::file::VideoFile;
 use crate::filters::{self, InputFilters};
 use crate::hdr;
@@ -27,6 +27,7 @@ use crate::plan;
 use crate::preview::Preview;
 use crate::progress::{Progress, Snapshot};
 use crate::reader::{Damage, Event, Reader};
+use crate::segments::Part;
 use crate::signals::{self, Stop};
 use crate::stream_actions::{self, Note, StreamAction, Wanted};
 use crate::upscaler::{self, Upscaler};
@@ -41,6 +42,17 @@ pub struct Options<'a> {
     pub encoding: &'a Encoding,
     pub selection: &'a Selection,
     pub fps: Option<Rational>,
+    pub stage: Stage<'a>,
+}
+
+/// Which part of the work is done.
+#[derive(Clone, Copy)]
+pub enum Stage<'a> {
+    Whole,
+    /// Only a segment of the video, and no other stream.
+    Segment(&'a Part),
+    /// The segments are there, and become OUT.
+    Join,
 }
 
 /// Upscales IN to OUT. Returns what was damaged in IN.
@@ -100,13 +112,13 @@ struct Done {
 }
 
 /// A job that is ready to start.
-struct Job<'a> {
+pub struct Job<'a> {
     options: Options<'a>,
     input: &'a Input,
     output: &'a Output,
-    settings: EncoderSettings,
+    pub settings: EncoderSettings,
     stop: Arc<Stop>,
-    reader: Reader,
+    pub reader: Reader,
     filters: InputFilters,
     /// The size before upscaling.
     size: (i32, i32),
@@ -115,7 +127,7 @@ struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// Opens IN, decodes its first frame, decides what happens to each stream, and reports what will be lost.
-    fn prepare(
+    pub fn prepare(
         options: Options<'a>,
         input: &'a Input,
         output: &'a Output,
@@ -123,8 +135,7 @@ impl<'a> Job<'a> {
         console: &Console,
     ) -> Result<Self> {
         let stop = Arc::<Stop>::default();
-        let mut reader = Reader::open(input, options.selection, &stop)?;
-        let first = reader.first_frame()?;
+        let (mut reader, first) = open(options, input, &stop)?;
         let timing = reader.timing();
         let (mut notes, mut actions) = (Vec::new(), Vec::new());
         if let Input::Pictures(pictures) = input
@@ -151,7 +162,11 @@ impl<'a> Job<'a> {
         side_data.extend(kept.map(|matrix| (ffi::AVPacketSideDataType::AV_PKT_DATA_DISPLAYMATRIX, matrix.to_vec())));
         notes.extend(hdr::losses(&first, video, codec));
         notes.extend(pixel_losses(&first, codec));
-        say(&notes, options.upscale.strict, console)?;
+        match options.stage {
+            Stage::Whole => say(&notes, options.upscale.strict, console)?,
+            // Whoever planned the segments was told.
+            Stage::Segment(_) | Stage::Join => {}
+        }
         let filters = InputFilters::new(options.selection, timing, turn, input.name().display().to_string());
         let size = filters.size_of(&first);
         let settings = EncoderSettings::new(codec, options.encoding.clone(), filters.timing(), &first);
@@ -170,6 +185,10 @@ impl<'a> Job<'a> {
             interlaced: AtomicU64::new(0),
             preview: if args.preview { Some(Preview::open(console)?) } else { None },
             aspect: size.map(|size| Aspect { from: self.size, to: size }),
+            shift: match (self.options.stage, self.output.container()) {
+                (Stage::Segment(part), Some(container)) if container.is_mp4() => part.begin,
+                _ => 0,
+            },
         };
         let total = self.settings.timing.total;
         let writer = match (&shared.file, self.output.kind) {
@@ -200,23 +219,62 @@ impl<'a> Job<'a> {
         if interlaced > 0 && self.options.selection.deinterlace.is_none() {
             console.warn(&format!("{interlaced} frames are interlaced: --deinterlace makes them progressive"));
         }
+        check_segment(self.options.stage, self.input, &mut self.reader)?;
         progress.finish(frames, upscaler.counts());
         Ok(Done { frames, counts: upscaler.counts(), damage: self.reader.damage() })
     }
 
     /// Creates the output file; `None` for pictures.
-    fn file(&mut self, claim: &Claim) -> Result<Option<VideoFile>> {
-        let reader = self.reader.media();
+    pub fn file(&mut self, claim: &Claim) -> Result<Option<VideoFile>> {
+        let mut reader = self.reader.media();
         let Some(container) = self.output.container() else {
             if let Some(media) = reader {
                 media.keep_only(&[]);
             }
             return Ok(None);
         };
+        if let Stage::Segment(_) = self.options.stage
+            && let Some(media) = reader.take()
+        {
+            media.keep_only(&[]);
+        }
         let mut file = VideoFile::create(claim.file(), &self.output.path, container, reader, &self.actions)?;
         self.settings.global_header = file.wants_global_header();
         Ok(Some(file))
     }
+}
+
+/// Opens IN and reads its first frame, or that of the segment.
+fn open(options: Options, input: &Input, stop: &Arc<Stop>) -> Result<(Reader, Frame)> {
+    let mut last = None;
+    for seeks in [true, false] {
+        let mut reader = Reader::open(input, options.selection, stop)?;
+        let (Stage::Segment(part), Some(media)) = (options.stage, reader.media()) else {
+            let first = reader.first_frame()?;
+            return Ok((reader, first));
+        };
+        media.read_part(part.clone(), seeks);
+        match reader.first_frame() {
+            Ok(first) if first.pts == part.begin => return Ok((reader, first)),
+            // Not all files have an index that leads to the right frame.
+            other => last = other.err(),
+        }
+        signals::check()?;
+    }
+    let why = last.map_or_else(|| "it begins with another frame".to_owned(), |failure| failure.to_string());
+    Err(Failure::Final(format!("{}: the segment is not as planned: {why}", input.name().display())))
+}
+
+/// Checks that the frames of a segment are those that were planned.
+fn check_segment(stage: Stage, input: &Input, reader: &mut Reader) -> Result<()> {
+    let (Stage::Segment(part), Some(media)) = (stage, reader.media()) else { return Ok(()) };
+    let times = media.times();
+    if times.count() == part.frames && times.hash() == part.times {
+        return Ok(());
+    }
+    let (name, frames, planned) = (input.name().display(), times.count(), part.frames);
+    let what = if frames == planned { "other timestamps".into() } else { format!("{frames} frames, not {planned}") };
+    Err(Failure::Final(format!("{name} is damaged or has changed: the segment has {what}")))
 }
 
 /// `order` is the field order from the container or the codec.
@@ -346,6 +404,8 @@ struct Shared<'a> {
     interlaced: AtomicU64,
     preview: Option<Preview>,
     aspect: Option<Aspect>,
+    /// Subtracted from timestamps: an MP4 stores a late start only to the millisecond.
+    shift: i64,
 }
 
 impl Shared<'_> {
@@ -370,6 +430,7 @@ impl Shared<'_> {
     fn write(&self, mut writer: Writer) -> Result<()> {
         let mut last = None;
         while let Some((mut frame, source)) = self.upscaler.pull()? {
+            frame.pts -= self.shift;
             // Encoders require increasing timestamps.
             frame.pts = last.map_or(frame.pts, |last: i64| frame.pts.max(last + 1));
             last = Some(frame.pts);

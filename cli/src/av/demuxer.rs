@@ -94,6 +94,13 @@ impl Demuxer {
         // SAFETY: the context is ours.
         check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), -1, time, flags as c_int) }).map(drop)
     }
+
+    /// Seeks to the last key frame of a stream before a time in its ticks.
+    pub fn seek_stream(&mut self, index: usize, time: i64) -> Result<()> {
+        let (index, flags) = (index as c_int, ffi::AVSEEK_FLAG_BACKWARD);
+        // SAFETY: the context is ours; an index that it lacks is an error.
+        check(unsafe { ffi::av_seek_frame(self.context.as_ptr(), index, time, flags as c_int) }).map(drop)
+    }
 }
 
 /// A stream of a container.

@@ -90,6 +90,19 @@ impl Muxer {
         check(unsafe { ffi::avcodec_parameters_from_context(self.stream(index).codecpar, encoder.as_ptr()) }).map(drop)
     }
 
+    /// Sets a stream's parameters to those of another container's stream.
+    pub fn describe_like(&mut self, index: usize, parameters: &ffi::AVCodecParameters) -> Result<()> {
+        // SAFETY: both are alive; everything is copied.
+        unsafe {
+            let own = self.stream(index).codecpar;
+            check(ffi::avcodec_parameters_copy(own, parameters))?;
+            // A tag is valid only in its own family of containers.
+            (*own).codec_tag = 0;
+            (*own).bit_rate = 0;
+        }
+        Ok(())
+    }
+
     pub fn stream(&mut self, index: usize) -> &mut ffi::AVStream {
         // SAFETY: the context has this stream, and nobody else has the context.
         unsafe { &mut **self.context().streams.add(index) }

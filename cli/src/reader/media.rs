@@ -1,5 +1,9 @@
 //! Reads a container: decodes its video, passes on the packets of other streams.
 
+mod scan;
+
+pub use scan::cut;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -9,6 +13,7 @@ use crate::av::{self, Decoder, Demuxer, Error, Frame, Packet, Rational, Stream, 
 use crate::colour;
 use crate::failure::{Context, Failure, Result, failed, usage};
 use crate::input::Media;
+use crate::segments::{Part, Times};
 use crate::signals::{self, Stop};
 use crate::stream_actions::describe;
 
@@ -36,6 +41,8 @@ pub struct MediaReader {
     /// The requested end, in microseconds.
     end: Option<i64>,
     trims_start: bool,
+    /// The segment that is read, and the frames of it that came.
+    part: Option<(Part, Times)>,
     events: VecDeque<Event>,
     damage: Damage,
     read_errors: u32,
@@ -97,6 +104,7 @@ impl MediaReader {
             offset,
             end: selection.duration.map(microseconds),
             trims_start: selection.start.is_some(),
+            part: None,
             events: VecDeque::new(),
             damage: Damage::default(),
             read_errors: 0,
@@ -249,6 +257,15 @@ impl MediaReader {
         }
         if self.trims_start && time < 0 {
             return;
+        }
+        if let Some((part, times)) = &mut self.part {
+            if time >= part.end {
+                self.state = State::VideoEnded;
+            }
+            if !(part.begin..part.end).contains(&time) {
+                return;
+            }
+            times.add(time);
         }
         (frame.pts, frame.time_base) = (time, base);
         frame.set_ticks(length);

@@ -40,7 +40,7 @@ fn interrupted(folder: &Path, output: &str, signal: &str) -> (Option<i32>, Strin
     (child.wait().expect("it ends").code(), last)
 }
 
-fn kill(child: &Child, signal: &str) {
+pub fn kill(child: &Child, signal: &str) {
     // It may have ended already.
     Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status().expect("kill is there");
 }
@@ -80,11 +80,11 @@ fn a_signal_ends_the_opening_of_a_url_that_does_not_answer() {
 }
 
 /// Random numbers of a seed.
-struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
     /// The seed is printed; `UPSCALE_TEST_SEED` repeats it.
-    fn seeded() -> Self {
+    pub fn seeded() -> Self {
         let seed = std::env::var("UPSCALE_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or_else(|| RandomState::new().build_hasher().finish());
         println!("UPSCALE_TEST_SEED={seed}");
@@ -92,7 +92,7 @@ impl Random {
     }
 
     /// From 0 to 1, by SplitMix64.
-    fn fraction(&mut self) -> f64 {
+    pub fn fraction(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

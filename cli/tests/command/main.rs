@@ -15,6 +15,8 @@ mod preview;
 mod probe;
 mod read;
 mod refusals;
+mod resume;
 mod robust;
 mod run;
+mod segments;
 mod videos;
