@@ -51,10 +51,12 @@ Examples:
   gst-upscale --fps 24 in/%05d.png out.webm  and back
   gst-upscale photo.jpg photo-x2.png
   gst-upscale compare in.mp4 out.mp4         before and after, as a picture and a page
+  gst-upscale --resume film.mkv film-x2.mkv  run it again after a crash, and it goes on
   gst-upscale plan in.mp4                    which frames are duplicates, and what reuse would save, as JSON
   gst-upscale -- -odd-name.mp4 out.mp4
 
-Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but the input was damaged, 129, 130 or 143 interrupted.";
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 done but the input was damaged,
+75 another try may help (--resume, segments), 129, 130 or 143 interrupted.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

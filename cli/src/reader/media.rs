@@ -260,7 +260,8 @@ impl MediaReader {
         }
         if let Some((part, times)) = &mut self.part {
             if time >= part.end {
-                self.state = State::VideoEnded;
+                // Other streams are not wanted.
+                self.state = State::Ended;
             }
             if !(part.begin..part.end).contains(&time) {
                 return;
@@ -283,8 +284,10 @@ impl MediaReader {
         if self.state == State::Reading {
             self.decode(None)?;
         }
+        // A segment may end with what the decoder held back.
+        let is_cut = self.state == State::Ended;
         self.state = State::Ended;
-        if self.end.is_none() && !self.jumps {
+        if self.end.is_none() && !self.jumps && !is_cut {
             self.damage.missing = self.missing();
         }
         Ok(())

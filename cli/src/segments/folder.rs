@@ -185,7 +185,8 @@ impl Folder {
         let damage = upscale::run(options, settings.input()?, &video, console).map_err(again)?;
         let frames = join::Segment::inspect(self, number).map_err(again)?.times.len() as u64;
         let bytes = video.metadata().context(video.display())?.len();
-        let (key, hash, is_damaged) = (self.key(number), hash_file(&video)?, damage.frames > 0);
+        let (key, hash, is_damaged) =
+            (self.key(number), hash_file(&video)?, damage.frames > 0 || damage.missing.is_some());
         save_json(&record, &Record { version: VERSION, key, frames, bytes, hash, is_damaged }).map_err(again)
     }
 }
