@@ -19,4 +19,5 @@ mod resume;
 mod robust;
 mod run;
 mod segments;
+mod slurm;
 mod videos;
