@@ -49,8 +49,11 @@ pub struct Options<'a> {
 #[derive(Clone, Copy)]
 pub enum Stage<'a> {
     Whole,
-    /// Only a segment of the video, and no other stream.
-    Segment(&'a Part),
+    /// Only a segment of the video, and no other stream. Without `seeks`, everything before it is decoded and dropped.
+    Segment {
+        part: &'a Part,
+        seeks: bool,
+    },
     /// The segments are there, and become OUT.
     Join,
 }
@@ -165,7 +168,7 @@ impl<'a> Job<'a> {
         match options.stage {
             Stage::Whole => say(&notes, options.upscale.strict, console)?,
             // Whoever planned the segments was told.
-            Stage::Segment(_) | Stage::Join => {}
+            Stage::Segment { .. } | Stage::Join => {}
         }
         let filters = InputFilters::new(options.selection, timing, turn, input.name().display().to_string());
         let size = filters.size_of(&first);
@@ -186,7 +189,7 @@ impl<'a> Job<'a> {
             preview: if args.preview { Some(Preview::open(console)?) } else { None },
             aspect: size.map(|size| Aspect { from: self.size, to: size }),
             shift: match (self.options.stage, self.output.container()) {
-                (Stage::Segment(part), Some(container)) if container.is_mp4() => part.begin,
+                (Stage::Segment { part, .. }, Some(container)) if container.is_mp4() => part.begin,
                 _ => 0,
             },
         };
@@ -233,7 +236,7 @@ impl<'a> Job<'a> {
             }
             return Ok(None);
         };
-        if let Stage::Segment(_) = self.options.stage
+        if let Stage::Segment { .. } = self.options.stage
             && let Some(media) = reader.take()
         {
             media.keep_only(&[]);
@@ -249,11 +252,11 @@ fn open(options: Options, input: &Input, stop: &Arc<Stop>) -> Result<(Reader, Fr
     let mut last = None;
     for seeks in [true, false] {
         let mut reader = Reader::open(input, options.selection, stop)?;
-        let (Stage::Segment(part), Some(media)) = (options.stage, reader.media()) else {
+        let (Stage::Segment { part, seeks: may_seek }, Some(media)) = (options.stage, reader.media()) else {
             let first = reader.first_frame()?;
             return Ok((reader, first));
         };
-        media.read_part(part.clone(), seeks);
+        media.read_part(part.clone(), seeks && may_seek);
         match reader.first_frame() {
             Ok(first) if first.pts == part.begin => return Ok((reader, first)),
             // Not all files have an index that leads to the right frame.
@@ -267,7 +270,7 @@ fn open(options: Options, input: &Input, stop: &Arc<Stop>) -> Result<(Reader, Fr
 
 /// Checks that the frames of a segment are those that were planned.
 fn check_segment(stage: Stage, input: &Input, reader: &mut Reader) -> Result<()> {
-    let (Stage::Segment(part), Some(media)) = (stage, reader.media()) else { return Ok(()) };
+    let (Stage::Segment { part, .. }, Some(media)) = (stage, reader.media()) else { return Ok(()) };
     let times = media.times();
     if times.count() == part.frames && times.hash() == part.times {
         return Ok(());

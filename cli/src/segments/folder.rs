@@ -181,8 +181,16 @@ impl Folder {
         let record = self.record(number);
         std::fs::remove_file(&record).or_else(ignore_missing).map_err(|error| write_failure(&record, error))?;
         let (part, video) = (&self.manifest.segments[number], self.video(number));
-        let options = settings.options(Stage::Segment(part))?;
-        let damage = upscale::run(options, settings.input()?, &video, console).map_err(again)?;
+        let upscale = |seeks| {
+            let options = settings.options(Stage::Segment { part, seeks })?;
+            upscale::run(options, settings.input()?, &video, console).map_err(again)
+        };
+        let mut damage = upscale(true)?;
+        if damage.frames > 0 && number > 0 {
+            // Some encoders refresh pictures bit by bit: a decoder that starts at their key frames shows damaged frames at first.
+            console.note(&format!("segment {number} is made again: reading starts at the beginning of the input"));
+            damage = upscale(false)?;
+        }
         let frames = join::Segment::inspect(self, number).map_err(again)?.times.len() as u64;
         let bytes = video.metadata().context(video.display())?.len();
         let (key, hash, is_damaged) =

@@ -238,3 +238,23 @@ fn what_cannot_be_cut_is_refused() {
     plan(folder.path(), "--format mp4 --strict --encoder ffv1 in.mkv parts").expect_failure(2, "cannot hold");
     assert!(!names(folder.path()).contains(&"parts".to_owned()));
 }
+
+#[test]
+fn frames_that_need_more_than_the_key_frame_before_them_are_the_same() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let source = "-f lavfi -i testsrc2=s=64x48:r=25:d=4";
+    for (name, encoder) in [
+        ("refresh.mkv", "libx264 -bf 0 -x264-params intra-refresh=1:keyint=25"),
+        ("open.ts", "libx264 -bf 3 -g 25 -x264-params open-gop=1"),
+        ("hidden.webm", "libvpx -g 25 -auto-alt-ref 1 -lag-in-frames 16"),
+    ] {
+        ffmpeg(folder.path(), &format!("{source} -c:v {encoder} {name}").split_whitespace().collect::<Vec<_>>());
+        let args = ["-q", "-y", "--model", "lanczos2x", "--encoder", "ffv1", name];
+        run_in(folder.path(), args.into_iter().chain(["whole.mkv"])).expect_ok();
+        run_in(folder.path(), args.into_iter().chain(["out.mkv", "--resume=1s"])).expect_ok();
+        assert_eq!(frames(&folder.path().join("whole.mkv")), frames(&folder.path().join("out.mkv")), "{name}");
+    }
+}
