@@ -13,6 +13,7 @@ mod pictures;
 mod plans;
 mod preview;
 mod probe;
+mod ray;
 mod read;
 mod refusals;
 mod resume;
