@@ -74,7 +74,7 @@ impl Frame {
             result: (0..values).map(|at| (at % 1009) as f32 / 1008.0).collect(),
         };
         frame.begin();
-        frame.to_tensor();
+        frame.write_tensor();
         frame
     }
 
@@ -82,11 +82,11 @@ impl Frame {
         self.converter.resize_passthrough_planes(&self.src.view(), &mut self.dst.view_mut(), &mut self.scratch);
     }
 
-    fn to_tensor(&mut self) {
+    fn write_tensor(&mut self) {
         self.converter.to_tensor(&self.src.view(), &self.region, &mut self.scratch, &mut self.tensor);
     }
 
-    fn from_tensor(&mut self) {
+    fn read_tensor(&mut self) {
         self.converter.from_tensor(&self.result, &self.region, &mut self.scratch, &mut self.dst.view_mut());
     }
 }
@@ -106,10 +106,10 @@ fn convert(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("{} {channels:?}", format.name()));
         let tensor_bytes = size_of_val(frame.tensor.as_slice());
         group.throughput(Throughput::Bytes((part(&frame.src, channels) + tensor_bytes) as u64));
-        group.bench_function("gather", |bench| bench.iter(|| frame.to_tensor()));
+        group.bench_function("gather", |bench| bench.iter(|| frame.write_tensor()));
         let result_bytes = size_of_val(frame.result.as_slice());
         group.throughput(Throughput::Bytes((part(&frame.dst, channels) + result_bytes) as u64));
-        group.bench_function("scatter", |bench| bench.iter(|| frame.from_tensor()));
+        group.bench_function("scatter", |bench| bench.iter(|| frame.read_tensor()));
         if channels == Channels::Luma || format == PixelFormat::Rgba {
             let rest = |picture: &Picture| picture.bytes() - part(picture, channels);
             let bytes = match rest(&frame.src) + rest(&frame.dst) {
@@ -123,8 +123,8 @@ fn convert(criterion: &mut Criterion) {
         group.bench_function("all", |bench| {
             bench.iter(|| {
                 frame.begin();
-                frame.to_tensor();
-                frame.from_tensor();
+                frame.write_tensor();
+                frame.read_tensor();
             });
         });
         group.finish();
