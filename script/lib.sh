@@ -13,6 +13,8 @@ target=${CARGO_TARGET_DIR:-$root/target}
 # Must match script/onnxruntime.txt, which pip reads.
 ort_version=1.31.1
 ort_lib=$deps/onnxruntime/libonnxruntime.so.$ort_version
+# 2026.4.1, as in script/openvino.txt; the name has the version without its dots and century.
+openvino_lib=$deps/openvino/libopenvino_c.so.2641
 
 # Disable ONNX Runtime's telemetry. The plugin does that itself; other programs that use ONNX Runtime do not.
 export ORT_DISABLE_TELEMETRY=${ORT_DISABLE_TELEMETRY-1}
@@ -38,7 +40,7 @@ runtime() {
 }
 
 # use_built PROFILE: exports the variables with which GStreamer finds the plugin of that profile, and the plugin finds
-# ONNX Runtime. The plugin is linked into a separate folder, because GStreamer's scanner would have to examine the other
+# ONNX Runtime and OpenVINO. The plugin is linked into a separate folder, because GStreamer's scanner would have to examine the other
 # files in target/. A separate registry leaves the user's untouched.
 use_built() {
     local profile=$1 folder=$deps/plugin/$1
@@ -49,8 +51,14 @@ use_built() {
     export GST_PLUGIN_PATH=$folder${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
     export GST_REGISTRY=$deps/registry.$profile.bin
     export ORT_DYLIB_PATH=${ORT_DYLIB_PATH:-$(runtime)}
+    use_openvino
     export PATH=$target/$profile:$PATH
     if [[ ${UPSCALE_RUNTIME:-} == gpu ]]; then use_cuda; fi
+}
+
+# Uses the OpenVINO of script/setup, if it exists.
+use_openvino() {
+    if [[ -e $openvino_lib ]]; then export OPENVINO_DYLIB_PATH=${OPENVINO_DYLIB_PATH-$openvino_lib}; fi
 }
 
 # Uses the CUDA and cuDNN of script/setup --cuda, if they exist.

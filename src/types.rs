@@ -52,7 +52,7 @@ impl Channels {
 }
 
 /// Where a network runs (property `execution-provider`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, glib::Enum)]
 #[enum_type(name = "GstUpscaleFilterExecutionProvider")]
 #[repr(i32)]
 pub enum Provider {
@@ -92,11 +92,12 @@ impl Provider {
 
 /// Number type that a network computes in, where the provider offers a choice (property `precision`). The types of its
 /// input and output stay the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, glib::Enum)]
 #[enum_type(name = "GstUpscaleFilterPrecision")]
 #[repr(i32)]
 pub enum Precision {
-    /// bfloat16 with OpenVINO on processors that have it; TF32 and float16 on NVIDIA GPUs.
+    /// On processors int8 for quantised networks, else bfloat16, else fp32, as far as the processor has them; TF32 and
+    /// float16 on NVIDIA GPUs.
     #[default]
     #[enum_value(name = "Fastest without visible loss", nick = "auto")]
     Auto,
@@ -106,10 +107,28 @@ pub enum Precision {
     Fp16,
     #[enum_value(name = "bfloat16", nick = "bf16")]
     Bf16,
+    #[enum_value(name = "8-bit integers, for quantised networks", nick = "int8")]
+    Int8,
 }
 
+impl Precision {
+    /// The nick in properties and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Precision::Auto => "auto",
+            Precision::Fp32 => "fp32",
+            Precision::Fp16 => "fp16",
+            Precision::Bf16 => "bf16",
+            Precision::Int8 => "int8",
+        }
+    }
+}
+
+/// The number by which OpenVINO's NPU is known here. 0 is the CPU, the others are GPUs from 1 on.
+pub const OPENVINO_NPU: u32 = 1000;
+
 /// Where samples are converted to tensors and back (property `conversion`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, glib::Enum)]
 #[enum_type(name = "GstUpscaleFilterConversion")]
 #[repr(i32)]
 pub enum Conversion {

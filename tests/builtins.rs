@@ -6,8 +6,7 @@ mod common;
 
 use gstupscale::model::builtin::{self, Builtin, Speed};
 use gstupscale::model::{self, LoadOptions, Source};
-use gstupscale::types::Channels;
-use gstupscale::types::Size;
+use gstupscale::types::{Channels, Precision, Provider, Size};
 
 /// The size of the large picture, a multiple of 2, 3 and 4.
 const LARGE: Size = Size { width: 192, height: 144 };
@@ -80,10 +79,24 @@ fn psnr(result: &[f32], large: &[f32]) -> f64 {
     10.0 * (255.0f64.powi(2) / (errors.iter().sum::<f64>() / errors.len() as f64)).log10()
 }
 
-fn enlarged(builtin: &'static Builtin, large: &[f32]) -> Vec<f32> {
-    let model = model::load(&Source::Builtin(builtin), LoadOptions::default()).unwrap();
+fn enlarged(builtin: &'static Builtin, precision: Precision, large: &[f32]) -> Vec<f32> {
+    let options = LoadOptions { provider: Provider::Cpu, precision, ..LoadOptions::default() };
+    let model = model::load(&Source::Builtin(builtin), options).unwrap();
     assert_eq!(model.info().channels, Channels::Luma, "{}", builtin.name);
     assert_eq!(model.info().scale, builtin.scale, "{}", builtin.name);
+    let (small, size) = reduced(large, builtin.scale as usize);
+    let mut result = Vec::new();
+    model.open_session().unwrap().run(&small, size, &mut result).unwrap();
+    result
+}
+
+/// The same with the int8 form.
+fn enlarged_int8(builtin: &'static Builtin, large: &[f32]) -> Vec<f32> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("int8.onnx");
+    std::fs::write(&path, builtin.int8.unwrap()).unwrap();
+    let options = LoadOptions { provider: Provider::Cpu, precision: Precision::Fp32, ..LoadOptions::default() };
+    let model = model::load(&Source::File(path), options).unwrap();
     let (small, size) = reduced(large, builtin.scale as usize);
     let mut result = Vec::new();
     model.open_session().unwrap().run(&small, size, &mut result).unwrap();
@@ -97,12 +110,19 @@ fn each_network_has_the_quality_measured_in_training() {
     }
     assert_eq!(FIGURES.map(|(name, _)| name).to_vec(), builtin::BUILTINS.iter().map(|b| b.name).collect::<Vec<_>>());
     let large = picture();
-    let measured = FIGURES.map(|(name, _)| psnr(&enlarged(builtin::find(name).unwrap(), &large), &large));
+    let quality = |name, precision| psnr(&enlarged(builtin::find(name).unwrap(), precision, &large), &large);
+    let measured = FIGURES.map(|(name, _)| quality(name, Precision::Fp32));
     for ((name, stored), measured) in FIGURES.into_iter().zip(measured) {
         println!("{name}: {measured:.3} dB, in training {stored:.3} dB");
     }
     for ((name, stored), measured) in FIGURES.into_iter().zip(measured) {
         assert!((measured - stored).abs() <= 0.05, "{name}: {measured:.3} dB, but {stored:.3} dB in training");
+    }
+    // What processors without 8-bit dot products compute of the int8 forms: the same values rounded, in floats.
+    for (name, stored) in FIGURES.into_iter().filter(|(name, _)| builtin::find(name).unwrap().int8.is_some()) {
+        let int8 = psnr(&enlarged_int8(builtin::find(name).unwrap(), &large), &large);
+        println!("{name} in int8: {int8:.3} dB, in fp32 {stored:.3} dB");
+        assert!(int8 >= stored - 0.1, "{name}: {int8:.3} dB in int8, but {stored:.3} dB in fp32");
     }
 }
 
@@ -113,7 +133,7 @@ fn trained_networks_beat_the_filter_and_the_default_is_fast() {
     }
     assert_eq!(builtin::find(builtin::DEFAULT).unwrap().speed, Speed::Fast);
     let large = picture();
-    let quality = |name| psnr(&enlarged(builtin::find(name).unwrap(), &large), &large);
+    let quality = |name| psnr(&enlarged(builtin::find(name).unwrap(), Precision::Auto, &large), &large);
     let (filter, fast, best) = (quality("lanczos2x"), quality("fast2x"), quality("quality2x"));
     assert!(filter + 1.0 < fast && fast < best, "{filter} {fast} {best}");
 }
@@ -143,6 +163,7 @@ fn flat_areas_stay_flat() {
 
 #[test]
 fn the_embedded_networks_are_small() {
-    let bytes: usize = builtin::BUILTINS.iter().map(|builtin| builtin.onnx.len()).sum();
+    let bytes: usize =
+        builtin::BUILTINS.iter().map(|builtin| builtin.onnx.len() + builtin.int8.map_or(0, <[u8]>::len)).sum();
     assert!(bytes < 2_000_000, "{bytes} bytes");
 }

@@ -64,11 +64,10 @@ pub fn provider(text: &str) -> Result<Provider, String> {
 /// The ONNX Runtime that has the provider, or the name of the missing library.
 pub fn runtime(runtimes: &Path, provider: Provider) -> Result<PathBuf, String> {
     let (folders, library): (&[&str], _) = match provider {
-        Provider::OpenVino => (&["onnxruntime-openvino"], "libonnxruntime_providers_openvino.so"),
         Provider::Cuda => (&["onnxruntime-gpu"], "libonnxruntime_providers_cuda.so"),
         Provider::TensorRt => (&["onnxruntime-gpu"], "libonnxruntime_providers_tensorrt.so"),
         Provider::WebGpu => (&["onnxruntime", "onnxruntime-gpu"], "libonnxruntime_providers_webgpu.so"),
-        _ => (&["onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"], "libonnxruntime.so.1"),
+        _ => (&["onnxruntime", "onnxruntime-gpu"], "libonnxruntime.so.1"),
     };
     let mut found = folders.iter().map(|folder| runtimes.join(folder));
     let folder = found.find(|folder| folder.join(library).exists());

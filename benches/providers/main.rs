@@ -17,13 +17,23 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, ValueEnum};
-use gstupscale::model::{self, LoadOptions, Source};
+use gstupscale::model::{self, LoadOptions, ModelInfo, Source};
 use gstupscale::types::Size;
 use gstupscale::types::{Precision, Provider};
 
 use figures::median;
 
 const SIZE: Size = Size { width: 640, height: 360 };
+
+/// Networks of the test data that take any size.
+const SHARED: [&str; 6] = [
+    "animejanai/2x_AnimeJaNai_HD_V3.1_Performance_SPANF3_b5f48_unshuffle_fp16",
+    "animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32",
+    "esr/eSR-CNN_s4_C4_D7_S12",
+    "esr/eSR-TM_s2_K7_C16",
+    "nn-upscaler/2xNomosUni_span_multijpg_ldl",
+    "qualityscaler/RealESR_Animex4_fp16",
+];
 
 #[derive(Parser)]
 #[command(about = "Measures the network alone on each execution provider")]
@@ -34,7 +44,7 @@ struct Cli {
     /// Approximate duration of each measurement, in seconds
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
-    /// The networks; default: two built-in ones and two of the test data
+    /// The networks; default: the built-in ones and those of the test data
     #[arg(long, value_name = "NAME|FILE", num_args = 1..)]
     models: Vec<PathBuf>,
     /// Folder in which script/setup installs ONNX Runtimes
@@ -52,8 +62,12 @@ struct Cli {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Variant {
     Cpu,
+    CpuInt8,
     OpenvinoFp32,
     OpenvinoBf16,
+    OpenvinoInt8,
+    /// What the element takes by default
+    Auto,
     Cuda,
     Webgpu,
 }
@@ -62,9 +76,12 @@ impl Variant {
     /// The folder of the ONNX Runtime build, the provider, and the precision.
     fn settings(self) -> (&'static str, Provider, Precision) {
         match self {
-            Variant::Cpu => ("onnxruntime", Provider::Cpu, Precision::Auto),
-            Variant::OpenvinoFp32 => ("onnxruntime-openvino", Provider::OpenVino, Precision::Fp32),
-            Variant::OpenvinoBf16 => ("onnxruntime-openvino", Provider::OpenVino, Precision::Bf16),
+            Variant::Cpu => ("onnxruntime", Provider::Cpu, Precision::Fp32),
+            Variant::CpuInt8 => ("onnxruntime", Provider::Cpu, Precision::Int8),
+            Variant::OpenvinoFp32 => ("onnxruntime", Provider::OpenVino, Precision::Fp32),
+            Variant::OpenvinoBf16 => ("onnxruntime", Provider::OpenVino, Precision::Bf16),
+            Variant::OpenvinoInt8 => ("onnxruntime", Provider::OpenVino, Precision::Int8),
+            Variant::Auto => ("onnxruntime", Provider::Auto, Precision::Auto),
             Variant::Cuda => ("onnxruntime-gpu", Provider::Cuda, Precision::Auto),
             Variant::Webgpu => ("onnxruntime", Provider::WebGpu, Precision::Auto),
         }
@@ -80,9 +97,8 @@ fn main() -> Result<()> {
     let mut models = cli.models.clone();
     if models.is_empty() {
         let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/models");
-        models.extend(["fast2x", "quality2x"].map(PathBuf::from));
-        models.push(shared.join("animejanai/2x_AnimeJaNai_HD_V3_SuperUltraCompact-fp32.onnx"));
-        models.push(shared.join("nn-upscaler/2xNomosUni_span_multijpg_ldl.onnx"));
+        models.extend(["fast2x", "quality2x", "quality3x", "quality4x", "lanczos2x"].map(PathBuf::from));
+        models.extend(SHARED.map(|name| shared.join(name).with_extension("onnx")));
     }
     println!("\nFrames of 640x360 per second, medians of {} alternating rounds.\n", cli.rounds);
     println!("| network | provider | frames/s | times as fast as cpu | PSNR to cpu |\n|---|---|---:|---:|---:|");
@@ -144,6 +160,8 @@ fn child(model: &Path, variant: Variant, file: &Path, seconds: f64) -> Result<()
     let (_, provider, precision) = variant.settings();
     let options = LoadOptions { provider, precision, intra_threads: 1, ..LoadOptions::default() };
     let model = model::load(&Source::parse(model), options)?;
+    let ModelInfo { provider, precision, .. } = model.info();
+    eprintln!("it runs on {} in {}", provider.name(), precision.name());
     let channels = model.info().channels.count();
     let input: Vec<f32> = (0..channels).flat_map(|_| picture()).collect();
     let mut first = Vec::new();

@@ -75,7 +75,7 @@ pub enum Command {
 
 /// The element's names.
 const PROVIDERS: [&str; 6] = ["auto", "cpu", "cuda", "tensorrt", "openvino", "webgpu"];
-const PRECISIONS: [&str; 4] = ["auto", "fp32", "fp16", "bf16"];
+const PRECISIONS: [&str; 5] = ["auto", "fp32", "fp16", "bf16", "int8"];
 
 fn duplicates() -> [PossibleValue; 3] {
     [

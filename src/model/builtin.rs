@@ -34,13 +34,15 @@ pub struct Builtin {
     pub speed: Speed,
     /// The contents of the ONNX file.
     pub onnx: &'static [u8],
+    /// The same with its convolutions in 8-bit integers (QDQ), for processors with dot products of them.
+    pub int8: Option<&'static [u8]>,
 }
 
 /// The model used if none is specified.
 pub const DEFAULT: &str = "fast2x";
 
-/// The built-in whose file is `models/NAME.onnx`.
-macro_rules! builtin {
+/// The built-in whose only file is `models/NAME.onnx`.
+macro_rules! float_builtin {
     ($name:literal, $scale:literal, $speed:ident, $summary:literal) => {
         Builtin {
             name: $name,
@@ -48,6 +50,17 @@ macro_rules! builtin {
             scale: $scale,
             speed: Speed::$speed,
             onnx: include_bytes!(concat!("../../models/", $name, ".onnx")),
+            int8: None,
+        }
+    };
+}
+
+/// The built-in whose files are `models/NAME.onnx` and `models/NAME-int8.onnx`.
+macro_rules! builtin {
+    ($name:literal, $scale:literal, $speed:ident, $summary:literal) => {
+        Builtin {
+            int8: Some(include_bytes!(concat!("../../models/", $name, "-int8.onnx"))),
+            ..float_builtin!($name, $scale, $speed, $summary)
         }
     };
 }
@@ -62,7 +75,7 @@ pub static BUILTINS: &[Builtin] = &[
     builtin!("quality3x-compressed", 3, Quality, "compressed video, the best picture"),
     builtin!("quality4x", 4, Quality, "clean sources, the best picture"),
     builtin!("quality4x-compressed", 4, Quality, "compressed video, the best picture"),
-    builtin!("lanczos2x", 2, Filter, "Lanczos-3 without learning, for tests and comparison"),
+    float_builtin!("lanczos2x", 2, Filter, "Lanczos-3 without learning, for tests and comparison"),
 ];
 
 /// The built-in called `name`.

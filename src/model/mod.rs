@@ -5,19 +5,32 @@
 //! per worker, because a session runs one call at a time.
 
 pub mod builtin;
+mod choice;
 #[cfg(any(test, feature = "test-support"))]
 pub mod dummy;
 pub mod extend;
 pub mod graph;
+mod library;
+mod loading;
 pub mod log;
-pub mod onnx;
+mod network;
+mod onnx;
+mod openvino;
+mod probe;
+pub mod processor;
+mod shared;
+mod signature;
 mod sniff;
+mod tensor_buffer;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use self::choice::Attempt;
 use self::graph::{Local, Locality};
+use self::loading::SessionOptions;
+use self::network::{Forms, Network};
 use crate::device;
 use crate::picture::device_tensors::DeviceTensors;
 use crate::picture::device_tensors::PixelEncoding;
@@ -55,6 +68,10 @@ pub struct ModelInfo {
     pub output: Element,
     /// The provider in use; never [`Provider::Auto`].
     pub provider: Provider,
+    /// The number type that it computes in; never [`Precision::Auto`] on the CPU.
+    pub precision: Precision,
+    /// Why it runs there and so, for messages.
+    pub choice: &'static str,
     /// Fixed cost of a run, expressed in pixels of its tensor.
     pub fixed_pixels: u64,
     /// Cost of a pixel, measured at load time in a session with `threads` threads; 0 if it was not measured.
@@ -80,10 +97,17 @@ impl ModelInfo {
 
     /// Estimated bytes of a run per input pixel, used until a run has been measured.
     ///
-    /// An upper bound: measured networks took 10 to 22 bytes per live element. Elements are mostly 32-bit floats, and
-    /// ONNX Runtime adds copies in other layouts and types and allocates blocks that grow by doubling.
+    /// An upper bound: with ONNX Runtime, measured networks took 10 to 22 bytes per live element. Elements are mostly
+    /// 32-bit floats; it adds copies in other layouts and types and allocates blocks that grow by doubling. OpenVINO
+    /// holds them in their own type and reuses all memory.
     pub fn estimated_bytes(&self) -> u64 {
-        ESTIMATED_BYTES * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
+        let each = match (self.provider, self.precision) {
+            (Provider::OpenVino, Precision::Int8) => 5,
+            (Provider::OpenVino, Precision::Bf16 | Precision::Fp16) => 6,
+            (Provider::OpenVino, _) => 10,
+            _ => ESTIMATED_BYTES,
+        };
+        each * self.live_elements.unwrap_or(UNKNOWN_LIVE_ELEMENTS)
     }
 }
 
@@ -184,6 +208,9 @@ pub enum ModelError {
     /// The device cannot convert for this network or this pixel encoding.
     #[error("conversion=device is not possible with {name}: {reason}")]
     Conversion { name: String, reason: String },
+    /// The requested number type is not possible here.
+    #[error("precision={}: {reason}", .precision.name())]
+    Precision { precision: Precision, reason: String },
     /// The requested execution provider is not available.
     #[error("execution-provider={}: {reason}", .provider.name())]
     Provider { provider: Provider, reason: String },
@@ -209,7 +236,7 @@ impl Source {
 }
 
 /// How to load it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LoadOptions {
     pub provider: Provider,
     /// Device number, as the provider counts them.
@@ -223,11 +250,83 @@ pub struct LoadOptions {
 
 /// Checks that a provider is available, without loading a network.
 pub fn check(provider: Provider) -> Result<(), ModelError> {
-    onnx::check(provider)
+    match provider {
+        Provider::OpenVino => openvino::check(),
+        _ => onnx::check(provider),
+    }
 }
 
 /// Loads a network and determines its [`ModelInfo`] by analysing the graph and running tiny pictures through it.
 /// A network already in use with the same options is shared.
 pub fn load(source: &Source, options: LoadOptions) -> Result<Arc<dyn Model>, ModelError> {
-    Ok(onnx::OnnxModel::shared(source, options)?)
+    shared::load(Forms::read(source)?, options)
+}
+
+/// The GPUs' providers that `auto` tries first, best first. Without TensorRT, which builds its engine for minutes.
+const AUTO_GPUS: [Provider; 2] = [Provider::Cuda, Provider::WebGpu];
+
+/// Loads a network with the first provider that runs it; the log names it and says why the earlier ones were rejected.
+fn load_forms(forms: &Forms, options: LoadOptions) -> Result<Arc<dyn Model>, ModelError> {
+    let mut refusals = Vec::new();
+    let gpus = match options.provider {
+        Provider::Auto if !matches!(options.precision, Precision::Int8 | Precision::Bf16) => AUTO_GPUS.to_vec(),
+        Provider::Auto | Provider::Cpu => Vec::new(),
+        Provider::OpenVino if options.device_id == 0 => Vec::new(),
+        named => return open(forms.any(), options, choice::of_gpu(named, options.precision)),
+    };
+    for provider in gpus {
+        match open(forms.any(), options, choice::of_gpu(provider, options.precision)) {
+            Ok(model) => return Ok(chosen(model, &refusals)),
+            Err(error) => refusals.push(error.to_string()),
+        }
+    }
+    let mut last = None;
+    for attempt in on_processor(forms, options)? {
+        match open(attempt.network(forms), options, attempt) {
+            Ok(model) => return Ok(chosen(model, &refusals)),
+            Err(error) => {
+                refusals.push(error.to_string());
+                // Why one library rejects the network matters more than that the other is missing.
+                let is_missing = matches!(error, ModelError::Runtime(_));
+                last = if is_missing && last.is_some() { last } else { Some(error) };
+            }
+        }
+    }
+    Err(last.expect("there is at least one attempt"))
+}
+
+/// The ways to run a network on the CPU with these options.
+fn on_processor(forms: &Forms, options: LoadOptions) -> Result<Vec<Attempt>, ModelError> {
+    let LoadOptions { provider, precision, .. } = options;
+    let refused = |reason| ModelError::Precision { precision, reason };
+    let mut attempts = choice::attempts(forms, precision, processor::features()).map_err(refused)?;
+    let first = attempts[0];
+    attempts.retain(|attempt| provider == Provider::Auto || attempt.provider == provider);
+    if attempts.is_empty() {
+        let reason =
+            format!("only execution-provider={} computes in {}", first.provider.name(), first.precision.name());
+        return Err(ModelError::Precision { precision, reason });
+    }
+    Ok(attempts)
+}
+
+fn open(network: &Network, options: LoadOptions, attempt: Attempt) -> Result<Arc<dyn Model>, ModelError> {
+    let LoadOptions { device_id, intra_threads, conversion, .. } = options;
+    let Attempt { provider, precision, reason } = attempt;
+    let converts = conversion.on_device(provider);
+    let threads = intra_threads.max(1);
+    let options = SessionOptions { provider, device_id, threads, precision, reason, converts };
+    Ok(match provider {
+        Provider::OpenVino => Arc::new(openvino::OpenVinoModel::open(network.clone(), options)?),
+        _ => Arc::new(onnx::OnnxModel::open(network.clone(), options)?),
+    })
+}
+
+/// Logs what runs and why.
+fn chosen(model: Arc<dyn Model>, refusals: &[String]) -> Arc<dyn Model> {
+    let ModelInfo { name, provider, precision, choice, .. } = model.info();
+    let refusals: String = refusals.iter().map(|refusal| format!("; {refusal}")).collect();
+    let text = format!("{name} runs on {} in {}: {choice}{refusals}", provider.name(), precision.name());
+    log::emit(log::Level::Info, &text);
+    model
 }

@@ -113,7 +113,7 @@ fn model_error(error: &ModelError) -> gst::ErrorMessage {
         ModelError::NotFound(_) => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),
         ModelError::Read { .. } => gst::error_msg!(gst::ResourceError::OpenRead, ("{error}")),
         ModelError::Invalid { .. } => gst::error_msg!(gst::ResourceError::Failed, ("{error}")),
-        ModelError::Unsuitable { .. } | ModelError::Conversion { .. } => {
+        ModelError::Unsuitable { .. } | ModelError::Conversion { .. } | ModelError::Precision { .. } => {
             gst::error_msg!(gst::ResourceError::Settings, ("{error}"))
         }
         ModelError::Provider { .. } => gst::error_msg!(gst::ResourceError::NotFound, ("{error}")),

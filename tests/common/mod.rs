@@ -7,7 +7,6 @@ mod environment;
 mod fixture;
 pub mod process;
 
-use std::ffi::OsString;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -90,14 +89,10 @@ pub fn completes_within<T: Send + 'static>(limit: Duration, what: &str, f: impl 
     }
 }
 
-/// An ONNX Runtime with OpenVINO, which `script/setup --test` fetches on x86_64, where this is as [`have`].
+/// Whether `OPENVINO_DYLIB_PATH` names an OpenVINO to test with, which `script/setup` fetches on x86-64 and aarch64.
 #[track_caller]
-pub fn openvino_runtime() -> Option<OsString> {
-    let library = std::env::var_os("UPSCALE_TEST_OPENVINO");
-    if cfg!(target_arch = "x86_64") {
-        have("ONNX Runtime with OpenVINO (UPSCALE_TEST_OPENVINO, which script/test sets)", library.is_some());
-    }
-    library
+pub fn have_openvino() -> bool {
+    have("OpenVINO (OPENVINO_DYLIB_PATH, which script/test sets)", std::env::var_os("OPENVINO_DYLIB_PATH").is_some())
 }
 
 /// A network that doubles luma.

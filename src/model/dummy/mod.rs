@@ -127,6 +127,8 @@ impl DummyModel {
             input: Element::Float32,
             output: Element::Float32,
             provider: Provider::Cpu,
+            precision: crate::types::Precision::Fp32,
+            choice: "",
             fixed_pixels: 16,
             seconds_per_pixel: 0.0,
             threads: 1,

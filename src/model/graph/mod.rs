@@ -137,10 +137,7 @@ pub struct Analysis {
 pub fn analyse(model: Bytes, channels: Option<u32>) -> Result<Analysis, String> {
     sniff::check(&model)?;
     let graph = Graph::read(model)?;
-    let mut operators = BTreeMap::new();
-    for node in &graph.nodes {
-        *operators.entry(node.operator.clone()).or_insert(0) += 1;
-    }
+    let operators = count_operators(&graph);
     let mut analysis = Analysis {
         channels,
         scale: None,
@@ -158,6 +155,26 @@ pub fn analyse(model: Bytes, channels: Option<u32>) -> Result<Analysis, String> 
         Err(reason) => analysis.locality = Locality::Global { reason },
     }
     Ok(analysis)
+}
+
+/// See [`Analysis::operators`]; an error is as with [`analyse`].
+pub fn operators(model: &Bytes) -> Result<BTreeMap<String, usize>, String> {
+    Ok(count_operators(&Graph::read(model.clone())?))
+}
+
+/// Whether any operator computes pixels between those of its input: a `Resize` that is not nearest-neighbour.
+pub fn interpolates(model: &Bytes) -> bool {
+    let is_nearest = |node: &node::Node| node.choice("mode", "nearest", &["nearest"]).is_ok();
+    let resizes = |node: &&node::Node| matches!(node.operator.as_str(), "Resize" | "Upsample");
+    Graph::read(model.clone()).is_ok_and(|graph| !graph.nodes.iter().filter(resizes).all(is_nearest))
+}
+
+fn count_operators(graph: &Graph) -> BTreeMap<String, usize> {
+    let mut operators = BTreeMap::new();
+    for node in &graph.nodes {
+        *operators.entry(node.operator.clone()).or_insert(0) += 1;
+    }
+    operators
 }
 
 const ONE: Size = Size { width: 1, height: 1 };

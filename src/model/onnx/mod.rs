@@ -4,10 +4,7 @@
 //! |---|---|
 //! | `runtime` | finds and loads the library |
 //! | `provider` | execution providers: where a session runs |
-//! | `signature` | the declared inputs and outputs of a network |
-//! | `probe` | determines properties by running tiny pictures |
 //! | `session` | a session that takes and returns floats |
-//! | `shared` | models shared by several users |
 //! | `converting` | a session that takes and returns integer samples |
 //! | `memory` | the memory that a session holds |
 //! | `staging` | pinned memory for copies to and from a GPU |
@@ -16,46 +13,33 @@
 mod converting;
 mod exclusive;
 mod memory;
-mod probe;
 mod provider;
 mod runtime;
 mod session;
-mod shared;
-mod signature;
 mod staging;
 mod text;
 
-use std::collections::HashMap;
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
-
-use bytes::Bytes;
 use half::f16;
 use ort::logging::LogLevel;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session};
-use ort::value::{DynValue, Tensor};
+use ort::value::{DynValue, Outlet, Tensor, TensorElementType, ValueType};
 use parking_lot::Mutex;
-use xxhash_rust::xxh3::Xxh3;
 
 use self::converting::OnnxConverter;
 use self::exclusive::ExclusiveSession;
 use self::session::{Names, OnnxUpscaler};
-use self::signature::Signature;
 use super::extend::{self, Recipe};
-use super::graph::{self, Locality};
-use super::{
-    Channels, Element, LoadOptions, Model, ModelError, ModelInfo, Precision, Provider, Source, Upscaler, log, sniff,
-};
+use super::loading::{self, SessionOptions};
+use super::network::Network;
+use super::probe;
+use super::signature::{Port, Signature};
+use super::{Channels, Element, Model, ModelError, ModelInfo, Precision, Provider, Upscaler, sniff};
 use crate::device::{self, Memory};
 use crate::picture::device_tensors::PixelEncoding;
 use crate::types::Size;
 
 /// An upscaling network that ONNX Runtime has loaded.
-///
-/// The model file is read once: sessions opened later use the same network even if the file has changed since. External
-/// data files are read again for each session.
 pub struct OnnxModel {
     info: ModelInfo,
     names: Names,
@@ -74,100 +58,36 @@ enum Spare {
 }
 
 impl OnnxModel {
-    /// Reads, checks and probes a network. Takes milliseconds for a small network; for a large one, loading dominates.
-    ///
-    /// [`Provider::Auto`] selects the first of `provider::AUTO` that is available and passes the probe; the log names
-    /// it and says why the earlier ones were rejected.
-    pub fn load(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
-        Self::load_from(Opener::read(source, options)?, options)
-    }
-
-    fn load_from(opener: Opener, options: LoadOptions) -> Result<Self, ModelError> {
-        sniff::check(&opener.bytes).map_err(|reason| opener.invalid(reason))?;
-        if options.provider != Provider::Auto {
-            return Self::load_with(opener);
-        }
-        let mut refusals = Vec::new();
-        for provider in provider::AUTO {
-            let settings = provider::SessionOptions { provider, ..opener.settings };
-            let converts = options.conversion.on_device(provider);
-            match Self::load_with(Opener { settings, converts, ..opener.clone() }) {
-                Err(error) if provider != Provider::Cpu => refusals.push(error.to_string()),
-                loaded => {
-                    let why = if refusals.is_empty() { String::new() } else { format!("; {}", refusals.join("; ")) };
-                    log::emit(log::Level::Info, &format!("{} runs on {}{why}", opener.name, provider.name()));
-                    return loaded;
-                }
-            }
-        }
-        unreachable!("the last one is the CPU")
-    }
-
-    fn load_with(opener: Opener) -> Result<Self, ModelError> {
-        let provider::SessionOptions { provider, device_id, .. } = opener.settings;
+    /// Checks and probes a network. Takes milliseconds for a small network; for a large one, loading dominates.
+    pub(super) fn open(network: Network, settings: SessionOptions) -> Result<Self, ModelError> {
+        sniff::check(&network.bytes).map_err(|reason| network.invalid(reason))?;
+        let opener = Opener { network, settings };
         let probing = opener.for_probing();
         if probing.is_some() {
             // The requested provider must be available too, not only the one used for probing.
-            check(provider)?;
+            check(settings.provider)?;
         }
-        let mut session = probing.as_ref().unwrap_or(&opener).open(opener.settings.threads)?;
-        let signature = Signature::read(session.metadata().inputs(), session.metadata().outputs())
-            .map_err(|reason| opener.unsuitable(reason))?;
-        let names =
-            names(session.metadata()).ok_or_else(|| opener.unsuitable("a name in it contains a zero byte".into()))?;
-        let fixed_size = fixed_size(&signature);
-        if let Some(size) = fixed_size {
-            opener.check_room(signature.channels, size, 1)?;
-        }
-        let findings = match fixed_size {
-            // On the CPU the declaration suffices; on other devices, run one picture to verify that they work.
-            Some(size) => declared(&signature, size).filter(|_| provider == Provider::Cpu).map_or_else(
-                || probe::fixed_size(signature.channels, size, &mut runner(&mut session, signature.input)),
-                Ok,
-            ),
-            None => probe::free_size(signature.channels, &mut runner(&mut session, signature.input)),
-        }
-        .map_err(|reason| opener.unsuitable(reason))?;
-        if let Some(size) = fixed_size {
-            opener.check_room(Some(findings.channels), size, findings.scale)?;
-        }
-        let Reading { locality, multiple, mut live_elements } =
-            read_graph(&opener.bytes, findings.channels, findings.scale);
-        let findings = findings.with_multiple(multiple);
-        if opener.converts {
-            live_elements =
-                live_elements.map(|elements| elements + converting_elements(findings.channels, findings.scale));
-        }
-        let cost = match (&locality, fixed_size) {
-            // Only tiling of frames needs the cost; a global or fixed-size network is not tiled.
-            (Locality::Local(_), None) => {
-                let key = (opener.key(), opener.settings.threads);
-                let known = COSTS.lock().get(&key).copied();
-                // Measured without the lock; if two threads measure, both use the first one's result.
-                let measured =
-                    known.unwrap_or_else(|| probe::cost(&findings, &mut runner(&mut session, signature.input)));
-                *COSTS.lock().entry(key).or_insert(measured)
-            }
-            _ => probe::RunCost::default(),
-        };
-        let info = ModelInfo {
-            name: opener.name.clone(),
-            channels: findings.channels,
-            scale: findings.scale,
-            fixed_size,
-            multiple: findings.multiple,
-            min_size: findings.min_size,
-            locality,
-            live_elements,
-            input: signature.input,
-            output: signature.output,
-            provider,
-            fixed_pixels: cost.fixed_pixels,
-            seconds_per_pixel: cost.seconds_per_pixel,
-            threads: opener.settings.threads,
-        };
+        let network = &opener.network;
+        let mut session = probing.as_ref().unwrap_or(&opener).open(settings.threads)?;
+        let metadata = session.metadata();
+        let [inputs, outputs]: [Vec<Port>; 2] =
+            [metadata.inputs(), metadata.outputs()].map(|outlets| outlets.iter().map(port).collect());
+        let signature = Signature::read(&inputs, &outputs).map_err(|reason| network.unsuitable(reason))?;
+        let names = names(metadata).ok_or_else(|| network.unsuitable("a name in it contains a zero byte".into()))?;
+        let info = loading::examine(network, settings, &signature, &mut runner(&mut session, signature.input))?;
         let spare = Some(Spare::Plain(session)).filter(|_| probing.is_none());
+        let device_id = settings.device_id;
         Ok(Self { info, names, device_id, opener, spare: Mutex::new(spare), checked: Mutex::default() })
+    }
+
+    /// Loads a network's float form, for tests of this backend.
+    #[cfg(test)]
+    pub(super) fn load(source: &super::Source, options: super::LoadOptions) -> Result<Self, ModelError> {
+        let super::LoadOptions { provider, device_id, intra_threads, conversion, .. } = options;
+        let (threads, converts) = (intra_threads.max(1), conversion.on_device(provider));
+        let settings =
+            SessionOptions { provider, device_id, threads, precision: Precision::Fp32, reason: "", converts };
+        Self::open(super::network::Forms::read(source)?.any().clone(), settings)
     }
 }
 
@@ -180,11 +100,11 @@ impl OnnxModel {
         };
         let ModelInfo { channels, fixed_size, .. } = self.info;
         let recipe = Recipe::new(encoding, channels, [self.info.input, self.info.output], fixed_size);
-        let extended = extend::extend(&self.opener.bytes, &recipe, input, output).map_err(refused)?;
+        let extended = extend::extend(&self.opener.network.bytes, &recipe, input, output).map_err(refused)?;
         let session = self.opener.open_file(&extended.bytes, threads)?;
         let names = Names::new(&extended.inputs, &extended.outputs).expect("generated names contain no zero byte");
         OnnxConverter::new(session, names, &self.info, self.device_id)
-            .map_err(|error| self.opener.invalid(text::load_reason(error.message())))
+            .map_err(|error| self.opener.network.invalid(text::load_reason(error.message())))
     }
 }
 
@@ -203,7 +123,7 @@ impl Model for OnnxModel {
             }
         };
         let upscaler = OnnxUpscaler::new(session, self.names.clone(), &self.info, self.device_id)
-            .map_err(|error| self.opener.invalid(text::load_reason(error.message())))?;
+            .map_err(|error| self.opener.network.invalid(text::load_reason(error.message())))?;
         Ok(Box::new(upscaler))
     }
 
@@ -216,7 +136,7 @@ impl Model for OnnxModel {
     }
 
     fn key(&self) -> Option<u128> {
-        Some(self.opener.key())
+        Some(loading::key(&self.opener.network, self.opener.settings))
     }
 
     fn open_converting(&self, encoding: &PixelEncoding, threads: usize) -> Result<Box<dyn Upscaler>, ModelError> {
@@ -248,96 +168,30 @@ impl Model for OnnxModel {
     }
 }
 
-/// Results of [`probe::cost`] by [`Model::key`] and threads. Measured once, so that the whole process uses the same
-/// value.
-static COSTS: LazyLock<Mutex<HashMap<(u128, usize), probe::RunCost>>> = LazyLock::new(Mutex::default);
-
-/// Results of the graph analysis.
-struct Reading {
-    locality: Locality,
-    /// The locality holds for sizes that are multiples of this.
-    multiple: Size,
-    /// Peak number of live elements per input pixel, if known.
-    live_elements: Option<u64>,
-}
-
-/// Analyses the graph of a network that the probe found to enlarge by `scale`.
-fn read_graph(bytes: &Bytes, channels: Channels, scale: u32) -> Reading {
-    let one = Size { width: 1, height: 1 };
-    let global = |reason| Reading { locality: Locality::Global { reason }, multiple: one, live_elements: None };
-    match graph::analyse(bytes.clone(), Some(channels.count() as u32)) {
-        Ok(graph::Analysis { scale: Some(found), .. }) if found != scale => {
-            global(format!("its graph says that it enlarges by {found}, but it enlarges by {scale}"))
-        }
-        Ok(graph::Analysis { locality, multiple, live_elements, .. }) => Reading { locality, multiple, live_elements },
-        Err(reason) => global(reason),
-    }
-}
-
 /// Everything needed to open a session.
 #[derive(Clone)]
 struct Opener {
-    /// The built-in's name or the file's path, for messages.
-    name: String,
-    /// The model file.
-    bytes: Bytes,
-    /// The folder of external data files.
-    folder: Option<PathBuf>,
-    settings: provider::SessionOptions,
-    /// Whether converting sessions may be opened.
-    converts: bool,
+    network: Network,
+    settings: SessionOptions,
 }
 
 impl Opener {
-    fn read(source: &Source, options: LoadOptions) -> Result<Self, ModelError> {
-        let LoadOptions { provider, device_id, intra_threads, precision, conversion } = options;
-        let settings = provider::SessionOptions { provider, device_id, threads: intra_threads.max(1), precision };
-        let converts = conversion.on_device(provider);
-        Ok(match source {
-            Source::Builtin(builtin) => Self {
-                name: builtin.name.into(),
-                bytes: Bytes::from_static(builtin.onnx),
-                folder: None,
-                settings,
-                converts,
-            },
-            Source::File(path) => Self {
-                name: path.display().to_string(),
-                bytes: read_file(path)?.into(),
-                folder: std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_owned)),
-                settings,
-                converts,
-            },
-        })
-    }
-
-    /// See [`Model::key`].
-    fn key(&self) -> u128 {
-        // Threads hardly affect memory, so results are shared between thread counts.
-        let provider::SessionOptions { provider, device_id, threads: _, precision } = self.settings;
-        let mut hash = Xxh3::new();
-        hash.update(&self.bytes);
-        let settings = [provider as u64, device_id.into(), precision as u64, self.converts.into()];
-        hash.update(&settings.map(u64::to_le_bytes).concat());
-        hash.digest128()
-    }
-
     /// CUDA instead of TensorRT, which would build an engine for minutes for each size that the probe tries.
     fn for_probing(&self) -> Option<Self> {
-        let settings = provider::SessionOptions { provider: Provider::Cuda, ..self.settings };
+        let settings = SessionOptions { provider: Provider::Cuda, ..self.settings };
         (self.settings.provider == Provider::TensorRt).then(|| Self { settings, ..self.clone() })
     }
 
     fn open(&self, threads: usize) -> Result<ExclusiveSession, ModelError> {
-        self.open_file(&self.bytes, threads)
+        self.open_file(&self.network.bytes, threads)
     }
 
     /// Opens a session of the model file, or of one that was made of it.
     fn open_file(&self, bytes: &[u8], threads: usize) -> Result<ExclusiveSession, ModelError> {
         let runtime = runtime::runtime()?;
-        let settings = provider::SessionOptions { threads: threads.max(1), ..self.settings };
+        let settings = SessionOptions { threads: threads.max(1), ..self.settings };
         let refused = |reason| ModelError::Provider { provider: settings.provider, reason };
-        let failed = |message: &str| self.invalid(text::load_reason(message));
+        let failed = |message: &str| self.network.invalid(text::load_reason(message));
         let mut builder = runtime.builder().map_err(|error| failed(error.message()))?;
         // First, because a provider may need the settings anew.
         provider::append(&mut builder, runtime, settings).map_err(refused)?;
@@ -365,37 +219,17 @@ impl Opener {
             .with_intra_threads(threads)?
             .with_intra_op_spinning(false)?
             .with_memory_pattern(false)?;
-        Ok(match self.folder.as_ref().and_then(|folder| folder.to_str()) {
+        // Quantised networks in fp32: values are rounded as the file says, but convolutions compute in floats.
+        let builder = match self.settings.precision {
+            Precision::Fp32 => builder.with_config_entry("session.disable_quant_qdq", "1")?,
+            _ => builder,
+        };
+        Ok(match self.network.folder.as_ref().and_then(|folder| folder.to_str()) {
             Some(folder) => {
                 builder.with_config_entry("session.model_external_initializers_file_folder_path", folder)?
             }
             None => builder,
         })
-    }
-
-    /// Refuses a fixed-size network whose input and output alone exceed the free memory, before anything is allocated.
-    fn check_room(&self, channels: Option<Channels>, size: Size, scale: u32) -> Result<(), ModelError> {
-        const GB: f64 = 1e9;
-        let bytes = tensor_bytes(channels.map_or(1, Channels::count), size, scale);
-        let memories =
-            [Provider::Cpu, self.settings.provider].map(|provider| device::memory(provider, self.settings.device_id));
-        let free = memories.into_iter().flatten().map(|memory| memory.free).min().unwrap_or(isize::MAX as u64);
-        if bytes <= free.into() {
-            return Ok(());
-        }
-        let Size { width, height } = size;
-        let (bytes, free) = (bytes as f64 / GB, free as f64 / GB);
-        Err(self.unsuitable(format!(
-            "it accepts only {width}x{height} pictures, which need {bytes:.1} GB of memory; only {free:.1} GB are free"
-        )))
-    }
-
-    fn invalid(&self, reason: String) -> ModelError {
-        ModelError::Invalid { name: self.name.clone(), reason }
-    }
-
-    fn unsuitable(&self, reason: String) -> ModelError {
-        ModelError::Unsuitable { name: self.name.clone(), reason }
     }
 }
 
@@ -404,49 +238,26 @@ pub fn check(provider: Provider) -> Result<(), ModelError> {
     let runtime = runtime::runtime()?;
     let refused = |reason| ModelError::Provider { provider, reason };
     let mut builder = runtime.builder().map_err(|error| refused(text::trim(error.message())))?;
-    let settings = provider::SessionOptions { provider, device_id: 0, threads: 1, precision: Precision::Auto };
+    let settings =
+        SessionOptions { provider, device_id: 0, threads: 1, precision: Precision::Auto, reason: "", converts: false };
     provider::append(&mut builder, runtime, settings).map_err(refused)
-}
-
-/// Additional live elements of conversion per input pixel: twice the size of the network's output.
-fn converting_elements(channels: Channels, scale: u32) -> u64 {
-    2 * channels.count() as u64 * u64::from(scale).pow(2)
-}
-
-/// Bytes of a run's input and output as the caller passes them (`f32`).
-fn tensor_bytes(channels: usize, size: Size, scale: u32) -> u128 {
-    let values = u128::from(size.width) * u128::from(size.height) * (1 + u128::from(scale).pow(2)) * channels as u128;
-    values * size_of::<f32>() as u128
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, ModelError> {
-    fs::read(path).map_err(|source| match source.kind() {
-        std::io::ErrorKind::NotFound => ModelError::NotFound(path.to_owned()),
-        _ => ModelError::Read { path: path.to_owned(), source },
-    })
 }
 
 fn names(session: &Session) -> Option<Names> {
     Names::new([session.inputs().first()?.name()], [session.outputs().first()?.name()])
 }
 
-/// The fixed input size, if the network declares one. If it fixes only one side, the other gets the same length.
-fn fixed_size(signature: &Signature) -> Option<Size> {
-    let either = signature.width.or(signature.height)?;
-    Some(Size { width: signature.width.unwrap_or(either), height: signature.height.unwrap_or(either) })
-}
-
-/// The findings for a fixed-size network from its declaration alone, if that is complete and consistent.
-fn declared(signature: &Signature, size: Size) -> Option<probe::Findings> {
-    let channels = signature.channels?;
-    let [result_channels, height, width] = signature.result;
-    let scale = width? / size.width;
-    let fits = result_channels? as usize == channels.count()
-        && scale >= 1
-        && size.width.checked_mul(scale) == width
-        && size.height.checked_mul(scale) == height;
-    let one = Size { width: 1, height: 1 };
-    fits.then_some(probe::Findings { channels, scale, multiple: one, min_size: one })
+fn port(outlet: &Outlet) -> Port {
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return Port { element: Err(format!("{}", outlet.dtype())), shape: Vec::new() };
+    };
+    let element = match ty {
+        TensorElementType::Float32 => Ok(Element::Float32),
+        TensorElementType::Float16 => Ok(Element::Float16),
+        TensorElementType::Uint8 => Ok(Element::Uint8),
+        other => Err(format!("elements of type {other}")),
+    };
+    Port { element, shape: shape.to_vec() }
 }
 
 /// Runs a grey picture for the probe.
@@ -469,21 +280,4 @@ fn run_grey(session: &mut Session, element: Element, channels: Channels, size: S
     options.set_log_level(LogLevel::Fatal)?;
     let outputs = session.run_with_options([(&input).into()], &options)?;
     Ok(outputs[0].shape().to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::builtin;
-
-    #[test]
-    fn a_graph_whose_scale_contradicts_the_probe_is_not_trusted() {
-        let bytes = Bytes::from_static(builtin::find("lanczos2x").unwrap().onnx);
-        assert_eq!(read_graph(&bytes, Channels::Luma, 2).locality.radius(), Some(3));
-        let other = read_graph(&bytes, Channels::Luma, 3).locality;
-        assert!(
-            matches!(&other, Locality::Global { reason } if reason.contains("by 2, but it enlarges by 3")),
-            "{other:?}"
-        );
-    }
 }

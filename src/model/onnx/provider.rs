@@ -12,21 +12,8 @@ use ort::session::builder::SessionBuilder;
 
 use super::runtime::Runtime;
 use super::text;
+use crate::model::loading::SessionOptions;
 use crate::types::{Precision, Provider};
-
-/// Provider settings of a session.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SessionOptions {
-    pub provider: Provider,
-    /// Device number, as the provider counts them.
-    pub device_id: u32,
-    /// CPU threads per session.
-    pub threads: usize,
-    pub precision: Precision,
-}
-
-/// The providers that `auto` tries, best first. Without TensorRT, which builds its engine for minutes.
-pub(super) const AUTO: [Provider; 4] = [Provider::Cuda, Provider::WebGpu, Provider::OpenVino, Provider::Cpu];
 
 /// A provider in a separate library that any ONNX Runtime can load.
 struct Plugin {
@@ -47,14 +34,6 @@ static WEBGPU: Plugin = Plugin {
     hardware: "a GPU whose driver has Vulkan",
     loaded: OnceCell::new(),
 };
-static OPENVINO: Plugin = Plugin {
-    name: "OpenVINOExecutionProvider",
-    library: "onnxruntime_providers_openvino_plugin",
-    setup: "--openvino",
-    hardware: "an Intel processor or GPU",
-    loaded: OnceCell::new(),
-};
-
 /// Adds the provider to `builder`. The error is one line that can follow "execution-provider=NAME: ".
 pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
     let SessionOptions { provider, device_id, .. } = settings;
@@ -87,8 +66,8 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
                 "gpu",
             )
         }
-        Provider::OpenVino => openvino(builder, runtime, settings),
-        Provider::WebGpu => WEBGPU.append(builder, runtime, device_id, &[]),
+        Provider::OpenVino => Err("ONNX Runtime does not run it".into()),
+        Provider::WebGpu => WEBGPU.append(builder, runtime, device_id),
     }
 }
 
@@ -133,50 +112,9 @@ fn needs(by: &str, missing: &str) -> String {
     format!("{by} needs {missing}, which was not found; {advice}")
 }
 
-/// Adds OpenVINO, which is compiled into Intel's ONNX Runtime and a plugin (Intel hardware only) for others.
-fn openvino(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
-    // OpenVINO properties in JSON. By default it would pin the single threads of all sessions to the same core.
-    let precision = openvino_precision(settings.precision);
-    let config = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"{precision}","ENABLE_CPU_PINNING":"NO"}}}}"#);
-    let plugin = runtime.path.with_file_name(file_name(OPENVINO.library));
-    if !ep::OpenVINO::is_available().unwrap_or(false) && plugin.exists() {
-        return OPENVINO.append(builder, runtime, settings.device_id, &[("load_config", &config)]);
-    }
-    let device = match settings.device_id {
-        0 => "CPU".to_owned(),
-        gpu => format!("GPU.{}", gpu - 1),
-    };
-    let provider = ep::OpenVINO::default()
-        .with_device_type(device)
-        .with_num_threads(settings.threads)
-        .with_num_streams(1)
-        .with_arbitrary_config("load_config", config);
-    register(builder, runtime, &provider, "OpenVINO", "onnxruntime_providers_openvino", "openvino")
-}
-
-/// bfloat16 if the CPU supports it (AVX-512 BF16): two to three times as fast, above 50 dB PSNR relative to float32.
-fn openvino_precision(precision: Precision) -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    let native = std::arch::is_x86_feature_detected!("avx512bf16");
-    #[cfg(not(target_arch = "x86_64"))]
-    let native = false;
-    match precision {
-        Precision::Bf16 => "bf16",
-        Precision::Fp16 => "f16",
-        Precision::Auto if native => "bf16",
-        Precision::Auto | Precision::Fp32 => "f32",
-    }
-}
-
 impl Plugin {
-    /// Loads the library once and adds the provider's device number `device_id` to `builder`.
-    fn append(
-        &self,
-        builder: &mut SessionBuilder,
-        runtime: &Runtime,
-        device_id: u32,
-        options: &[(&str, &str)],
-    ) -> Result<(), String> {
+    /// Loads the library, once, and asks for the provider's device number `device_id`.
+    fn append(&self, builder: &mut SessionBuilder, runtime: &Runtime, device_id: u32) -> Result<(), String> {
         self.loaded.get_or_try_init(|| self.load(runtime))?;
         let devices = runtime.environment.devices().filter(|device| device.ep().is_ok_and(|name| name == self.name));
         let devices: Vec<_> = devices.collect();
@@ -187,11 +125,9 @@ impl Plugin {
                 format!("there is no device {device_id}; {} finds {count}, counted from 0", file_name(self.library))
             }
         })?;
-        let options: Vec<_> =
-            options.iter().map(|(key, value)| (format!("{}.{key}", self.name), (*value).to_owned())).collect();
-        // `with_devices` takes the builder by value; the temporary replacement is discarded.
+        // It takes the builder by value; what is left meanwhile is of no use.
         let given = std::mem::replace(builder, runtime.builder().map_err(|error| text::trim(error.message()))?);
-        *builder = given.with_devices([device], Some(&options)).map_err(|error| text::trim(error.message()))?;
+        *builder = given.with_devices([device], None).map_err(|error| text::trim(error.message()))?;
         Ok(())
     }
 

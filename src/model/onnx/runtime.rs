@@ -4,7 +4,6 @@
 
 use std::env;
 use std::ffi::{OsString, c_int};
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use ort::session::Session;
 use ort::session::builder::SessionBuilder;
 use ort::{AsPointer, LoadDynamicError};
 
-use crate::model::{ModelError, log};
+use crate::model::{ModelError, library, log};
 
 /// Environment variable with the path of the library; if set, no other is tried.
 const VARIABLE: &str = "ORT_DYLIB_PATH";
@@ -92,9 +91,9 @@ fn show(value: &OsString) -> String {
 
 /// Tries the files next to the plugin and the program, then the system's loader.
 fn search() -> Result<Runtime, String> {
-    let directories = directories();
+    let directories = library::directories();
     let mut failures = Vec::new();
-    let files = directories.iter().flat_map(|directory| libraries_in(directory));
+    let files = directories.iter().flat_map(|directory| library::libraries_in(directory, "onnxruntime"));
     for candidate in files.chain(NAMES.iter().map(PathBuf::from)) {
         match load(&candidate) {
             Ok(runtime) => return Ok(runtime),
@@ -123,13 +122,7 @@ fn not_found(directories: &[PathBuf], failures: &[String]) -> String {
 
 /// Loads one library and initialises ONNX Runtime. The system's loader resolves a `path` without a directory.
 fn load(path: &Path) -> Result<Runtime, String> {
-    if path.components().count() > 1 {
-        match fs::metadata(path) {
-            Err(error) => return Err(format!("{} cannot be read ({error})", path.display())),
-            Ok(metadata) if metadata.is_dir() => return Err(format!("{} is a directory", path.display())),
-            Ok(_) => {}
-        }
-    }
+    library::check_file(path)?;
     // `ort` first resolves a relative path against the executable's folder, and panics if that is unknown.
     let path =
         if path.exists() { std::path::absolute(path).unwrap_or_else(|_| path.to_owned()) } else { path.to_owned() };
@@ -197,96 +190,11 @@ fn convert_level(level: LogLevel) -> log::Level {
     }
 }
 
-/// Folders that may contain the library: that of the plugin, its parent (`lib` for plugins in `lib/gstreamer-1.0`),
-/// that of the program, and `../lib` from there.
-fn directories() -> Vec<PathBuf> {
-    let mut directories = Vec::new();
-    let plugin = own_library().and_then(|path| path.parent().map(Path::to_owned));
-    let program = env::current_exe().ok().and_then(|path| path.parent().map(Path::to_owned));
-    for base in [plugin, program].into_iter().flatten() {
-        let above = base.parent().map(Path::to_owned);
-        let lib = above.as_ref().map(|above| above.join("lib"));
-        for directory in [Some(base), above, lib].into_iter().flatten() {
-            if !directories.contains(&directory) {
-                directories.push(directory);
-            }
-        }
-    }
-    directories
-}
-
-/// The file that contains this code: the plugin, or the program it is linked into.
-#[cfg(unix)]
-fn own_library() -> Option<PathBuf> {
-    use std::ffi::{CStr, OsStr};
-    use std::os::unix::ffi::OsStrExt;
-
-    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    let address = own_library as *const () as *const libc::c_void;
-    // SAFETY: `dladdr` accepts any address; it fills in the `Dl_info`, or returns 0 and leaves it zeroed.
-    let info = unsafe { (libc::dladdr(address, info.as_mut_ptr()) != 0).then(|| info.assume_init())? };
-    if info.dli_fname.is_null() {
-        return None;
-    }
-    // SAFETY: `dli_fname` is a C string that lives while the library is loaded, and this code is part of it.
-    let name = unsafe { CStr::from_ptr(info.dli_fname) };
-    fs::canonicalize(OsStr::from_bytes(name.to_bytes())).ok()
-}
-
-#[cfg(not(unix))]
-fn own_library() -> Option<PathBuf> {
-    None
-}
-
-/// The files in `directory` that have the library's name, with or without a version, shortest name first.
-fn libraries_in(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().and_then(|name| name.to_str()).is_some_and(is_library_name))
-        .collect();
-    files.sort();
-    files
-}
-
-/// `libonnxruntime.so`, `libonnxruntime.so.1.22.0`, `libonnxruntime.1.dylib`, ...; not the provider libraries.
-fn is_library_name(name: &str) -> bool {
-    let Some(rest) = name.strip_prefix(env::consts::DLL_PREFIX).and_then(|rest| rest.strip_prefix("onnxruntime."))
-    else {
-        return false;
-    };
-    let extension = env::consts::DLL_EXTENSION;
-    rest.split('.').all(|part| part == extension || part.bytes().all(|byte| byte.is_ascii_digit()))
-        && rest.split('.').any(|part| part == extension)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn the_library_is_recognised_by_its_name() {
-        for name in ["libonnxruntime.so", "libonnxruntime.so.1", "libonnxruntime.so.1.22.0"] {
-            assert!(is_library_name(name), "{name}");
-        }
-        for name in [
-            "libonnxruntime_providers_cuda.so",
-            "onnxruntime.so",
-            "libonnxruntime.a",
-            "libonnxruntime.so.txt",
-            "libonnxruntime.1",
-        ] {
-            assert!(!is_library_name(name), "{name}");
-        }
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn the_plugins_own_folder_is_searched() {
-        let own = own_library().unwrap();
-        assert!(directories().contains(&own.parent().unwrap().to_owned()));
-    }
 
     #[test]
     fn a_wrong_path_is_named_with_the_reason() {

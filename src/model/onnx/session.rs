@@ -3,8 +3,6 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
 use ort::AsPointer;
 use ort::logging::LogLevel;
 use ort::session::{RunOptions, Session};
@@ -13,7 +11,8 @@ use parking_lot::Mutex;
 
 use super::exclusive::ExclusiveSession;
 use super::{memory, text};
-use crate::model::{Element, Interrupt, ModelInfo, RunError, Upscaler, log};
+use crate::model::tensor_buffer::{Buffer, Numbers, NumbersMut, prepare_run, shape};
+use crate::model::{Interrupt, ModelInfo, RunError, Upscaler, log};
 use crate::types::Provider;
 use crate::types::Size;
 
@@ -38,76 +37,20 @@ impl Names {
     }
 }
 
-/// Tensor memory in the network's own type, reused by each run. [`Element::Float32`] needs none.
-enum Buffer {
-    Float32,
-    Float16(Vec<f16>),
-    Uint8(Vec<u8>),
+fn read(numbers: Numbers<'_>, shape: [i64; 4]) -> ort::Result<DynValueRef<'_>> {
+    Ok(match numbers {
+        Numbers::Float32(values) => TensorRef::from_array_view((shape, values))?.into_dyn(),
+        Numbers::Float16(values) => TensorRef::from_array_view((shape, values))?.into_dyn(),
+        Numbers::Uint8(values) => TensorRef::from_array_view((shape, values))?.into_dyn(),
+    })
 }
 
-impl Buffer {
-    fn new(element: Element) -> Self {
-        match element {
-            Element::Float32 => Buffer::Float32,
-            Element::Float16 => Buffer::Float16(Vec::new()),
-            Element::Uint8 => Buffer::Uint8(Vec::new()),
-        }
-    }
-
-    /// Bytes of the buffer per element.
-    fn bytes(&self) -> usize {
-        match self {
-            Buffer::Float32 => 0,
-            Buffer::Float16(_) => size_of::<f16>(),
-            Buffer::Uint8(_) => size_of::<u8>(),
-        }
-    }
-
-    /// `values` as a tensor of the network's type: borrowed, or converted into the buffer.
-    fn input<'a>(&'a mut self, values: &'a [f32], shape: [i64; 4]) -> ort::Result<DynValueRef<'a>> {
-        Ok(match self {
-            Buffer::Float32 => TensorRef::from_array_view((shape, values))?.into_dyn(),
-            Buffer::Float16(buffer) => {
-                buffer.resize(values.len(), f16::ZERO);
-                buffer.convert_from_f32_slice(values);
-                TensorRef::from_array_view((shape, buffer.as_slice()))?.into_dyn()
-            }
-            Buffer::Uint8(buffer) => {
-                buffer.clear();
-                // Rounds to nearest; `as` saturates and turns NaN into 0.
-                buffer.extend(values.iter().map(|value| (value * 255.0 + 0.5) as u8));
-                TensorRef::from_array_view((shape, buffer.as_slice()))?.into_dyn()
-            }
-        })
-    }
-
-    /// The tensor that the network writes: `values`, or the buffer, which [`Buffer::finish`] converts.
-    fn output<'a>(&'a mut self, values: &'a mut [f32], shape: [i64; 4]) -> ort::Result<DynValueRefMut<'a>> {
-        Ok(match self {
-            Buffer::Float32 => TensorRefMut::from_array_view_mut((shape, values))?.into_dyn(),
-            Buffer::Float16(buffer) => {
-                buffer.resize(values.len(), f16::ZERO);
-                TensorRefMut::from_array_view_mut((shape, buffer.as_mut_slice()))?.into_dyn()
-            }
-            Buffer::Uint8(buffer) => {
-                buffer.resize(values.len(), 0);
-                TensorRefMut::from_array_view_mut((shape, buffer.as_mut_slice()))?.into_dyn()
-            }
-        })
-    }
-
-    /// Converts the network's output into `values`.
-    fn finish(&self, values: &mut [f32]) {
-        match self {
-            Buffer::Float32 => {}
-            Buffer::Float16(buffer) => buffer.convert_to_f32_slice(values),
-            Buffer::Uint8(buffer) => {
-                for (value, byte) in values.iter_mut().zip(buffer) {
-                    *value = f32::from(*byte) / 255.0;
-                }
-            }
-        }
-    }
+fn written(numbers: NumbersMut<'_>, shape: [i64; 4]) -> ort::Result<DynValueRefMut<'_>> {
+    Ok(match numbers {
+        NumbersMut::Float32(values) => TensorRefMut::from_array_view_mut((shape, values))?.into_dyn(),
+        NumbersMut::Float16(values) => TensorRefMut::from_array_view_mut((shape, values))?.into_dyn(),
+        NumbersMut::Uint8(values) => TensorRefMut::from_array_view_mut((shape, values))?.into_dyn(),
+    })
 }
 
 /// An ONNX Runtime session with its buffers.
@@ -147,28 +90,13 @@ impl Upscaler for OnnxUpscaler {
         if self.interrupter.is_raised() {
             return Err(RunError::Interrupted);
         }
-        let count = elements(self.channels, size);
-        if input.len() != count || count == 0 {
-            let Size { width, height } = size;
-            return Err(RunError::Failed(format!(
-                "{} values do not make a {width}x{height} picture of {} channels",
-                input.len(),
-                self.channels
-            )));
-        }
-        let result_size = Size { width: size.width * self.scale, height: size.height * self.scale };
-        let expected = elements(self.channels, result_size);
-        if output.try_reserve_exact(expected.saturating_sub(output.len())).is_err() {
-            return Err(RunError::OutOfMemory(format!("cannot allocate an output of {expected} values")));
-        }
-        output.resize(expected, 0.0);
+        let (count, result_size) = prepare_run(input, self.channels, size, self.scale, output)?;
+        let expected = output.len();
         let bytes =
             count * (size_of::<f32>() + self.input.bytes()) + expected * (size_of::<f32>() + self.output.bytes());
         self.tensors = self.tensors.max(bytes as u64);
-        let ran = self
-            .input
-            .input(input, shape(self.channels, size))
-            .and_then(|input| Ok((input, self.output.output(output, shape(self.channels, result_size))?)))
+        let ran = read(self.input.input(input), shape(self.channels, size))
+            .and_then(|input| Ok((input, written(self.output.output(output), shape(self.channels, result_size))?)))
             .and_then(|(input, output)| {
                 run_into(&mut self.session.wait(), &self.interrupter.options, &self.names, &[input], &mut [output])
             });
@@ -191,14 +119,6 @@ impl Upscaler for OnnxUpscaler {
     fn interrupter(&self) -> Arc<dyn Interrupt> {
         self.interrupter.clone()
     }
-}
-
-fn elements(channels: usize, size: Size) -> usize {
-    channels * size.width as usize * size.height as usize
-}
-
-fn shape(channels: usize, size: Size) -> [i64; 4] {
-    [1, channels as i64, i64::from(size.height), i64::from(size.width)]
 }
 
 /// Runs the network on tensors whose memory the caller owns.
@@ -271,35 +191,5 @@ impl Interrupt for Interrupter {
 
     fn rearm(&self) {
         self.set(false);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn through(element: Element, values: &[f32]) -> Vec<f32> {
-        let mut buffer = Buffer::new(element);
-        let (width, mut result) = (values.len() as i64, vec![0.0; values.len()]);
-        drop(buffer.input(values, [1, 1, 1, width]).unwrap());
-        buffer.finish(&mut result);
-        result
-    }
-
-    #[test]
-    fn bytes_are_rounded_and_saturated() {
-        super::super::runtime::runtime().unwrap();
-        let given = [0.0, 1.0, -0.5, 1.5, f32::NAN, 0.501 / 255.0, 0.499 / 255.0, 254.6 / 255.0];
-        let bytes: Vec<f32> = through(Element::Uint8, &given).iter().map(|value| value * 255.0).collect();
-        assert_eq!(bytes, [0.0, 255.0, 0.0, 255.0, 0.0, 1.0, 0.0, 255.0]);
-    }
-
-    #[test]
-    fn float16_keeps_eleven_bits() {
-        super::super::runtime::runtime().unwrap();
-        let given: Vec<f32> = (0..1000).map(|i| i as f32 / 999.0 * 1.2 - 0.1).collect();
-        for (given, got) in given.iter().zip(through(Element::Float16, &given)) {
-            assert!((given - got).abs() <= given.abs() / 2048.0, "{given} {got}");
-        }
     }
 }

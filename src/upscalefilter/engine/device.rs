@@ -14,7 +14,7 @@ use crate::schedule::holding::Holdings;
 use crate::schedule::permits::{Permit, Permits, Refusal};
 use crate::schedule::shares::{Budget, Claim, Share};
 use crate::schedule::worker_counts::{WorkerCounts, max_workers, threads_per_worker, workers_for_device};
-use crate::types::Provider;
+use crate::types::{Precision, Provider};
 
 use crate::upscalefilter::errors::OpenError;
 use crate::upscalefilter::negotiation::config::StreamConfig;
@@ -24,6 +24,10 @@ use crate::upscalefilter::properties::{LatencyMode, Settings};
 const EFFICIENT_TILE: u32 = 96;
 const EFFICIENT_TILE_OF_GPU: u32 = 192;
 const MIN_TILE: u32 = 32;
+
+/// See [`automatic_tile`]. Halos of both sides add (1 - 2/80)^-2 - 1 = 5 % to a tile of 80 radii.
+const AUTOMATIC_TILE: u32 = 640;
+const AUTOMATIC_TILE_BY_RADIUS: u32 = 80;
 
 /// One of the devices that share the frames. Each has its own memory and degradation level.
 pub(in crate::upscalefilter) struct Device {
@@ -129,13 +133,17 @@ impl Device {
         let side = cuts.frame().width.max(cuts.frame().height);
         // The initial number of workers counts only when the engine is opened; from then on the controller decides.
         let workers = WorkerCounts { initial: self.workers.max, ..self.workers };
-        let bounds = bounds(&self.settings, self.model.info(), workers, cuts.min_tile());
+        let mut bounds = bounds(&self.settings, self.model.info(), workers, cuts.min_tile());
+        let is_smaller = |tile: &u32| cuts.largest(Some(*tile)) < cuts.largest(None);
+        bounds.tile = bounds.tile.or_else(|| automatic_tile(self.model.info()).filter(is_smaller));
         controller.set_frame(side, Box::new(move |tile| cuts.largest(tile)), bounds);
     }
 
     /// The network on the CPU, shared by `workers` workers. Slow on first use; call it without a lock.
     pub fn fallback(&self, workers: usize) -> Result<&Arc<dyn Model>, &str> {
-        let load = || load(&self.settings, Provider::Cpu, 0, workers.max(1)).map_err(|error| error.to_string());
+        // Not every number type of another device is possible on the CPU.
+        let settings = || Settings { precision: Precision::Auto, ..self.settings.clone() };
+        let load = || load(&settings(), Provider::Cpu, 0, workers.max(1)).map_err(|error| error.to_string());
         self.fallback.get_or_init(load).as_ref().map_err(String::as_str)
     }
 }
@@ -203,6 +211,13 @@ fn free(memory: Option<Memory>) -> u64 {
     memory.map_or(u64::MAX, |memory| memory.free.saturating_sub(device::reserve(memory.free)))
 }
 
+/// The tile for whole frames where it costs little and gives the same bytes. On a processor, runs on whole frames are
+/// hardly faster, and take memory in proportion to the frame.
+fn automatic_tile(info: &ModelInfo) -> Option<u32> {
+    let local = info.local().filter(|local| local.exact && runs_on_processor(info.provider))?;
+    Some(AUTOMATIC_TILE.max(AUTOMATIC_TILE_BY_RADIUS.saturating_mul(local.receptive_field.radius())))
+}
+
 /// The highest and the lowest degradation level. `min_tile` is the smallest tile that halo and network allow.
 fn bounds(settings: &Settings, info: &ModelInfo, workers: WorkerCounts, min_tile: u32) -> Bounds {
     // A network of a fixed size determines the size of its tensors.
@@ -212,7 +227,7 @@ fn bounds(settings: &Settings, info: &ModelInfo, workers: WorkerCounts, min_tile
         None => (Some(settings.tile_size).filter(|size| *size > 0), min_tile.saturating_mul(2).max(MIN_TILE)),
     };
     // A halo of a quarter on each side multiplies the work by four, one of an eighth by less than two.
-    let efficient_tile = if info.provider == Provider::Cpu { EFFICIENT_TILE } else { EFFICIENT_TILE_OF_GPU };
+    let efficient_tile = if runs_on_processor(info.provider) { EFFICIENT_TILE } else { EFFICIENT_TILE_OF_GPU };
     let efficient_tile = min_tile.saturating_mul(4).max(efficient_tile);
     Bounds { workers: workers.initial, max_workers: workers.max, tile, efficient_tile, min_tile_size }
 }

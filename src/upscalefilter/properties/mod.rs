@@ -11,7 +11,7 @@ pub use self::choices::{Duplicates, LateFrames, LatencyMode};
 pub(super) use self::table::{Effect, PROPERTIES, Property};
 use crate::model::{ModelInfo, builtin};
 use crate::reuse::{DEFAULT_MAX_AGE, DEFAULT_TOLERANCE, Mode};
-use crate::types::{Conversion, Precision, Provider};
+use crate::types::{Conversion, OPENVINO_NPU, Precision, Provider};
 
 const DEFAULT_CACHE_SIZE: u64 = 128 << 20;
 const DEFAULT_TILE_OVERLAP: u32 = 16;
@@ -83,6 +83,19 @@ impl Default for Settings {
     }
 }
 
+/// The number of a device; OpenVINO's devices can also be named as OpenVINO does: `CPU`, `GPU`, `GPU.1`, `NPU`.
+fn device_number(text: &str) -> Option<u32> {
+    match text {
+        "CPU" => Some(0),
+        "GPU" => Some(1),
+        "NPU" => Some(OPENVINO_NPU),
+        _ => match text.strip_prefix("GPU.") {
+            Some(gpu) => gpu.parse::<u32>().ok()?.checked_add(1),
+            None => text.parse().ok(),
+        },
+    }
+}
+
 impl Settings {
     /// The devices to run on, numbered as the execution provider numbers them; the error text is meant for users.
     pub fn devices(&self) -> Result<Vec<u32>, String> {
@@ -90,9 +103,9 @@ impl Settings {
         if given.is_empty() {
             return Ok(vec![0]);
         }
-        let numbers: Result<Vec<u32>, _> = given.split(',').map(|number| number.trim().parse()).collect();
+        let numbers: Option<Vec<u32>> = given.split(',').map(|device| device_number(device.trim())).collect();
         let numbers = numbers
-            .map_err(|_| format!("device-id={given} is neither a number nor a list of numbers such as 0 or 0,1"))?;
+            .ok_or_else(|| format!("device-id={given} is neither a number nor a list of numbers such as 0 or 0,1"))?;
         if numbers.iter().enumerate().any(|(place, number)| numbers[..place].contains(number)) {
             return Err(format!(
                 "device-id={given} names a device twice; use `workers` for several workers on one device"

@@ -134,8 +134,8 @@ fn engine() -> Vec<Property> {
             glib::ParamSpecString::builder("device-id")
                 .nick("Devices")
                 .blurb(
-                    "Number of the execution provider's device, or a list of devices that share the frames: '0,1'. 'workers' and \
-                     'vram-limit' apply to each of them; with OpenVINO, 0 is the CPU and 1 the first GPU",
+                    "Number of the execution provider's device, or a list of devices that share the frames: '0,1' (with OpenVINO also by \
+                     name: CPU, GPU, NPU). 'workers' and 'vram-limit' apply to each of them",
                 )
                 .default_value(Some("0"))
                 .mutable_playing()
@@ -152,8 +152,8 @@ fn engine() -> Vec<Property> {
             glib::ParamSpecEnum::builder_with_default("precision", Precision::default())
                 .nick("Precision")
                 .blurb(
-                    "Number type that the network computes in, if the execution provider offers a choice: OpenVINO (bf16, fp16), \
-                     CUDA (TF32 unless fp32) and TensorRT (fp16 unless fp32). The CPU provider computes as the model says",
+                    "Number type that the network computes in; one that is named and not possible is an error. 'auto' on the CPU takes int8 \
+                     for networks that have that form, else bf16, as far as the processor has them; CUDA uses TF32 and TensorRT fp16",
                 )
                 .mutable_playing()
                 .build()

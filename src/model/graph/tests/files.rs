@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::perturb::{assert_parts_like_whole, assert_tight, here_and_there, perturb};
 use crate::model::graph::{Locality, ReceptiveField, analyse};
-use crate::model::{self, LoadOptions, Source, builtin};
+use crate::model::{self, Source, builtin};
 use crate::types::Size;
 
 fn root() -> &'static Path {
@@ -27,7 +27,7 @@ fn square(radius: u32) -> ReceptiveField {
 
 /// Derives the receptive field, checks it against the running network, and compares parts with the whole.
 fn check(source: &Source, derived: ReceptiveField, size: Size) {
-    let model = model::load(source, LoadOptions::default()).unwrap();
+    let model = model::load(source, super::on_cpu()).unwrap();
     let name = &model.info().name;
     match &model.info().locality {
         Locality::Local(local) => assert_eq!(local.receptive_field, derived, "{name}"),

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use super::perturb::{assert_parts_like_whole, assert_tight, everywhere, perturb};
 use crate::model::graph::builder::{Builder, Len, int, ints, text};
 use crate::model::graph::{Local, Locality, ReceptiveField, analyse};
-use crate::model::{self, LoadOptions, Model, Source};
+use crate::model::{self, Model, Source};
 use crate::types::Size;
 
 fn load(model: &[u8]) -> Arc<dyn Model> {
     let mut file = tempfile::Builder::new().suffix(".onnx").tempfile().unwrap();
     file.write_all(model).unwrap();
-    model::load(&Source::File(file.path().to_owned()), LoadOptions::default()).unwrap()
+    model::load(&Source::File(file.path().to_owned()), super::on_cpu()).unwrap()
 }
 
 /// The properties derived for a graph of any size.

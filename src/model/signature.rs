@@ -1,9 +1,15 @@
 //! The declared input and output of a network, and which declarations an upscaler cannot have.
 
-use ort::value::{Outlet, TensorElementType, ValueType};
-
 use crate::model::Element;
 use crate::types::Channels;
+
+/// An input or output, as a backend describes it.
+pub(super) struct Port {
+    /// Its element type; the error names another type: "elements of type X".
+    pub element: Result<Element, String>,
+    /// -1 if a dimension is free; empty if the shape is not declared.
+    pub shape: Vec<i64>,
+}
 
 /// The declared input and output of a network that takes one picture.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,19 +28,19 @@ pub(super) struct Signature {
 
 impl Signature {
     /// Reads the declaration. The error is a reason that can follow "FILE cannot upscale video: ".
-    pub(super) fn read(inputs: &[Outlet], outputs: &[Outlet]) -> Result<Self, String> {
+    pub(super) fn read(inputs: &[Port], outputs: &[Port]) -> Result<Self, String> {
         let [input] = inputs else {
             return Err(format!("it has {} inputs; it must have one, a picture", inputs.len()));
         };
         let [output] = outputs else {
             return Err(format!("it has {} outputs; it must have one, a picture", outputs.len()));
         };
-        let (input_element, input_shape) = tensor(input.dtype(), "takes")?;
-        let (output_element, output_shape) = tensor(output.dtype(), "returns")?;
+        let (input_element, input_shape) = tensor(input, "takes")?;
+        let (output_element, output_shape) = tensor(output, "returns")?;
         if input_element == Element::Uint8 && input_shape.len() == 1 {
             return Err("it expects an encoded image (a row of bytes), not pixels".into());
         }
-        let [batch, channels, height, width] = four(&input_shape, "input")?;
+        let [batch, channels, height, width] = four(input_shape, "input")?;
         if batch.is_some_and(|batch| batch != 1) {
             return Err(format!("its batch size is {}; it must be 1", batch.unwrap_or_default()));
         }
@@ -44,29 +50,23 @@ impl Signature {
             _ if matches!(width, Some(1 | 3)) => {
                 return Err(format!(
                     "its input {} is channels-last (NHWC); export it with channels before height and width (NCHW)",
-                    show(&input_shape)
+                    show(input_shape)
                 ));
             }
             None => None,
             Some(other) => return Err(format!("it has {other} input channels; it must have 1 (luma) or 3 (RGB)")),
         };
-        let [_, result @ ..] = four(&output_shape, "output")?;
+        let [_, result @ ..] = four(output_shape, "output")?;
         Ok(Self { input: input_element, output: output_element, channels, width, height, result })
     }
 }
 
 /// Element type and shape of a tensor; `verb` is "takes" or "returns", for messages.
-fn tensor(value: &ValueType, verb: &str) -> Result<(Element, Vec<i64>), String> {
-    let ValueType::Tensor { ty, shape, .. } = value else {
-        return Err(format!("it {verb} {value} instead of a tensor"));
-    };
-    let element = match ty {
-        TensorElementType::Float32 => Element::Float32,
-        TensorElementType::Float16 => Element::Float16,
-        TensorElementType::Uint8 => Element::Uint8,
-        other => return Err(format!("it {verb} elements of type {other}; they must be float32, float16 or uint8")),
-    };
-    Ok((element, shape.to_vec()))
+fn tensor<'a>(port: &'a Port, verb: &str) -> Result<(Element, &'a [i64]), String> {
+    match &port.element {
+        Ok(element) => Ok((*element, &port.shape)),
+        Err(other) => Err(format!("it {verb} {other}; they must be float32, float16 or uint8")),
+    }
 }
 
 /// The four dimensions of a batch of pictures. All are free if the shape is not declared (rank 0).
