@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -130,4 +130,32 @@ fn two_runs_do_not_resume_at_once_and_a_foreign_folder_stays() {
     run(folder.path(), LOSSLESS).expect_failure(1, "is no folder of segments");
     assert_eq!(fs::read_to_string(parts.join("diary.txt")).unwrap(), "mine");
     run(folder.path(), "--resume - out.mkv").expect_failure(2, "video files only");
+}
+
+#[test]
+fn a_run_that_filled_the_disk_goes_on_when_there_is_room() {
+    if !can_run() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    clip(folder.path(), "8", "in.mkv");
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let mount = |options: &str| {
+        let output = Command::new("mount").args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(&disk).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    if !mount("size=600k") {
+        eprintln!("*** SKIPPED: no file system can be mounted here ***");
+        return;
+    }
+    let args = LOSSLESS.replace("out.mkv", "disk/out.mkv");
+    let full = run(folder.path(), &args);
+    let has_room = mount("remount,size=20m");
+    let (resumed, left) = (run(folder.path(), &args), names(&disk));
+    let count = read::times(&disk.join("out.mkv")).len();
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    full.expect_failure(75, "no space left for disk/out.mkv.segments");
+    assert!(has_room && resumed.stderr.contains("segment 0 is done already"), "{}", resumed.stderr);
+    assert_eq!((resumed.code, count, left), (Some(0), 200, vec!["out.mkv".to_owned()]));
 }
