@@ -25,6 +25,7 @@ use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{RunOptions, Session};
 use ort::value::{DynValue, Outlet, Tensor, TensorElementType, ValueType};
 use parking_lot::Mutex;
+use xxhash_rust::xxh3::xxh3_128;
 
 use self::converting::OnnxConverter;
 use self::exclusive::ExclusiveSession;
@@ -194,7 +195,7 @@ impl Opener {
         let failed = |message: &str| self.network.invalid(text::load_reason(message));
         let mut builder = runtime.builder().map_err(|error| failed(error.message()))?;
         // First, because a provider may need the settings anew.
-        provider::append(&mut builder, runtime, settings).map_err(refused)?;
+        provider::append(&mut builder, runtime, settings, xxh3_128(bytes)).map_err(refused)?;
         ExclusiveSession::open(settings.provider, || {
             self.set(builder, settings.threads)
                 .and_then(|mut builder| builder.commit_from_memory(bytes))
@@ -240,7 +241,7 @@ pub fn check(provider: Provider) -> Result<(), ModelError> {
     let mut builder = runtime.builder().map_err(|error| refused(text::trim(error.message())))?;
     let settings =
         SessionOptions { provider, device_id: 0, threads: 1, precision: Precision::Auto, reason: "", converts: false };
-    provider::append(&mut builder, runtime, settings).map_err(refused)
+    provider::append(&mut builder, runtime, settings, 0).map_err(refused)
 }
 
 fn names(session: &Session) -> Option<Names> {

@@ -34,25 +34,22 @@ static WEBGPU: Plugin = Plugin {
     hardware: "a GPU whose driver has Vulkan",
     loaded: OnceCell::new(),
 };
-/// Adds the provider to `builder`. The error is one line that can follow "execution-provider=NAME: ".
-pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
+/// Adds the provider to `builder`, for a network whose file has this `hash`. The error is one line that can follow
+/// "execution-provider=NAME: ".
+pub(super) fn append(
+    builder: &mut SessionBuilder,
+    runtime: &Runtime,
+    settings: SessionOptions,
+    hash: u128,
+) -> Result<(), String> {
     let SessionOptions { provider, device_id, .. } = settings;
     match provider {
         // The caller has already replaced `auto`.
         Provider::Cpu | Provider::Auto => runtime.use_cpu(builder, true).map_err(|error| text::trim(error.message())),
-        Provider::Cuda => register(
-            builder,
-            runtime,
-            &ep::CUDA::default()
-                .with_device_id(i32::try_from(device_id).map_err(|_| "there is no such device".to_owned())?)
-                .with_prefer_nhwc(true)
-                .with_arbitrary_config("use_tf32", if settings.precision == Precision::Fp32 { "0" } else { "1" }),
-            "CUDA",
-            "onnxruntime_providers_cuda",
-            "gpu",
-        ),
+        Provider::Cuda => cuda(builder, runtime, settings),
         Provider::TensorRt => {
-            let cache = cache_folder().ok_or("it needs a folder for its engines: set XDG_CACHE_HOME or HOME")?;
+            let cache = cache_folder(&engine_name(hash, settings))
+                .ok_or("it needs a folder for its engines: set XDG_CACHE_HOME or HOME")?;
             register(
                 builder,
                 runtime,
@@ -64,11 +61,21 @@ pub(super) fn append(builder: &mut SessionBuilder, runtime: &Runtime, settings: 
                 "TensorRT",
                 "onnxruntime_providers_tensorrt",
                 "gpu",
-            )
+            )?;
+            // For what TensorRT does not know: without it, ONNX Runtime would give that to the CPU and say nothing.
+            cuda(builder, runtime, settings)
         }
         Provider::OpenVino => Err("ONNX Runtime does not run it".into()),
         Provider::WebGpu => WEBGPU.append(builder, runtime, device_id),
     }
+}
+
+fn cuda(builder: &mut SessionBuilder, runtime: &Runtime, settings: SessionOptions) -> Result<(), String> {
+    let provider = ep::CUDA::default()
+        .with_device_id(i32::try_from(settings.device_id).map_err(|_| "there is no such device".to_owned())?)
+        .with_prefer_nhwc(true)
+        .with_arbitrary_config("use_tf32", if settings.precision == Precision::Fp32 { "0" } else { "1" });
+    register(builder, runtime, &provider, "CUDA", "onnxruntime_providers_cuda", "gpu")
 }
 
 /// Adds a provider that is compiled into ONNX Runtime. `library` is the provider's own library, `variant` the option of
@@ -152,17 +159,39 @@ fn file_name(library: &str) -> String {
 }
 
 /// The cache folder of TensorRT engines, by the XDG base directory specification.
-fn cache_folder() -> Option<PathBuf> {
+fn cache_folder(name: &str) -> Option<PathBuf> {
     let absolute = |variable: &str| std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
-    let folder = base.join("gst-upscale").join("tensorrt");
+    let folder = base.join("gst-upscale").join("tensorrt").join(name);
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder)
+}
+
+/// Names the engines of one network with the settings that are built into them. ONNX Runtime itself tells engines apart by the
+/// names in the graph alone, not by the weights (`TRTGenerateId` in its `tensorrt_execution_provider_utils.h`).
+fn engine_name(hash: u128, settings: SessionOptions) -> String {
+    format!("{hash:032x}-{}", if settings.precision == Precision::Fp32 { "fp32" } else { "fp16" })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn engines_of_other_weights_or_precision_have_another_folder() {
+        let settings = |precision| SessionOptions {
+            provider: Provider::TensorRt,
+            device_id: 0,
+            threads: 1,
+            precision,
+            reason: "",
+            converts: false,
+        };
+        let name = |hash, precision| engine_name(hash, settings(precision));
+        assert_ne!(name(1, Precision::Auto), name(2, Precision::Auto));
+        assert_ne!(name(1, Precision::Auto), name(1, Precision::Fp32));
+        assert_eq!(name(1, Precision::Auto), name(1, Precision::Fp16));
+    }
 
     #[test]
     fn a_missing_library_comes_with_advice() {
