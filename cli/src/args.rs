@@ -107,6 +107,10 @@ pub struct Upscale {
     /// With --duplicates similar: how many code values (of 8 bits) a sample may differ
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=255), help_heading = "Upscaling")]
     pub similarity_tolerance: Option<u32>,
+    /// Resize smooth areas that the model would change by no more than about this many code values (of 8 bits); 0: the
+    /// model runs everywhere [default: 2 for lossy encoders, 0 for lossless ones and pictures]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=16), help_heading = "Upscaling")]
+    pub detail_tolerance: Option<u32>,
     /// Where the model runs; auto chooses the best one available
     #[arg(long, value_parser = PROVIDERS, default_value = "auto", value_name = "NAME", help_heading = "Upscaling")]
     pub execution_provider: String,

@@ -169,6 +169,15 @@ impl Codec {
         }
     }
 
+    /// Whether it keeps each pixel with these options.
+    pub fn is_lossless(self, encoding: &Encoding) -> bool {
+        match self.scale() {
+            Scale::Lossless => true,
+            Scale::Falling { .. } => encoding.crf == Some(0.0),
+            Scale::Unknown => false,
+        }
+    }
+
     /// Whether it requires even sizes if chroma is subsampled.
     pub fn needs_even_size(self) -> bool {
         !matches!(self.name, "libvpx-vp9" | "libvpx" | "libaom-av1" | "ffv1" | "png" | "mjpeg" | "gif")

@@ -70,7 +70,7 @@ impl Finder {
     pub fn counts(&self) -> Counts {
         let unique = self.seen.len() as u64;
         let duplicates = self.recorder.frames() - unique;
-        Counts { unique, duplicates, reused: self.predicted().exact, saved: None }
+        Counts { unique, duplicates, reused: self.predicted().exact, resized: 0.0, saved: None }
     }
 
     /// The plan, and what each mode would reuse.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use gstupscale::model::graph::{self, Analysis, Locality, ReceptiveField};
-use gstupscale::model::{Source, builtin};
-use gstupscale::types::Size;
+use gstupscale::model::{self, LoadOptions, Source, builtin};
+use gstupscale::reuse::Sensitivity;
+use gstupscale::types::{Provider, Size};
 
 use crate::failure::{Result, failed};
 
@@ -29,13 +30,16 @@ pub fn list() -> Result<()> {
     print(&table(&["NAME", "SCALE", "SPEED", "SIZE", "FOR"], &rows))
 }
 
-/// Prints a table of what these files' graphs contain. Reports files that cannot be read, and fails if there are any.
+/// The `detail-tolerance` for which the table says what the network needs.
+const TOLERANCE: u32 = 2;
+
+/// Prints a table of what these files' graphs contain, and of what the networks do to sample pictures. Reports files that cannot be read, and fails if there are any.
 pub fn analyse(files: &[PathBuf]) -> Result<()> {
     let mut rows = Vec::new();
     let mut unread = 0;
     for file in files {
         match read(file) {
-            Ok(analysis) => rows.push(row(file, &analysis)),
+            Ok(analysis) => rows.push(row(file, &analysis, sensitivity(file).as_ref())),
             Err(reason) => {
                 crate::console::say(&format!("{}: {reason}", file.display()));
                 unread += 1;
@@ -43,7 +47,10 @@ pub fn analyse(files: &[PathBuf]) -> Result<()> {
         }
     }
     if !rows.is_empty() {
-        print(&table(&["FILE", "CHANNELS", "SCALE", "RADIUS", "MULTIPLE", "ALIGNMENT", "OPERATORS"], &rows))?;
+        print(&table(
+            &["FILE", "CHANNELS", "SCALE", "RADIUS", "MULTIPLE", "ALIGNMENT", "NEEDS", "DETAIL", "OPERATORS"],
+            &rows,
+        ))?;
     }
     match unread {
         0 => Ok(()),
@@ -61,7 +68,18 @@ pub fn read(file: &Path) -> std::result::Result<Analysis, String> {
     graph::analyse(bytes, None)
 }
 
-fn row(file: &Path, analysis: &Analysis) -> [String; 7] {
+/// What the network makes of sample pictures; `None` if it does not run on the CPU, or not on parts of frames.
+fn sensitivity(file: &Path) -> Option<Sensitivity> {
+    let options = LoadOptions { provider: Provider::Cpu, ..LoadOptions::default() };
+    let model = model::load(&Source::parse(file), options).ok()?;
+    if model.info().fixed_size.is_some() || model.info().local().is_none() {
+        return None;
+    }
+    Sensitivity::measure(model.info(), &mut *model.open_session().ok()?).ok()
+}
+
+/// NEEDS are the pixels around a part that matter within [`TOLERANCE`], DETAIL is the threshold for it.
+fn row(file: &Path, analysis: &Analysis, sensitivity: Option<&Sensitivity>) -> [String; 9] {
     let known = |number: Option<u32>| number.map_or_else(|| "?".to_owned(), |number| number.to_string());
     let operators: Vec<String> =
         analysis.operators.iter().map(|(operator, count)| format!("{operator} {count}")).collect();
@@ -70,7 +88,17 @@ fn row(file: &Path, analysis: &Analysis) -> [String; 7] {
         Locality::Global { reason } => ("?".into(), "?".into(), format!("not local: {reason}")),
     };
     let scale = analysis.scale.map_or_else(|| "?".to_owned(), |scale| format!("x{scale}"));
-    [file.display().to_string(), known(analysis.channels), scale, radius, multiple, alignment, operators.join(", ")]
+    let needs = known(sensitivity.map(|sensitivity| sensitivity.radius(TOLERANCE)));
+    let detail = sensitivity.map_or_else(
+        || "?".to_owned(),
+        |sensitivity| {
+            let threshold = sensitivity.threshold(TOLERANCE);
+            threshold.map_or_else(|| "none".to_owned(), |threshold| threshold.enter.to_string())
+        },
+    );
+    let channels = known(analysis.channels);
+    let file = file.display().to_string();
+    [file, channels, scale, radius, multiple, alignment, needs, detail, operators.join(", ")]
 }
 
 /// One number where both are the same.

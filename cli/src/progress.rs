@@ -32,6 +32,8 @@ pub struct Counts {
     pub duplicates: u64,
     /// Percentage of the frame area reused from earlier frames.
     pub reused: f64,
+    /// Percentage of the frame area so smooth that it was resized without the network.
+    pub resized: f64,
     /// Inference time saved, in seconds; `None` if no network runs.
     pub saved: Option<f64>,
 }
@@ -39,7 +41,7 @@ pub struct Counts {
 impl std::fmt::Display for Counts {
     /// As in "80 unique, 40 duplicates (33 %), 71 % of the area reused (saved 0:12 of the network's time)".
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Counts { unique, duplicates, reused, saved } = *self;
+        let Counts { unique, duplicates, reused, resized, saved } = *self;
         let total = (unique + duplicates).max(1);
         write!(f, "{unique} unique, {duplicates} duplicates ({} %)", (duplicates * 100 + total / 2) / total)?;
         if reused >= 0.5 {
@@ -47,6 +49,9 @@ impl std::fmt::Display for Counts {
             if let Some(saved) = saved.and_then(|saved| Duration::try_from_secs_f64(saved).ok()) {
                 write!(f, " (saved {} of the network's time)", clock(saved))?;
             }
+        }
+        if resized >= 0.5 {
+            write!(f, ", {resized:.0} % smooth and only resized")?;
         }
         Ok(())
     }
@@ -197,15 +202,17 @@ mod tests {
     #[test]
     fn percentages_do_not_divide_by_zero() {
         assert_eq!(Counts::default().to_string(), "0 unique, 0 duplicates (0 %)");
-        let counts = Counts { unique: 2, duplicates: 1, reused: 71.2, saved: Some(12.0) };
+        let counts = Counts { unique: 2, duplicates: 1, reused: 71.2, resized: 0.0, saved: Some(12.0) };
         let text = "2 unique, 1 duplicates (33 %), 71 % of the area reused (saved 0:12 of the network's time)";
         assert_eq!(counts.to_string(), text);
+        let counts = Counts { resized: 55.6, ..counts };
+        assert_eq!(counts.to_string(), format!("{text}, 56 % smooth and only resized"));
     }
 
     #[test]
     fn a_line_has_one_count_that_ends_at_the_total() {
         let progress = Progress::new(&Console::new(true, false), ProgressKind::Auto);
-        let counts = Counts { unique: 12, duplicates: 11, reused: 40.2, saved: None };
+        let counts = Counts { unique: 12, duplicates: 11, reused: 40.2, resized: 0.0, saved: None };
         let snapshot = Snapshot { frames: 17, total: Some(17), counts };
         let text = progress.describe(snapshot);
         assert_eq!(text, "100 %, 17 of 17 frames, 40 % reused");

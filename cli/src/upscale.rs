@@ -180,7 +180,7 @@ impl<'a> Job<'a> {
     fn run(mut self, claim: &Claim, progress: &mut Progress, console: &Console) -> Result<Done> {
         let args = self.options.upscale;
         let size = args.size.map(|size| size.of(self.size.0, self.size.1));
-        let upscaler = Upscaler::new(args, size, args.preview)?;
+        let upscaler = Upscaler::new(args, size, args.preview, self.detail_tolerance())?;
         let shared = Shared {
             upscaler: &upscaler,
             file: self.file(claim)?.map(Mutex::new),
@@ -225,6 +225,15 @@ impl<'a> Job<'a> {
         check_segment(self.options.stage, self.input, &mut self.reader)?;
         progress.finish(frames, upscaler.counts());
         Ok(Done { frames, counts: upscaler.counts(), damage: self.reader.damage() })
+    }
+
+    /// What a lossy encoder loses is far more than the default's differences. Nothing is lost where the user asks for
+    /// that.
+    fn detail_tolerance(&self) -> u32 {
+        const DEFAULT: u32 = 2;
+        let is_lossless =
+            matches!(self.output.kind, Kind::Pictures(_)) || self.settings.codec.is_lossless(self.options.encoding);
+        self.options.upscale.detail_tolerance.unwrap_or(if is_lossless { 0 } else { DEFAULT })
     }
 
     /// Creates the output file; `None` for pictures.

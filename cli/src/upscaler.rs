@@ -138,8 +138,8 @@ pub struct Upscaler {
 
 impl Upscaler {
     /// With `keeps_pixels`, [`Upscaler::pull`] also returns the source frames' pixels.
-    pub fn new(args: &Upscale, size: Option<(i32, i32)>, keeps_pixels: bool) -> Result<Self> {
-        let element = make(args)?;
+    pub fn new(args: &Upscale, size: Option<(i32, i32)>, keeps_pixels: bool, detail_tolerance: u32) -> Result<Self> {
+        let element = make(args, detail_tolerance)?;
         let source = gst_app::AppSrc::builder()
             .format(gst::Format::Time)
             .block(true)
@@ -228,6 +228,7 @@ impl Upscaler {
             unique: stats.get("unique").unwrap_or(0),
             duplicates: stats.get("duplicates").unwrap_or(0),
             reused: stats.get("reused-percentage").unwrap_or(0.0),
+            resized: stats.get("resized-percentage").unwrap_or(0.0),
             saved: stats.get("saved-seconds").ok(),
         }
     }
@@ -240,13 +241,14 @@ impl Drop for Upscaler {
 }
 
 /// Makes the element, configured from the command line.
-fn make(args: &Upscale) -> Result<gst::Element> {
+fn make(args: &Upscale, detail_tolerance: u32) -> Result<gst::Element> {
     gst::ElementFactory::make(FACTORY)
         .property_if_some("model", args.model.as_ref())
         .property_if_some("plan-location", args.plan.as_ref())
         .property_if_some("cache-size", args.cache_size)
         .property_if_some("vram-limit", args.memory_limit)
         .property_if_some("similarity-tolerance", args.similarity_tolerance)
+        .property("detail-tolerance", detail_tolerance)
         .property("tile-size", args.tile_size)
         .property("fallback", args.fallback)
         .property("device-id", &args.device_id)

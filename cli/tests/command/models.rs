@@ -28,8 +28,11 @@ fn files_are_analysed_also_beside_ones_that_cannot_be_read() {
         .lines()
         .map(|line| line.split("  ").filter(|cell| !cell.is_empty()).map(str::trim).collect())
         .collect();
-    assert_eq!(rows[0], ["FILE", "CHANNELS", "SCALE", "RADIUS", "MULTIPLE", "ALIGNMENT", "OPERATORS"]);
-    assert_eq!(rows[1], ["good.onnx", "1", "x2", "3", "1", "1", "Conv 1, DepthToSpace 1, Pad 1"]);
+    assert_eq!(
+        rows[0],
+        ["FILE", "CHANNELS", "SCALE", "RADIUS", "MULTIPLE", "ALIGNMENT", "NEEDS", "DETAIL", "OPERATORS"]
+    );
+    assert_eq!(rows[1], ["good.onnx", "1", "x2", "3", "1", "1", "3", "36", "Conv 1, DepthToSpace 1, Pad 1"]);
     assert!(rows[2][3].starts_with("not local: org.example:Sharpen"), "{}", outcome.stdout);
     run_in(folder.path(), ["models", "--analyse", "good.onnx"]).expect_ok();
 }
