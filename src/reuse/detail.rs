@@ -19,6 +19,11 @@ use crate::types::{Channels, Rect, Size};
 const RESIZE_RADIUS: u32 = 5;
 /// The part of a frame's area that audits may take.
 const AUDITED: u64 = 100;
+/// Frames go through the network as a whole if their parts would cost more than this share of it: parts take longer
+/// than their pixels say, and resizing scattered blocks takes time as well.
+const GO_WHOLE: (u64, u64) = (17, 20);
+/// The same after a frame that did.
+const STAY_WHOLE: (u64, u64) = (15, 20);
 /// Blocks audited in a frame at most.
 const MAX_AUDITS: usize = 4;
 
@@ -76,6 +81,10 @@ impl DetailFilter {
             return None;
         }
         let cover = self.cover(changed, &affected, rules, is_all);
+        if is_all && self.is_hardly_worth_it(&cover, rules) {
+            self.next.fill();
+            return None;
+        }
         let mut covered = BlockMap::new(self.frame);
         cover.rects.iter().for_each(|rect| covered.set_within(*rect, 0));
         let mut resized = affected;
@@ -128,6 +137,13 @@ impl DetailFilter {
         near.add(&newly);
         let around = self.priced(&near, rules, rules.dilation);
         if around.cost < blocks.cost { around } else { blocks }
+    }
+
+    /// Whether a frame takes about as long in parts as it does whole. Once it went whole, it needs to be clearly cheaper.
+    fn is_hardly_worth_it(&self, cover: &Cover, rules: &Rules) -> bool {
+        let whole = Rect { x: 0, y: 0, width: self.frame.width, height: self.frame.height };
+        let (part, of) = if self.network.is_full() { STAY_WHOLE } else { GO_WHOLE };
+        cover.cost * of > rules.nominal_price(whole, self.frame) * part
     }
 
     fn priced(&self, blocks: &BlockMap, rules: &Rules, dilation: u32) -> Cover {
