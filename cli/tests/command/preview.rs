@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::common::have;
 use crate::common::have_runtime;
 use crate::probe::have_programs;
 use crate::read;
@@ -21,10 +22,8 @@ impl Display {
         // It writes its number as soon as it takes connections.
         let arguments = ["-displayfd", "1", "-screen", "0", "1280x720x24", "-noreset", "-nolisten", "tcp"];
         let server = Command::new("Xvfb").args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-        let Ok(mut server) = server else {
-            eprintln!("*** SKIPPED: Xvfb is not installed ***");
-            return None;
-        };
+        have("Xvfb", server.is_ok());
+        let mut server = server.ok()?;
         let mut number = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut number).unwrap();
         Some(Display { server, name: format!(":{}", number.trim()) })

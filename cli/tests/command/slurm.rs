@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::common::have;
 use crate::read;
 use crate::robust::clip;
 use crate::run::{names, run_in};
@@ -19,12 +20,10 @@ fn have_slurm() -> bool {
     let missing = DAEMONS.iter().find(|name| !Path::new("/usr/sbin").join(name).exists());
     // SAFETY: a plain question.
     let is_root = unsafe { libc::geteuid() } == 0;
-    match missing {
-        Some(name) => eprintln!("*** SKIPPED: {name} is not installed (Debian's slurm-wlm and munge) ***"),
-        None if !is_root => eprintln!("*** SKIPPED: Slurm needs root ***"),
-        None => {}
+    if !is_root {
+        eprintln!("*** SKIPPED: Slurm needs root ***");
     }
-    missing.is_none() && is_root
+    is_root && have("Slurm (Debian's slurm-wlm and munge)", missing.is_none())
 }
 
 /// The daemons; they end with this.
