@@ -127,7 +127,8 @@ fn join(pairs: &[Pair]) -> Result<Frame> {
 fn html(args: &Compare, pairs: &[Pair]) -> Result<String> {
     let mut figures = String::new();
     for pair in pairs {
-        let time = clock(std::time::Duration::from_secs_f64(pair.seconds.max(0.0)));
+        let tenths = (pair.seconds.max(0.0) * 10.0).floor() as u64;
+        let time = format!("{}.{}", clock(std::time::Duration::from_secs(tenths / 10)), tenths % 10);
         let encoded = |frame| Ok(BASE64_STANDARD.encode(png(frame)?));
         let (source, result) = (encoded(&pair.source)?, encoded(&pair.result)?);
         writeln!(
