@@ -251,7 +251,7 @@ fn made(graph: Builder) -> Vec<Arc<dyn Model>> {
 #[test]
 fn values_that_are_no_numbers_come_out_as_they_are() {
     // 0/0 where the picture is black, infinity elsewhere.
-    for model in made(Builder::new(1).floats("nought", &[], &[0.0]).node("Div", "x nought", "y", &[])) {
+    for model in made(Builder::new(1).floats("zero", &[], &[0.0]).node("Div", "x zero", "y", &[])) {
         let size = Size { width: 2, height: 1 };
         let output = run(&mut *model.open_session().unwrap(), &[0.0, 0.5], size);
         assert!(output[0].is_nan() && output[1] == f32::INFINITY, "{:?}: {output:?}", model.info().provider);
