@@ -4,6 +4,36 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Loads the library that the environment's `variable` names; `None` if it names none. The error ends with `advice`.
+pub(super) fn load_named<T>(
+    variable: &str,
+    advice: &str,
+    load: impl FnOnce(&Path) -> Result<T, String>,
+) -> Option<Result<T, String>> {
+    let path = PathBuf::from(env::var_os(variable).filter(|value| !value.is_empty())?);
+    Some(load(&path).map_err(|reason| format!("{variable} is {}, but {reason}; point it at {advice}", path.display())))
+}
+
+/// Loads the first library that can be: the files called `stem` in `directories`, then `system_names`. The error holds the
+/// failures worth reporting: that the system has no library of a name is usual.
+pub(super) fn load_first<T>(
+    directories: &[PathBuf],
+    stem: &str,
+    system_names: impl Iterator<Item = PathBuf>,
+    load: impl Fn(&Path) -> Result<T, String>,
+) -> Result<T, Vec<String>> {
+    let mut failures = Vec::new();
+    let files = directories.iter().flat_map(|directory| libraries_in(directory, stem));
+    for candidate in files.chain(system_names) {
+        match load(&candidate) {
+            Ok(library) => return Ok(library),
+            Err(reason) if candidate.is_absolute() || reason.contains("too old") => failures.push(reason),
+            Err(_) => {}
+        }
+    }
+    Err(failures)
+}
+
 /// Folders that may contain the library: that of the plugin, its parent (`lib` for plugins in `lib/gstreamer-1.0`),
 /// that of the program, and `../lib` from there.
 pub(super) fn directories() -> Vec<PathBuf> {
@@ -46,7 +76,7 @@ fn own_library() -> Option<PathBuf> {
 }
 
 /// The files in `directory` that have the name of library `stem`, with or without a version, shortest name first.
-pub(super) fn libraries_in(directory: &Path, stem: &str) -> Vec<PathBuf> {
+fn libraries_in(directory: &Path, stem: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let is_named = |path: &PathBuf| {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|name| is_library_name(name, stem))

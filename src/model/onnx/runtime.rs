@@ -3,7 +3,7 @@
 //! The library is not linked: one build of the plugin works with any ONNX Runtime since 1.22.
 
 use std::env;
-use std::ffi::{OsString, c_int};
+use std::ffi::c_int;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,36 +73,12 @@ pub(super) fn runtime() -> Result<&'static Runtime, ModelError> {
 }
 
 fn start() -> Result<Runtime, String> {
-    match env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-        Some(value) => load(Path::new(&value)).map_err(|reason| {
-            format!(
-                "{VARIABLE} is {}, but {reason}; point it at ONNX Runtime's shared library ({})",
-                show(&value),
-                NAMES[0]
-            )
-        }),
-        None => search(),
-    }
-}
-
-fn show(value: &OsString) -> String {
-    Path::new(value).display().to_string()
-}
-
-/// Tries the files next to the plugin and the program, then the system's loader.
-fn search() -> Result<Runtime, String> {
-    let directories = library::directories();
-    let mut failures = Vec::new();
-    let files = directories.iter().flat_map(|directory| library::libraries_in(directory, "onnxruntime"));
-    for candidate in files.chain(NAMES.iter().map(PathBuf::from)) {
-        match load(&candidate) {
-            Ok(runtime) => return Ok(runtime),
-            // The system's loader usually finds no library of that name; report only other failures.
-            Err(reason) if candidate.is_absolute() || reason.contains("too old") => failures.push(reason),
-            Err(_) => {}
-        }
-    }
-    Err(not_found(&directories, &failures))
+    let advice = format!("ONNX Runtime's shared library ({})", NAMES[0]);
+    library::load_named(VARIABLE, &advice, load).unwrap_or_else(|| {
+        let directories = library::directories();
+        library::load_first(&directories, "onnxruntime", NAMES.iter().map(PathBuf::from), load)
+            .map_err(|failures| not_found(&directories, &failures))
+    })
 }
 
 fn not_found(directories: &[PathBuf], failures: &[String]) -> String {

@@ -35,32 +35,16 @@ pub(super) fn runtime() -> Result<&'static Runtime, ModelError> {
 }
 
 fn start() -> Result<Runtime, String> {
-    match env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
-        Some(value) => load(Path::new(&value)).map_err(|reason| {
-            let value = Path::new(&value).display();
-            format!("{VARIABLE} is {value}, but {reason}; point it at OpenVINO's C library (libopenvino_c.so)")
-        }),
-        None => search(),
-    }
-}
-
-/// Tries the files beside the plugin and the program, then the system's loader.
-fn search() -> Result<Runtime, String> {
-    let directories = library::directories();
-    let mut failures = String::new();
-    let files = directories.iter().flat_map(|directory| library::libraries_in(directory, STEM));
-    for candidate in files.chain(system_names()) {
-        match load(&candidate) {
-            Ok(runtime) => return Ok(runtime),
-            // That the system has no library of that name is the rule.
-            Err(reason) if candidate.is_absolute() => failures += &format!("; {reason}"),
-            Err(_) => {}
-        }
-    }
-    Err(format!(
-        "OpenVINO was not found{failures}; `./script/setup` of this project fetches it, or `pip install openvino` and set \
-         {VARIABLE} to libopenvino_c.so in its folder openvino/libs"
-    ))
+    let named = library::load_named(VARIABLE, "OpenVINO's C library (libopenvino_c.so)", load);
+    named.unwrap_or_else(|| {
+        library::load_first(&library::directories(), STEM, system_names(), load).map_err(|failures| {
+            let failures: String = failures.iter().map(|failure| format!("; {failure}")).collect();
+            format!(
+                "OpenVINO was not found{failures}; `./script/setup` of this project fetches it, or `pip install openvino` \
+                 and set {VARIABLE} to libopenvino_c.so in its folder openvino/libs"
+            )
+        })
+    })
 }
 
 /// The names by which the system's loader may know it, newest first: the version is part of the name (`.2641` is 2026.4.1).
